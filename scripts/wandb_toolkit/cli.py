@@ -1,0 +1,165 @@
+"""What the commands share: flags, the error boundary with its exit codes, output and progress.
+
+A command module has `build_parser()`, `run(args) -> Exit` and `main(argv)`; `main` calls `run_command` here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeVar
+
+from wandb_toolkit import __version__
+from wandb_toolkit.errors import Exit, ToolkitError, UsageError
+from wandb_toolkit.render import json_text
+from wandb_toolkit.render.text import clean
+
+T = TypeVar("T")
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 failed   2 usage   3 authentication   4 not found   5 server or network
+  6 partly done (what failed is listed)   130 interrupted"""
+
+TARGET_HELP = "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"
+RUN_HELP = "run id, display name, glob, latest, latest:N, tag:x, group:x, sweep:x"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors go through the boundary, and that knows the nearest flag."""
+
+    def __init__(self, prog: str, description: str, examples: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=f"{description}\n\nexamples:\n{_indent(examples)}",
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--version", action="version", version=f"wandb-toolkit {__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UsageError` with the usage line and the nearest flag.
+
+        Raises:
+            UsageError: always.
+        """
+        hint = self.format_usage().strip()
+        flags = [option for action in self._actions for option in action.option_strings]
+        unknown = re.findall(r"--[\w-]+", message) if message.startswith("unrecognized") else []
+        near = [match for flag in unknown for match in get_close_matches(flag, flags, n=1)]
+        if near:
+            hint = f"Did you mean {', '.join(near)}?\n{hint}"
+        raise UsageError(message[:1].upper() + message[1:], hint)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every command takes."""
+    group = parser.add_argument_group("common")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
+    group.add_argument("--source", choices=("auto", "local"), default="auto", help="where to read (auto: a path that exists is local)")
+    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run_command(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Exit], argv: Sequence[str] | None
+) -> int:
+    """Parse, run, and turn every outcome into an exit code: the one place where errors are shown."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json, debug = "--json" in words, "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets \u2026, not a crash
+    try:
+        code = int(run(parser.parse_args(words)))
+        sys.stdout.flush()
+        return code
+    except SystemExit as exit_:  # --help, --version
+        return int(exit_.code or 0)
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except KeyboardInterrupt:
+        show_error(ToolkitError("Interrupted."), as_json=as_json, kind="interrupted")
+        return Exit.INTERRUPTED
+    except ToolkitError as error:
+        if debug:
+            raise
+        show_error(error, as_json=as_json)
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        what = f"Unexpected {type(error).__name__}: {error}"
+        show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
+        return Exit.FAILED
+
+
+def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -> None:
+    """Write one error to stderr, for people or as one JSON object."""
+    if as_json:
+        print(json_text.dumps({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr)
+        return
+    lines = [f"error: {error.message}", *error.hint.splitlines()]
+    print("\n".join(clean_line(line) for line in lines if line), file=sys.stderr)
+
+
+def clean_line(line: str) -> str:
+    """Return a line of ours, safe to print, with its indentation."""
+    return line[: len(line) - len(line.lstrip(" "))] + clean(line)
+
+
+def warn(message: str, args: argparse.Namespace) -> None:
+    """Write a warning to stderr, unless --quiet."""
+    if not args.quiet:
+        print(clean_line(f"warning: {message}"), file=sys.stderr)
+
+
+def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str]) -> None:
+    """Write the result to stdout: the JSON document with --json, else what `text` returns."""
+    print(json_text.dumps(payload) if args.json else text())
+
+
+def comma_list(text: str) -> list[str]:
+    """Return the parts of a comma-separated flag, stripped.
+
+    Raises:
+        UsageError: a part is blank.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if any(not part for part in parts):
+        raise UsageError(f"The list {text!r} has a blank part.", "Separate names with single commas.")
+    return parts
+
+
+def positive_int(text: str) -> int:
+    """Return a whole number of 1 or more (an argparse type)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def progress(items: Iterable[T], what: str, total: int, args: argparse.Namespace) -> Iterator[T]:
+    """Yield `items`; once a second has passed, show the count and rate on a terminal's stderr."""
+    show = sys.stderr.isatty() and not args.quiet
+    start = last = time.monotonic()
+    shown = False
+    for count, item in enumerate(items, 1):
+        now = time.monotonic()
+        if show and now - start > 1 and now - last > 0.2:
+            rate = count / (now - start)
+            print(f"\r{what}: {count}/{total} ({rate:.0f}/s)\x1b[K", end="", file=sys.stderr, flush=True)
+            last, shown = now, True
+        yield item
+    if shown:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,266 @@
+"""What passes between the layers: projects, runs, metrics, histories, findings and reports.
+
+All are frozen. numpy is imported for types only, so that a listing starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray: TypeAlias = NDArray[np.float64]
+
+Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
+State = Literal["running", "finished", "crashed", "failed", "killed", "preempted", "pending"]
+Severity = Literal["ugly", "bad", "good"]
+Direction = Literal["max", "min"]
+
+MetricKind = Literal["number", "string", "image", "table", "histogram", "media", "object", "list", "null"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as a source knows it."""
+
+    name: str
+    entity: str | None  # None: local runs that name no entity
+    description: str | None = None
+    created_at: datetime | None = None  # UTC; local: start of the oldest run
+    url: str | None = None
+    run_count: int | None = None
+    last_activity: datetime | None = None  # UTC
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, without its history.
+
+    `config` and `summary` are nested as logged (media as their dicts); non-finite numbers are floats.
+    """
+
+    id: str
+    name: str  # display name; the id where the run has none
+    entity: str | None
+    project: str | None
+    state: State
+    created_at: datetime | None  # UTC start
+    last_activity: datetime | None = None  # UTC: newest sign of life
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    job_type: str | None = None
+    sweep: str | None = None
+    notes: str | None = None
+    url: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    step_metrics: Mapping[str, str] = field(default_factory=dict)  # metric or glob → the x axis that it defined
+    duration: float | None = None  # seconds
+    steps: int | None = None  # last `_step` logged; None: nothing logged
+    rows: int | None = None  # history rows; None: unknown without reading it all
+    exit_code: int | None = None
+    paths: tuple[str, ...] = ()  # local run directories or bare logs, oldest first; () on a server
+    warnings: tuple[str, ...] = ()  # what could not be read, in plain words
+
+    @property
+    def label(self) -> str:
+        """Name and id together, as messages show them."""
+        return self.name if self.name == self.id else f"{self.name} ({self.id})"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The numeric points of one metric of one run, in the order of their x.
+
+    A logged NaN or ±Inf is a value here; a row without the metric is no point at all.
+    """
+
+    name: str
+    x: FloatArray  # (n,) `axis` units; strictly increasing on `_step`
+    value: FloatArray  # (n,) booleans are 0/1
+    axis: str = "_step"  # "_runtime" (seconds since the start) for system metrics
+    total: int | None = None  # points logged, where `x` is a sample of them; None: complete
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether points were left out."""
+        return self.total is not None and self.total > len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The series of one run by metric name. `kinds` names every requested key that exists, numeric or not."""
+
+    series: Mapping[str, Series]
+    kinds: Mapping[str, MetricKind] = field(default_factory=dict)
+    rows: int = 0  # history rows of the run
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Series:
+        return self.series[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.series
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.series)
+
+    def get(self, name: str) -> Series | None:
+        """Return the series of `name`, None where the run has no numeric point of it."""
+        return self.series.get(name)
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What `list_metrics` says of one metric. The statistics are None for metrics that are not numeric.
+
+    min, max, mean and std (population) are over the finite values; first and last are as logged.
+    """
+
+    name: str
+    kind: MetricKind
+    count: int  # rows of the run
+    non_null_count: int  # rows that hold the metric
+    system: bool = False
+    nonfinite_count: int | None = None  # NaN and ±Inf
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    first: float | None = None
+    last: float | None = None
+    min_step: int | None = None  # `_step` of the (first) minimum
+    max_step: int | None = None
+    exact: bool = True  # False: from a sample
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A file of a run. `name` is its path inside the run's files, with "/"."""
+
+    name: str
+    size: int  # bytes
+    location: str  # local path, or signed URL
+    key: str | None = None  # the metric that logged it, for media
+    step: int | None = None
+    caption: str | None = None
+    sha256: str | None = None  # as declared by the logger; None: undeclared
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A detector's claim about one run, with the evidence for it."""
+
+    id: str  # stable: "loss_divergence"
+    severity: Severity
+    title: str  # one plain sentence with the numbers in it
+    metrics: tuple[str, ...] = ()
+    step: int | None = None  # onset; None where the diagnosis has none
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # values and thresholds, JSON-ready
+    advice: str = ""
+    consequence_of: str | None = None  # the id of the finding that explains this one
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A detector that could not judge the run."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoleMatch:
+    """Which metric plays a role in a run, and why."""
+
+    role: str  # "loss", "reward", "kl", ...
+    metric: str
+    why: str
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run's verdict."""
+
+    run: Run
+    verdict: Literal["good", "bad", "ugly", "unknown"]  # unknown: nothing could be checked
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    passed: tuple[str, ...] = ()  # ids of detectors that looked and found nothing
+    roles: tuple[RoleMatch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The metric that runs are ranked by."""
+
+    metric: str
+    direction: Direction
+    why: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A next experiment that follows from a finding."""
+
+    title: str
+    why: str  # the finding or comparison it follows from
+    change: str  # what, from what, to what
+    expect: str  # which metric should do what
+    refute: str  # what would show it wrong
+    finding: str | None = None  # finding id
+    runs: tuple[str, ...] = ()  # run ids it follows from
+
+
+@dataclass(frozen=True)
+class RankedRun:
+    """A line of the comparison."""
+
+    id: str
+    name: str
+    state: State
+    verdict: str
+    value: float | None  # the primary metric's final level
+    best: float | None
+    best_step: int | None
+    steps: int | None
+    duration: float | None
+    config: Mapping[str, Any] = field(default_factory=dict)  # only the keys that differ between the runs
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs by the primary metric, the best first; runs without it come last."""
+
+    runs: tuple[RankedRun, ...]
+    config_keys: tuple[str, ...] = ()  # config keys that differ
+    best: str | None = None  # run id
+    note: str = ""  # what the ranking does not tell (seeds, crashed runs, too few points)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `wandb_report` says; the renderers only write it down."""
+
+    verdict: Literal["good", "bad", "ugly", "unknown"]
+    source: str  # where the runs were read: "local" or "api"
+    target: str
+    primary: Primary | None
+    roles: Mapping[str, str]  # role → the metric most runs use for it
+    runs: tuple[RunReport, ...]
+    good: tuple[str, ...]  # sentences
+    bad: tuple[str, ...]
+    ugly: tuple[str, ...]
+    comparison: Comparison | None
+    next_experiments: tuple[Experiment, ...]
+    errors: tuple[Mapping[str, str], ...]  # runs that could not be read: {"run", "message"}
+    generated_at: datetime
+    tool_version: str

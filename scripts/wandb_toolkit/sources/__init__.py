@@ -1,0 +1,8 @@
+"""Where runs are read from; `open_source` is the only place that chooses."""
+
+from __future__ import annotations
+
+from wandb_toolkit.sources.base import RunQuery, Source, history_of
+from wandb_toolkit.sources.choose import open_source
+
+__all__ = ["RunQuery", "Source", "history_of", "open_source"]
