@@ -85,8 +85,8 @@ def _not_set_up(missing: str) -> int:
     setup = os.path.join(REPOSITORY, ".venv-setup.sh")
     hint = "bash '%s'" % setup.replace("'", "'\\''")
     if "--json" in sys.argv:
-        line = json.dumps({"type": "SetupError", "message": missing, "hint": "set up once with: " + hint})
+        line = json.dumps({"type": "failed", "message": missing, "hint": "set up once with: " + hint})
     else:
-        line = "wandb-toolkit: %s; set up once with: %s" % (missing, hint)
+        line = "error: %s; set up once with: %s" % (missing, hint)
     sys.stderr.write(line + "\n")
     return 1
