@@ -184,6 +184,8 @@ class RoleMatch:
     role: str  # "loss", "reward", "kl", ...
     metric: str
     why: str
+    sign: int = 1  # -1: the framework logs the negative (Stable-Baselines3's entropy_loss)
+    kind: str = ""  # "policy": an objective that does not fall as training goes well; "average": since the start
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,17 @@ class RankedRun:
     steps: int | None
     duration: float | None
     config: Mapping[str, Any] = field(default_factory=dict)  # only the keys that differ between the runs
+    marks: tuple[str, ...] = ()  # why it is never called best: "crashed", "NaN", ...
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Sound runs of one configuration: their configs differ in nothing but a seed."""
+
+    runs: tuple[str, ...]  # run ids, the best first
+    names: tuple[str, ...]
+    mean: float  # of the primary metric's final levels
+    std: float  # sample standard deviation
 
 
 @dataclass(frozen=True)
@@ -244,6 +257,18 @@ class Comparison:
     config_keys: tuple[str, ...] = ()  # config keys that differ
     best: str | None = None  # run id
     note: str = ""  # what the ranking does not tell (seeds, crashed runs, too few points)
+    seed_groups: tuple[SeedGroup, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One line on a role of reinforcement learning: where it started, where it ended, and what to think of it."""
+
+    role: str
+    metric: str
+    start: float | None  # the median over the runs that log it
+    end: float | None
+    text: str  # one sentence
 
 
 @dataclass(frozen=True)
@@ -264,3 +289,6 @@ class Report:
     errors: tuple[Mapping[str, str], ...]  # runs that could not be read: {"run", "message"}
     generated_at: datetime
     tool_version: str
+    lens: tuple[Lens, ...] = ()
+    left_out: int = 0  # runs of the target that were not read, because of --max-runs
+    command: str = ""  # what makes this report again
