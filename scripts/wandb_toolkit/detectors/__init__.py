@@ -1,0 +1,66 @@
+"""The registry of diagnoses, and the examination of one run by all of them.
+
+A new detector is a function in one of the family modules (or a new module imported here), decorated with
+`@detector(id, title, severity, roles)`; nothing else needs to know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wandb_toolkit.detectors import (  # the order of import is the order of the registry
+    state,
+    nonfinite,
+)
+from wandb_toolkit.detectors.base import (
+    DETECTORS,
+    Curve,
+    Detector,
+    NotApplicable,
+    RunView,
+    Sibling,
+    sibling_of,
+)
+from wandb_toolkit.detectors.folding import fold
+from wandb_toolkit.model import Finding, Skipped
+
+__all__ = [
+    "DETECTORS", "Curve", "Detector", "Examination", "NotApplicable", "RunView", "Sibling", "examine", "sibling_of",
+]  # fmt: skip
+
+_FAMILIES = (state, nonfinite)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the detectors say of one run."""
+
+    findings: tuple[Finding, ...]  # ugly, bad, good; consequences behind their causes
+    skipped: tuple[Skipped, ...]
+    passed: tuple[str, ...]  # looked and found nothing wrong
+
+
+def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, strict: bool = False) -> Examination:
+    """Return what every detector says of the run.
+
+    A detector that fails unexpectedly is skipped with the failure as its reason; `strict` (tests) lets it through.
+    """
+    found: list[Finding] = []
+    skipped: list[Skipped] = []
+    passed: list[str] = []
+    for each in DETECTORS.values() if detectors is None else detectors:
+        try:
+            result = each(view)
+        except NotApplicable as reason:
+            skipped.append(Skipped(each.id, str(reason)))
+        except Exception as error:
+            if strict:
+                raise
+            skipped.append(Skipped(each.id, f"the detector failed: {type(error).__name__}: {error}"))
+        else:
+            if result is not None:
+                found.append(result)
+            elif each.severity != "good":
+                passed.append(each.id)
+    return Examination(fold(found), tuple(skipped), tuple(passed))

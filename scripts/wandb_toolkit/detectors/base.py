@@ -1,0 +1,223 @@
+"""What a detector is given, what it is, and the registry it enters.
+
+A detector is a pure function of a `RunView`. It returns a finding, or None when it looked and found nothing, or raises
+`NotApplicable` with the reason why it cannot judge this run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.model import Finding, History, Primary, RoleMatch, Run, Series, Severity, State
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+
+class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
+    """The detector cannot judge this run; the message says why."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The finite points of one metric, with the framework's sign undone."""
+
+    metric: str
+    x: FloatArray
+    y: FloatArray
+    logged: int  # points logged, the non-finite ones among them
+    sign: int = 1
+    kind: str = ""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def noise(self) -> float:
+        """The point-to-point scatter."""
+        return stats.noise(self.y)
+
+    def step(self, index: int) -> int:
+        """Return the x of a point, as the finding's onset."""
+        return int(self.x[index])
+
+    @property
+    def sparkline(self) -> str:
+        """The curve in at most 40 characters, as logged."""
+        return stats.sparkline(self.y * self.sign)
+
+
+def curve_of(series: Series, match: RoleMatch | None = None) -> Curve:
+    """Return the finite points of a series; `match` tells the sign."""
+    x, y = stats.finite(series.x, series.value)
+    sign, kind = (match.sign, match.kind) if match else (1, "")
+    return Curve(series.name, x, y * sign if sign != 1 else y, len(series), sign, kind)
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """Another run of the same project, as far as detectors need it."""
+
+    id: str
+    name: str
+    state: State
+    curves: Mapping[str, Curve] = field(default_factory=dict)  # by role
+    primary: Curve | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sibling_of(run: Run, history: History, roles: Mapping[str, RoleMatch], primary: Primary | None = None) -> Sibling:
+    """Return what the other runs' detectors may know of this run."""
+    curves = {role: curve_of(history[m.metric], m) for role, m in roles.items() if m.metric in history}
+    main = history.get(primary.metric) if primary else None
+    return Sibling(run.id, run.name, run.state, curves, curve_of(main) if main is not None else None, run.config)
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as its detectors see it."""
+
+    run: Run
+    history: History
+    roles: Mapping[str, RoleMatch]
+    siblings: tuple[Sibling, ...] = ()  # the other runs of the project, this one not among them
+    log_tail: tuple[str, ...] = ()  # last lines of the console
+    primary: Primary | None = None
+    now: datetime | None = None  # when the run is looked at; None: silence is not judged
+    _curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
+
+    def has(self, role: str) -> bool:
+        """Whether some metric with numeric points plays the role."""
+        return role in self.roles and self.roles[role].metric in self.history
+
+    def series(self, role: str) -> Series:
+        """Return the role's points as logged.
+
+        Raises:
+            NotApplicable: no metric plays the role.
+        """
+        if not self.has(role):
+            raise NotApplicable(f"no metric for the role {role}")
+        return self.history[self.roles[role].metric]
+
+    def curve(self, role: str, at_least: int = 1) -> Curve:
+        """Return the role's finite points.
+
+        Raises:
+            NotApplicable: no metric plays the role, or it has fewer than `at_least` points.
+        """
+        if role not in self._curves:
+            self._curves[role] = curve_of(self.series(role), self.roles.get(role))
+        return _long_enough(self._curves[role], at_least)
+
+    def main(self, at_least: int = 1) -> Curve:
+        """Return the primary metric's finite points.
+
+        Raises:
+            NotApplicable: there is no primary metric, or it has fewer than `at_least` points.
+        """
+        if self.primary is None:
+            raise NotApplicable("no primary metric")
+        if self.primary.metric not in self.history:
+            raise NotApplicable(f"the run has no {self.primary.metric}")
+        if "\0primary" not in self._curves:
+            self._curves["\0primary"] = curve_of(self.history[self.primary.metric])
+        return _long_enough(self._curves["\0primary"], at_least)
+
+    @cached_property
+    def last_step(self) -> int | None:
+        """The last step at which anything was logged."""
+        ends = [float(s.x[-1]) for s in self.history.series.values() if len(s) and s.axis == "_step"]
+        return max([int(max(ends)), self.run.steps or 0]) if ends else self.run.steps
+
+
+def _long_enough(curve: Curve, at_least: int) -> Curve:
+    if len(curve) < at_least:
+        points = f"{len(curve)} point{'' if len(curve) == 1 else 's'}"
+        raise NotApplicable(f"only {points} of {curve.metric}, needs {at_least}")
+    return curve
+
+
+Check: TypeAlias = Callable[[RunView], Finding | None]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One diagnosis: what it is called, what it needs, and the function that makes it."""
+
+    id: str
+    title: str
+    severity: Severity  # of its finding; "good" detectors look for what goes well
+    roles: tuple[str, ...]  # all of them are needed
+    check: Check
+
+    def __call__(self, view: RunView) -> Finding | None:
+        """Return the finding, None when there is none.
+
+        Raises:
+            NotApplicable: the run cannot be judged.
+        """
+        for role in self.roles:
+            view.series(role)
+        return self.check(view)
+
+
+DETECTORS: dict[str, Detector] = {}
+
+
+def detector(
+    id_: str, title: str, severity: Literal["ugly", "bad", "good"], roles: tuple[str, ...] = ()
+) -> Callable[[Check], Check]:
+    """Enter the decorated function into the registry, at its end."""
+
+    def register(check: Check) -> Check:
+        if id_ in DETECTORS:
+            raise ValueError(f"two detectors are called {id_}")
+        DETECTORS[id_] = Detector(id_, title, severity, roles, check)
+        return check
+
+    return register
+
+
+def finding(
+    view_id: str,
+    title: str,
+    *curves: Curve,
+    step: int | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    advice: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """Return the registered detector's finding: its severity, the curves' metrics and the first one's sparkline."""
+    shown: dict[str, Any] = {key: _plain(value) for key, value in (evidence or {}).items()}
+    if curves:
+        shown["sparkline"] = curves[0].sparkline
+    return Finding(
+        id=view_id,
+        severity=severity or DETECTORS[view_id].severity,
+        title=title,
+        metrics=tuple(dict.fromkeys(curve.metric for curve in curves)),
+        step=step,
+        evidence=shown,
+        advice=advice,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy scalar as Python's own; the rest as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def num(value: float) -> str:
+    """Return a number for a title: 3 significant digits."""
+    if value != value:
+        return "NaN"
+    size = abs(value)
+    return f"{value:,.0f}" if 1000 <= size < 1e6 else f"{value:.3g}"

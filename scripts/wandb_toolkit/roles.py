@@ -1,0 +1,279 @@
+"""Which metric plays which role, which way is better, and which metric runs are ranked by.
+
+The knowledge is data: `roles.toml` beside this module holds the patterns, with the framework each comes from, and
+explains their language. A user's own file of the same form is tried before it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
+from wandb_toolkit.model import Direction, Primary, RoleMatch
+
+_BUILT_IN = Path(__file__).with_name("roles.toml")
+_SECTIONS = ("direction", "primary")
+# W&B's own keys, and what `watch()` logs, play no role.
+_NO_METRIC = re.compile(r"^(_|system[./]|gradients/|parameters/|graph_)")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+_SEPARATORS = re.compile(r"[\s/_.\-:()\[\]]+")
+
+
+@dataclass(frozen=True)
+class RolePattern:
+    """One pattern of a role."""
+
+    match: str  # as written in the file
+    regex: re.Pattern[str]
+    source: str  # framework
+    sign: int = 1
+    kind: str = ""
+    given: tuple[re.Pattern[str], ...] = ()  # some metric of the run has to match one of these
+
+
+@dataclass(frozen=True)
+class DirectionRule:
+    """One rule of which way is better."""
+
+    regex: re.Pattern[str]
+    direction: Direction
+    why: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Metrics of one rank in the choice of the primary metric."""
+
+    name: str
+    patterns: tuple[str, ...]  # "[role]" stands for the role's patterns
+
+
+@dataclass(frozen=True)
+class RolePatterns:
+    """All that a roles file says."""
+
+    roles: Mapping[str, tuple[RolePattern, ...]]
+    never: Mapping[str, tuple[re.Pattern[str], ...]]
+    rules: tuple[DirectionRule, ...] = ()
+    words: Mapping[str, Direction] = ()  # type: ignore[assignment]
+    tiers: tuple[Tier, ...] = ()
+
+
+def words_of(metric: str) -> str:
+    """Return a key as the words that patterns are compared with: "train/gradNorm" is "train grad norm"."""
+    return " ".join(_SEPARATORS.sub(" ", _CAMEL.sub(" ", metric)).lower().split())
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts = []
+    for token in pattern.split():
+        if token == "**":  # noqa: S105 - a pattern's token
+            parts.append(r"(?:\S+ )*")
+            continue
+        optional = token.endswith("?")
+        choices = (re.escape(word).replace(r"\*", r"\S*") for word in token.removesuffix("?").lower().split("|"))
+        parts.append(f"(?:(?:{'|'.join(choices)}) ){'?' if optional else ''}")
+    return re.compile("".join(parts))
+
+
+def _matches(regex: re.Pattern[str], words: str) -> bool:
+    return regex.fullmatch(words + " ") is not None
+
+
+def load_patterns(path: Path | None = None) -> RolePatterns:
+    """Return the built-in patterns; those of a user's TOML file are tried before them.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it is no roles file; the message says where.
+    """
+    built_in = _built_in()
+    if path is None:
+        return built_in
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no roles file {path}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"The roles file {path} cannot be read: {error}") from error
+    known = [*built_in.roles, *_SECTIONS]
+    unknown = [name for name in data if name not in known]
+    if unknown:
+        raise UsageError(f"The roles file {path} names no role: {unknown[0]!r}", did_you_mean(unknown[0], known, "role"))
+    try:
+        own = _parse(data)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        hint = 'A role is written as  [loss]  patterns = [{ match = "my loss", from = "my trainer" }]'
+        raise UsageError(f"The roles file {path} is not in the form of roles.toml: {error!r}", hint) from error
+    return RolePatterns(
+        roles={role: (*own.roles.get(role, ()), *built_in.roles[role]) for role in built_in.roles},
+        # What the user names outright must not fall to a built-in exception.
+        never={r: own.never.get(r, ()) if own.roles.get(r) and r in own.never else built_in.never[r] for r in built_in.never},
+        rules=(*own.rules, *built_in.rules),
+        words={**built_in.words, **own.words},
+        tiers=(*own.tiers, *built_in.tiers),
+    )
+
+
+@cache
+def _built_in() -> RolePatterns:
+    return _parse(tomllib.loads(_BUILT_IN.read_text(encoding="utf-8")))
+
+
+def _parse(data: Mapping[str, Any]) -> RolePatterns:
+    directions = data.get("direction", {})
+    words: dict[str, Direction] = {word: "min" for word in directions.get("min", ())}
+    words.update({word: "max" for word in directions.get("max", ())})
+    roles = {name: section for name, section in data.items() if name not in _SECTIONS}
+    never = {name: tuple(map(_compile, section.get("never", ()))) for name, section in roles.items()}
+    if "primary" in data:
+        never["primary"] = tuple(map(_compile, data["primary"].get("never", ())))
+    return RolePatterns(
+        roles={name: tuple(map(_pattern, section.get("patterns", ()))) for name, section in roles.items()},
+        never=never,
+        rules=tuple(
+            DirectionRule(_compile(rule["match"]), rule["direction"], rule["why"]) for rule in directions.get("rules", ())
+        ),
+        words=words,
+        tiers=tuple(Tier(tier["name"], tuple(tier["patterns"])) for tier in data.get("primary", {}).get("tiers", ())),
+    )
+
+
+def _pattern(entry: Mapping[str, Any]) -> RolePattern:
+    return RolePattern(
+        match=entry["match"],
+        regex=_compile(entry["match"]),
+        source=entry.get("from", "your roles file"),
+        sign=int(entry.get("sign", 1)),
+        kind=entry.get("kind", ""),
+        given=tuple(_compile(given) for given in entry.get("with", ())),
+    )
+
+
+ROLES: tuple[str, ...] = tuple(_built_in().roles)
+
+
+def assign_roles(
+    metrics: Iterable[str], overrides: Mapping[str, str] | None = None, patterns: RolePatterns | None = None
+) -> dict[str, RoleMatch]:
+    """Return which of a run's numeric metrics plays each role, and why; a role that none plays is absent.
+
+    `overrides` maps roles to keys. An override that the run did not log leaves its role empty: a guess in its place
+    would not be what was asked for.
+
+    Raises:
+        UsageError: an override for a role that does not exist.
+    """
+    book = patterns or _built_in()
+    names = list(dict.fromkeys(metrics))
+    words = {name: words_of(name) for name in names if not _NO_METRIC.match(name)}
+    found: dict[str, RoleMatch] = {}
+    for role in book.roles:
+        match = _match_role(role, words, book)
+        if match:
+            found[role] = match
+    for role, metric in (overrides or {}).items():
+        if role not in book.roles:
+            raise UsageError(f"There is no role {role!r}.", did_you_mean(role, book.roles, "role"))
+        found.pop(role, None)
+        if metric in names:
+            found[role] = _override(role, metric, words, book)
+    return found
+
+
+def _override(role: str, metric: str, words: Mapping[str, str], book: RolePatterns) -> RoleMatch:
+    """Return the match that the user asked for, with the sign and kind that the patterns know for that very key."""
+    for pattern in book.roles[role]:
+        if _applies(pattern, words_of(metric), words):
+            return RoleMatch(role, metric, "given by you", pattern.sign, pattern.kind)
+    return RoleMatch(role, metric, "given by you")
+
+
+def _applies(pattern: RolePattern, key: str, words: Mapping[str, str]) -> bool:
+    if not _matches(pattern.regex, key):
+        return False
+    return not pattern.given or any(_matches(given, other) for given in pattern.given for other in words.values())
+
+
+def _match_role(role: str, words: Mapping[str, str], book: RolePatterns) -> RoleMatch | None:
+    never = book.never.get(role, ())
+    for pattern in book.roles[role]:
+        hits = [name for name, key in words.items() if _applies(pattern, key, words)]
+        exact = "*" not in pattern.match  # a key spelt out is meant, whatever the exceptions say
+        hits = [name for name in hits if exact or not any(_matches(regex, words[name]) for regex in never)]
+        if hits:
+            chosen = min(hits, key=lambda name: (len(words[name]), name))
+            others = f", of {len(hits)} that match" if len(hits) > 1 else ""
+            return RoleMatch(role, chosen, f'"{pattern.match}" ({pattern.source}){others}', pattern.sign, pattern.kind)
+    return None
+
+
+def direction_of(metric: str, patterns: RolePatterns | None = None) -> tuple[Direction, str]:
+    """Return whether more ("max") or less ("min") of a metric is better, and the rule that decided it."""
+    book = patterns or _built_in()
+    key = words_of(metric)
+    for rule in book.rules:
+        if _matches(rule.regex, key):
+            return rule.direction, f"{metric} names {rule.why}"
+    for word in reversed(key.split()):
+        stem = word.partition("@")[0]
+        if stem in book.words:
+            direction = book.words[stem]
+            return direction, f'"{stem}" is better {"higher" if direction == "max" else "lower"}'
+    return "max", "assumed: its name does not tell"
+
+
+def choose_primary(
+    runs: Sequence[Collection[str]], override: str | None = None, patterns: RolePatterns | None = None
+) -> Primary | None:
+    """Return the metric to rank runs by, given each run's numeric metrics; None where nothing is fit for it.
+
+    The best tier (see `roles.toml`) that more than half of the runs share decides; where none is shared so widely, the
+    metric that most of them have.
+    """
+    book = patterns or _built_in()
+    if override:
+        direction, rule = direction_of(override, book)
+        return Primary(override, direction, f"given by you; {rule}")
+    counts = Counter(name for metrics in runs for name in set(metrics) if not _NO_METRIC.match(name))
+    ranked = _candidates(counts, book)
+    if not ranked:
+        return None
+    total = sum(1 for metrics in runs if metrics)
+    shared = [c for c in ranked if counts[c[1]] * 2 > total]
+    pool = shared or [c for c in ranked if counts[c[1]] == max(counts[other[1]] for other in ranked)]
+    best = min(pool, key=lambda c: (c[0][0], -counts[c[1]], c[0][1], len(c[1]), c[1]))
+    direction, rule = direction_of(best[1], book)
+    have = "all runs have it" if counts[best[1]] == total else f"{counts[best[1]]} of {total} runs have it"
+    why = book.tiers[best[0][0]].name + (f", {have}" if total > 1 else "")
+    return Primary(best[1], direction, f"{why}; {rule}")
+
+
+def _candidates(counts: Mapping[str, int], book: RolePatterns) -> list[tuple[tuple[int, int], str]]:
+    """Return (tier, place within the tier) of every metric that has one."""
+    words = {name: words_of(name) for name in counts}
+    barred = {name for name, key in words.items() if any(_matches(r, key) for r in book.never.get("primary", ()))}
+    found: dict[str, tuple[int, int]] = {}
+    for rank, tier in enumerate(book.tiers):
+        place = 0
+        for pattern in tier.patterns:
+            role = pattern[1:-1] if pattern.startswith("[") else None
+            choices = book.roles[role] if role else (_pattern({"match": pattern}),)
+            never = book.never.get(role, ()) if role else ()
+            for choice in choices:
+                place += 1
+                for name, key in words.items():
+                    if name in found or name in barred or not _applies(choice, key, words):
+                        continue
+                    if "*" in choice.match and any(_matches(regex, key) for regex in never):
+                        continue
+                    found[name] = (rank, place)
+    return [(rank, name) for name, rank in found.items()]
