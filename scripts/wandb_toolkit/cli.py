@@ -26,7 +26,9 @@ exit codes:
   0 done   1 failed   2 usage   3 authentication   4 not found   5 server or network
   6 partly done (what failed is listed)   130 interrupted"""
 
-TARGET_HELP = "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"
+TARGET_HELP = (
+    "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"
+)
 RUN_HELP = "run id, display name, glob, latest, latest:N, tag:x, group:x, sweep:x"
 
 
@@ -66,7 +68,9 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that every command takes."""
     group = parser.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
-    group.add_argument("--source", choices=("auto", "local"), default="auto", help="where to read (auto: a path that exists is local)")
+    group.add_argument(
+        "--source", choices=("auto", "local"), default="auto", help="where to read (auto: a path that exists is local)"
+    )
     group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -108,7 +112,9 @@ def run_command(
 def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -> None:
     """Write one error to stderr, for people or as one JSON object."""
     if as_json:
-        print(json_text.dumps({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr)
+        print(
+            json_text.dumps({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
+        )
         return
     lines = [f"error: {error.message}", *error.hint.splitlines()]
     print("\n".join(clean_line(line) for line in lines if line), file=sys.stderr)

@@ -41,7 +41,9 @@ def parse_target(text: str) -> Target:
     """
     stripped = text.strip()
     if not stripped:
-        raise UsageError("The target is blank.", "Give entity/project, a W&B URL, or the path of a wandb folder or .wandb file.")
+        raise UsageError(
+            "The target is blank.", "Give entity/project, a W&B URL, or the path of a wandb folder or .wandb file."
+        )
     if "://" in stripped:
         return _parse_url(stripped)
     path = Path(stripped).expanduser()
@@ -112,7 +114,9 @@ def newest_first(runs: Iterable[Run]) -> list[Run]:
 
 def _select(selector: str, runs: Sequence[Run]) -> list[Run]:
     if not selector:
-        raise UsageError("A run selector is blank.", "Give a run id, a display name, latest, latest:N, tag:x, group:x or sweep:x.")
+        raise UsageError(
+            "A run selector is blank.", "Give a run id, a display name, latest, latest:N, tag:x, group:x or sweep:x."
+        )
     exact = _by_name(selector, runs)
     if exact:
         return exact
@@ -159,13 +163,17 @@ def _by_name(name: str, runs: Sequence[Run]) -> list[Run]:
         ]
         what = "run ids" if by_id else "display names"
         advice = "Name a narrower path or project." if by_id and len(where) > 1 else "Give the run id instead."
-        raise UsageError(f"{len(found)} runs share the {what[:-1]} {name!r}.", f"{advice} Candidates:\n" + "\n".join(lines))
+        raise UsageError(
+            f"{len(found)} runs share the {what[:-1]} {name!r}.", f"{advice} Candidates:\n" + "\n".join(lines)
+        )
     return found
 
 
 def _latest(count: str, runs: Sequence[Run]) -> list[Run]:
     if not count.isdecimal() or int(count) == 0:
-        raise UsageError(f"latest:{count} asks for no number of runs.", "Write latest, or latest:N with N of 1 or more.")
+        raise UsageError(
+            f"latest:{count} asks for no number of runs.", "Write latest, or latest:N with N of 1 or more."
+        )
     if not runs:
         raise NotFoundError("There is no run here, so there is no latest one.")
     return newest_first(runs)[: int(count)]

@@ -17,7 +17,8 @@ def clean(text: object, limit: int | None = None) -> str:
     plain = _ESCAPES.sub("", str(text))
     if not plain.isascii() or not plain.isprintable():
         plain = "".join(
-            " " if char in "\n\r\t" else "" if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in plain
+            " " if char in "\n\r\t" else "" if unicodedata.category(char) in _UNSAFE_CATEGORIES else char
+            for char in plain
         )
     plain = plain.strip()
     if limit is not None and len(plain) > limit:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.errors import ToolkitError, UsageError
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
 
 
@@ -20,7 +20,9 @@ class RunQuery:
     group: str | None = None
     sweep: str | None = None
     selectors: tuple[str, ...] = ()  # run ids, display names, globs, latest, latest:N, tag:x, group:x, sweep:x
-    order: str = "-created_at"  # "+" or "-" (default) before created_at, heartbeat_at, name, summary_metrics.X, config.X
+    order: str = (
+        "-created_at"  # "+" or "-" (default) before created_at, heartbeat_at, name, summary_metrics.X, config.X
+    )
     limit: int | None = None
 
 
@@ -81,3 +83,59 @@ def history_of(source: Source, run: Run, keys: Sequence[str] | None = None, *, s
             raise history
         return history
     raise AssertionError("histories() yields once for each run")
+
+
+def filter_runs(runs: Sequence[Run], query: RunQuery) -> list[Run]:
+    """Return the runs that meet the query's conditions (selectors, order and limit are not looked at)."""
+    return [
+        run
+        for run in runs
+        if (not query.states or run.state in query.states)
+        and (not query.tags or query.tags & set(run.tags))
+        and query.group in (None, run.group)
+        and query.sweep in (None, run.sweep)
+    ]
+
+
+def order_runs(runs: Sequence[Run], order: str) -> list[Run]:
+    """Return the runs in order; those without the value come last, whatever the direction.
+
+    Raises:
+        UsageError: nobody can order by that.
+    """
+    descending = not order.startswith("+")
+    key = order.lstrip("+-")
+    values = [(_order_value(run, key), run) for run in runs]
+    kinds = {isinstance(value, str) for value, _ in values if value is not None}
+    known = [(str(value) if len(kinds) > 1 else value, run) for value, run in values if value is not None]
+    known.sort(key=lambda pair: (pair[0], pair[1].id), reverse=descending)
+    return [run for _, run in known] + [run for value, run in values if value is None]
+
+
+def _order_value(run: Run, key: str) -> float | str | None:
+    moments = {"created_at": run.created_at, "heartbeat_at": run.last_activity}
+    if key in moments:
+        moment = moments[key]
+        return moment.timestamp() if moment else None
+    if key in ("name", "duration", "steps", "state"):
+        value: object = getattr(run, key)
+        return value if isinstance(value, (int, float, str)) else None
+    for prefix, tree in (("summary_metrics.", run.summary), ("config.", run.config)):
+        if key.startswith(prefix):
+            return _leaf(tree, key.removeprefix(prefix).removesuffix(".value"))
+    raise UsageError(
+        f"Cannot order by {key!r}.",
+        "Order by created_at, heartbeat_at, name, duration, steps, summary_metrics.X or config.X, after + or -.",
+    )
+
+
+def _leaf(tree: Mapping[str, object], key: str) -> float | str | None:
+    """Return the number or text under a dotted key, None where there is none (NaN counts as none)."""
+    node: object = tree.get(key)
+    if node is None:
+        node = tree
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+    if isinstance(node, (int, float)):
+        return None if node != node else float(node)
+    return node if isinstance(node, str) else None

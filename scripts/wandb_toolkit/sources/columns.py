@@ -1,0 +1,255 @@
+"""History rows of a log → one column a metric, read at the speed that plain Python allows.
+
+A row is a HistoryRecord: ``item`` (field 1) for each key, then ``step`` (field 2). Nearly every item has the same
+layout, key first and value_json last, and the same few keys come in every row; so the bytes of the key are looked up
+as they stand, and only a key or a layout not seen before is decoded.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from wandb_toolkit.model import MetricKind
+from wandb_toolkit.sources.records import MEDIA_KINDS, flatten, item, parse_json
+from wandb_toolkit.sources.wire import WireError, fields, varint
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+INTERNAL = frozenset({"_step", "_runtime", "_timestamp", "_wandb"})  # axes and W&B's own; not metrics
+_NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_VALUE_TAG = b"\x82\x01"  # field 16, length-delimited
+
+
+@dataclass
+class Column:
+    """One key's values. `rows` are row numbers of the log; other than numeric values are only counted."""
+
+    name: str
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    strings: int = 0
+    lists: int = 0
+    objects: int = 0
+    nulls: int = 0
+    media_type: str = ""  # W&B's `_type` where the values are media
+    sample: str = ""  # the first string
+
+    @property
+    def non_null(self) -> int:
+        """Rows that hold the key with a value."""
+        return len(self.values) + self.strings + self.lists + self.objects
+
+    @property
+    def kind(self) -> MetricKind:
+        """What the values are; a key with both numbers and others is what most of them are."""
+        if self.media_type:
+            return MEDIA_KINDS.get(self.media_type, "media")
+        counts: list[tuple[int, MetricKind]] = [
+            (len(self.values), "number"),
+            (self.strings, "string"),
+            (self.lists, "list"),
+            (self.objects, "object"),
+        ]
+        most, kind_of_most = max(counts, key=lambda pair: pair[0])
+        return kind_of_most if most else "null"
+
+
+class _Keys(dict[bytes, "Column | None"]):
+    """Key bytes → column; None for a key that nobody asked for."""
+
+    def __init__(self, column_of: Callable[[str], Column | None]) -> None:
+        super().__init__()
+        self._column_of = column_of
+
+    def __missing__(self, key: bytes) -> Column | None:
+        path, _ = item(key)
+        column = self[key] = self._column_of(".".join(path))
+        return column
+
+
+class Columns:
+    """Collects history rows. `wanted` None keeps every key; else only those keys, and what tells their kind."""
+
+    def __init__(self, wanted: Collection[str] | None = None) -> None:
+        self.wanted = None if wanted is None else frozenset(wanted)
+        self.count = 0  # rows so far
+        self.columns: dict[str, Column] = {}
+        self._keys = _Keys(self._column_of)
+        self._steps = self._column("_step")
+        self._explicit: dict[int, int] = {}  # row → HistoryStep.num, where the row has no `_step`
+        # A row that holds none of these bytes holds no wanted key, however its keys are written.
+        self._needles = None if self.wanted is None else tuple({k.rpartition(".")[2].encode() for k in self.wanted})
+
+    def _column(self, name: str) -> Column:
+        column = self.columns.get(name)
+        if column is None:
+            column = self.columns[name] = Column(name)
+        return column
+
+    def _column_of(self, name: str) -> Column | None:
+        if self.wanted is None or name == "_step" or self._is_wanted(name):
+            return self._column(name)
+        return None
+
+    def _is_wanted(self, name: str) -> bool:
+        wanted = self.wanted
+        return (
+            wanted is None
+            or name in wanted
+            or (name.endswith("._type") and name[: -len("._type")] in wanted)
+            or any(key.startswith(name + ".") for key in wanted)  # an old log keeps the dict as one value
+        )
+
+    def add(self, data: bytes, pos: int, end: int) -> None:
+        """Add the row in ``data[pos:end]``.
+
+        Raises:
+            WireError: the bytes are no history row; what came before the fault is kept.
+        """
+        row = self.count
+        self.count += 1
+        needles = self._needles
+        if needles is not None and not any(data.find(needle, pos, end) >= 0 for needle in needles):
+            return
+        keys = self._keys
+        explicit = None
+        try:
+            while pos < end:
+                if data[pos] != 0x0A:  # not an item
+                    explicit, pos = self._other_field(data, pos, end, explicit)
+                    continue
+                size = data[pos + 1]
+                pos += 2
+                if size > 127:
+                    size, pos = varint(data, pos - 1)
+                stop = pos + size
+                if stop > end:
+                    raise WireError("item runs past the end of its row")
+                mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
+                if data[mid : mid + 2] == _VALUE_TAG and data[pos + 1] < 128:
+                    start = mid + 3 if data[mid + 2] < 128 else varint(data, mid + 2)[1]
+                    key, raw = data[pos:mid], data[start:stop]
+                else:
+                    key, raw = _split_item(data[pos:stop])
+                column = keys[key]
+                if column is not None:
+                    try:
+                        column.values.append(float(raw))
+                        column.rows.append(row)
+                    except ValueError:
+                        self._add_other(column, row, parse_json(raw))
+                pos = stop
+        except IndexError as error:
+            raise WireError("row ends inside a field") from error
+        if explicit is not None and not (self._steps.rows and self._steps.rows[-1] == row):
+            self._explicit[row] = explicit
+
+    def _other_field(self, data: bytes, pos: int, end: int, explicit: int | None) -> tuple[int | None, int]:
+        tag, after = varint(data, pos)
+        if tag & 7 != 2:
+            raise WireError(f"wire type {tag & 7} in a history row")
+        size, start = varint(data, after)
+        if start + size > end:
+            raise WireError("field runs past the end of its row")
+        if tag >> 3 == 2:  # HistoryStep; proto3 leaves a 0 out
+            explicit = next((v for n, v in fields(data, start, start + size) if n == 1 and isinstance(v, int)), 0)
+        return explicit, start + size
+
+    def _add_other(self, column: Column, row: int, value: Any) -> None:
+        """Add a value that is no plain JSON number."""
+        if isinstance(value, bool):
+            self._add_number(column, row, float(value))
+        elif isinstance(value, str) and value in _NONFINITE:
+            self._add_number(column, row, _NONFINITE[value])
+        elif value is None:
+            column.nulls += 1
+        elif isinstance(value, str):
+            column.strings += 1
+            column.sample = column.sample or value[:64]
+        elif isinstance(value, list):
+            column.lists += 1
+        elif isinstance(value, dict):
+            self._add_dict(column, row, value)
+        else:  # an int too large for a float
+            self._add_number(column, row, float("inf") if value > 0 else float("-inf"))
+
+    def _add_dict(self, column: Column, row: int, value: dict[str, Any]) -> None:
+        if "_type" in value or not value:
+            column.objects += 1
+            column.media_type = column.media_type or str(value.get("_type", ""))
+            return
+        for name, leaf in flatten(value, f"{column.name}."):
+            if self.wanted is None or self._is_wanted(name):
+                inner = self._column(name)
+                if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
+                    try:
+                        self._add_number(inner, row, float(leaf))
+                    except OverflowError:
+                        self._add_other(inner, row, "Infinity" if leaf > 0 else "-Infinity")
+                elif isinstance(leaf, dict):
+                    inner.objects += 1
+                    inner.media_type = inner.media_type or str(leaf.get("_type", ""))
+                else:
+                    self._add_other(inner, row, leaf)
+
+    @staticmethod
+    def _add_number(column: Column, row: int, value: float) -> None:
+        column.values.append(value)
+        column.rows.append(row)
+
+    def steps(self) -> FloatArray:
+        """Return the `_step` of each row, (rows,); NaN for rows that were passed over."""
+        import numpy as np
+
+        steps = np.full(self.count, np.nan)
+        rows = np.frombuffer(self._steps.rows, dtype=np.int64) if self._steps.rows else np.empty(0, dtype=np.int64)
+        steps[rows] = np.frombuffer(self._steps.values) if self._steps.values else np.empty(0)
+        for row, step in self._explicit.items():
+            steps[row] = step
+        if self._needles is None and np.isnan(steps).any():  # rows without any step: the one after the last
+            known = -1.0
+            for row in range(self.count):
+                known = known + 1 if np.isnan(steps[row]) else steps[row]
+                steps[row] = known
+        return steps
+
+    def folded(self) -> dict[str, Column]:
+        """Return the columns by name, the keys of a flattened media value as one column; `_step` and the like stay."""
+        media = {
+            name[: -len("._type")]: column
+            for name, column in self.columns.items()
+            if name.endswith("._type") and column.strings and not column.values
+        }
+        if not media:
+            return dict(self.columns)
+        result: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            owner = next((part for part in _prefixes(name) if part in media), None)
+            if owner is None:
+                result[name] = column
+            elif owner not in result:
+                tag = media[owner]
+                result[owner] = Column(owner, objects=tag.strings, media_type=tag.sample)
+        return result
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _split_item(data: bytes) -> tuple[bytes, bytes]:
+    """Return (key fields as they stand, JSON value) of an item of any layout."""
+    _, raw = item(data)
+    pos = 0
+    while pos < len(data):  # the key fields come first in every writer's output
+        tag, after = varint(data, pos)
+        if tag not in (0x0A, 0x12):
+            break
+        size, start = varint(data, after)
+        pos = start + size
+    return data[:pos], raw

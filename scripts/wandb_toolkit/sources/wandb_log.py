@@ -1,0 +1,183 @@
+"""Framing of a `.wandb` transaction log: bytes on disk → records, damage skipped and counted.
+
+The format is LevelDB's log with a file header of W&B's own::
+
+    file    := ":W&B" magic(u16 = 0xBEE1) version(u8)  block*      the header is part of the first block
+    block   := 32768 bytes, counted from the start of the file: chunk* padding(fewer than 7 bytes)
+    chunk   := crc(u32) length(u16) type(u8) payload[length]       little endian; crc = CRC-32 of type and payload
+    record  := FULL(1) | FIRST(2) MIDDLE(3)* LAST(4)               payloads joined
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from zlib import crc32
+
+from wandb_toolkit.errors import NotFoundError, ToolkitError
+
+BLOCK = 32768
+_READ = 32  # blocks a read: the reader's memory, whatever the size of the file
+_HEAD = 7  # bytes of the file header, and of each chunk's
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_CHUNK = struct.Struct("<IHB")
+_IDENT = b":W&B"
+_MAGIC = 0xBEE1
+_KNOWN_VERSION = 0
+
+
+@dataclass
+class Damage:
+    """What could not be read of one log. `records` counts those known to be lost; a damaged stretch may hold more."""
+
+    stretches: int = 0  # runs of bytes that are no valid chunks
+    lost_bytes: int = 0
+    records: int = 0
+    cut_off: bool = False  # the file ends inside a record: still being written, or killed
+    version: int = _KNOWN_VERSION
+
+    def warnings(self, name: str) -> list[str]:
+        """Return the damage in plain words, [] when there is none worth a warning."""
+        lines = []
+        if self.version != _KNOWN_VERSION:
+            lines.append(
+                f"{name}: log format version {self.version} is newer than this reader knows; read what was readable"
+            )
+        if self.stretches or self.records:
+            stretches = f"{self.stretches} damaged stretch{'' if self.stretches == 1 else 'es'}"
+            lost = f"at least {self.records} record{'' if self.records == 1 else 's'}"
+            lines.append(f"{name}: skipped {stretches} ({self.lost_bytes} bytes, {lost} lost); the rest was read")
+        return lines
+
+
+def read_records(path: Path, damage: Damage, blocks: int = _READ) -> Iterator[bytes]:
+    """Yield the payload of each whole record, in order; `damage` is filled in on the way. `blocks` are read at a time.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ToolkitError: it cannot be opened, is empty, or is no `.wandb` log.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            _check_header(path, file, damage)
+            if damage.version == _KNOWN_VERSION:
+                yield from _records(file, damage, blocks)
+                return
+            yield from _records_of_unknown_version(path, file, damage)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no {path}") from error
+    except OSError as error:
+        raise ToolkitError(
+            f"{path} cannot be read: {error.strerror or error}", "Check the file's permissions."
+        ) from error
+
+
+def _check_header(path: Path, file: BinaryIO, damage: Damage) -> None:
+    head = file.read(64)
+    if not head:
+        raise ToolkitError(f"{path} is empty (0 bytes): the run wrote nothing to it.")
+    if head.startswith(b"version https://git-lfs"):
+        raise ToolkitError(f"{path} is a Git LFS pointer, not the log itself.", "Run `git lfs pull` in its repository.")
+    if _IDENT.startswith(head[:4]) and len(head) < _HEAD:
+        raise ToolkitError(f"{path} is cut off inside its header ({len(head)} bytes): it holds no record.")
+    if not head.startswith(_IDENT) or struct.unpack_from("<H", head, 4)[0] != _MAGIC:
+        raise ToolkitError(f"{path} is not a .wandb log (it does not start with {_IDENT.decode()!r}).")
+    damage.version = head[6]
+    file.seek(0)
+
+
+def _records_of_unknown_version(path: Path, file: BinaryIO, damage: Damage) -> Iterator[bytes]:
+    count = 0
+    for count, record in enumerate(_records(file, damage, _READ), 1):
+        yield record
+    if not count:
+        raise ToolkitError(
+            f"{path} has log format version {damage.version}; this reader knows version {_KNOWN_VERSION}.",
+            "A newer wandb wrote it: update wandb-toolkit.",
+        )
+
+
+def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:
+    parts: list[bytes] | None = None  # of the record that is open
+    zeros = 0  # zero-filled bytes so far: space laid out ahead when the file ends there, damage when records follow
+    pos = _HEAD  # inside the block
+    unpack = _CHUNK.unpack_from
+    while buffer := _read_blocks(file, blocks * BLOCK):
+        view = memoryview(buffer)
+        size = len(buffer)
+        for start in range(0, size, BLOCK):
+            end = min(start + BLOCK, size)
+            unfinished = end - start < BLOCK  # only the file's last block can be
+            pos += start
+            while pos + _HEAD <= end:
+                crc, length, kind = unpack(buffer, pos)
+                body = pos + _HEAD
+                stop = body + length
+                if not (stop <= end and 0 < kind <= _LAST and crc32(view[pos + 6 : stop]) == crc):
+                    if not any(view[pos:end]):
+                        zeros += end - pos
+                        pos = end
+                        break
+                    found = _resynchronise(buffer, view, pos + 1, end)
+                    if found == end and unfinished and stop > end and 0 < kind <= _LAST:
+                        damage.cut_off = True  # the file ends inside this chunk
+                    else:
+                        damage.stretches += 1
+                        damage.lost_bytes += found - pos
+                        damage.records += 1
+                    parts = None
+                    pos = found
+                    continue
+                if zeros:
+                    damage.stretches, damage.lost_bytes, zeros = damage.stretches + 1, damage.lost_bytes + zeros, 0
+                if kind <= _FIRST:
+                    if parts is not None:
+                        damage.records += 1
+                    parts = None
+                    if kind == _FULL:
+                        yield buffer[body:stop]
+                    else:
+                        parts = [buffer[body:stop]]
+                elif parts is None:  # the rest of a record whose start was lost
+                    damage.lost_bytes += stop - pos
+                else:
+                    parts.append(buffer[body:stop])
+                    if kind == _LAST:
+                        yield b"".join(parts)
+                        parts = None
+                pos = stop
+            if unfinished and pos < end:
+                damage.cut_off = True  # inside a chunk's header
+            pos = 0
+    if parts is not None:
+        damage.cut_off = True
+
+
+def _read_blocks(file: BinaryIO, wanted: int) -> bytes:
+    """Return the next `wanted` bytes, fewer only at the end of the file: blocks must stay aligned."""
+    data = file.read(wanted) or b""
+    while 0 < len(data) < wanted:
+        more = file.read(wanted - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int) -> int:
+    """Return where the next valid chunk of this block starts, `end` when there is none.
+
+    LevelDB drops the rest of the block; trying every byte keeps the records behind the damage. A chunk of garbage passes
+    the checksum with probability 2**-32.
+    """
+    for at in range(pos, end - _HEAD + 1):
+        kind = buffer[at + 6]
+        if 0 < kind <= _LAST:
+            crc, length, _ = _CHUNK.unpack_from(buffer, at)
+            stop = at + _HEAD + length
+            if stop <= end and crc32(view[at + 6 : stop]) == crc:
+                return at
+    return end
