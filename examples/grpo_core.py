@@ -39,9 +39,9 @@ class GRPOConfig:
     learning_rate: float = 1e-3
     lr_scheduler_type: str = "cosine"
     warmup_steps: int = 32
-    beta: float = 0.005  # weight of the KL penalty
+    beta: float = 0.004  # weight of the KL penalty
     epsilon: float = 0.2  # clip range of the probability ratio
-    entropy_coef: float = 0.02  # bonus when positive; a negative value rewards certainty
+    entropy_coef: float = 0.003  # bonus when positive; a negative value rewards certainty
     num_generations: int = 8  # completions per prompt: one group
     prompts_per_step: int = 32
     num_iterations: int = 4  # passes over each batch of completions
@@ -50,7 +50,7 @@ class GRPOConfig:
     reward_weights: tuple[float, ...] = (1.0, 0.3, 0.2, 0.0)  # in the order of REWARD_NAMES
     hidden_size: int = 64
     logging_steps: int = 2
-    eval_steps: int = 16
+    eval_steps: int = 10
 
 
 # --------------------------------------------------------------------------------------------------------------------
