@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 DIGITS = 10
 BANG, EOS, VOCAB = 10, 11, 12  # tokens 0..9 are the digits themselves
 BOS = 12  # only ever seen as "previous token"
-TOKEN_TEXT = "0123456789!$"
+SYMBOLS = "0123456789!$"
 COUNTS = (2, 3, 4, 5, 6)  # how many digits a prompt may ask for
 MAX_LENGTH = 10  # completions are cut here, end token included
 REWARD_NAMES = ("correct", "in_range", "length", "emphasis")
@@ -350,4 +350,4 @@ class GRPOTrainer:
 def as_text(tokens: Ints) -> str:
     """A completion as people read it: "3 5 4 $" is 3, 5, 4 and the end token."""
     end = np.flatnonzero(tokens == EOS)
-    return " ".join(TOKEN_TEXT[token] for token in (tokens[: end[0] + 1] if len(end) else tokens))
+    return " ".join(SYMBOLS[token] for token in (tokens[: end[0] + 1] if len(end) else tokens))

@@ -262,7 +262,8 @@ def child_environment(scratch: str) -> dict[str, str]:
 
 def descendants(pid: int) -> Iterator[int]:
     """The processes started by `pid`, directly or not."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    command = ["ps", "-A", "-o", "pid=,ppid="]  # where `ps` lives differs between systems
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
     parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
@@ -282,7 +283,7 @@ def kill_outright(process: subprocess.Popen[str]) -> None:
 def launch(spec: RunSpec, output_dir: Path) -> bool:
     """Run one training in a child process; whether it ended the way it should."""
     with tempfile.TemporaryDirectory() as scratch:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this script with one of its own run names
             [sys.executable, __file__, "--child", spec.name, "--output-dir", str(output_dir)],
             env=child_environment(scratch),
             stdout=subprocess.PIPE,
