@@ -266,7 +266,7 @@ class Lens:
 
     role: str
     metric: str
-    start: float | None  # the median over the runs that log it
+    start: float | None  # of the best run; the median over all where that one does not log it
     end: float | None
     text: str  # one sentence
 

@@ -1,0 +1,99 @@
+"""Reading what a report needs of each run, and no more: the metrics that play a role, and the primary one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wandb_toolkit import roles
+from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.model import History, RoleMatch, Run, Series
+from wandb_toolkit.sources.base import Source
+
+POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
+POINTS_THINNED = 5_000  # a metric of a thinned history
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One run with the series that matter."""
+
+    run: Run
+    names: tuple[str, ...]  # all its numeric metrics
+    roles: Mapping[str, RoleMatch]
+    history: History
+    thinned: bool = False  # the history holds every n-th point only
+
+    def with_series(self, history: History) -> Reading:
+        """Return the reading with the series of `history` added."""
+        both = replace(self.history, series={**self.history.series, **history.series})
+        return replace(self, history=both)
+
+
+def gather(
+    source: Source,
+    runs: Sequence[Run],
+    overrides: Mapping[str, str],
+    primary: str | None,
+    on_run: Callable[[Run], object],
+    points_held: int = POINTS_HELD,
+) -> tuple[list[Reading], list[dict[str, str]]]:
+    """Return the readings in the order of `runs`, and the runs that could not be read, with the reason."""
+    readings: list[Reading] = []
+    errors: list[dict[str, str]] = []
+    held = 0
+    for run, history in source.histories(runs, None):
+        if isinstance(history, ToolkitError):
+            errors.append({"run": run.label, "message": history.message})
+        else:
+            reading = _reduce(run, history, overrides, primary)
+            points = sum(len(one) for one in reading.history.series.values())
+            if held + points > points_held:
+                thin = {name: _thin(one) for name, one in reading.history.series.items()}
+                reading = replace(reading, history=replace(reading.history, series=thin), thinned=True)
+                points = sum(len(one) for one in thin.values())
+            held += points
+            readings.append(reading)
+        on_run(run)
+    return readings, errors
+
+
+def _reduce(run: Run, history: History, overrides: Mapping[str, str], primary: str | None) -> Reading:
+    names = tuple(history)
+    found = roles.assign_roles(names, overrides)
+    alone = roles.choose_primary([names], primary)
+    wanted = {match.metric for match in found.values()} | ({alone.metric} if alone else set())
+    kept = {name: one for name, one in history.series.items() if name in wanted}
+    said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
+    return Reading(replace(run, warnings=said), names, found, replace(history, series=kept))
+
+
+def _thin(series: Series) -> Series:
+    every = -(-len(series) // POINTS_THINNED)
+    if every <= 1:
+        return series
+    # Copies, so that the whole array is not kept alive by a view.
+    return replace(series, x=series.x[::every].copy(), value=series.value[::every].copy(), total=len(series))
+
+
+def fill(source: Source, readings: Sequence[Reading], metric: str) -> list[Reading]:
+    """Return the readings with `metric` in each run that logged it, reading what an earlier choice left out."""
+    lacking = [one for one in readings if metric in one.names and metric not in one.history]
+    if not lacking:
+        return list(readings)
+    found = dict(zip(map(id, lacking), source.histories([one.run for one in lacking], [metric]), strict=True))
+    filled = []
+    for one in readings:
+        _, history = found.get(id(one), (one.run, None))
+        filled.append(one.with_series(history) if isinstance(history, History) else one)
+    return filled
+
+
+def complete(source: Source, readings: Sequence[Reading]) -> Iterator[Reading]:
+    """Yield the readings with their whole series, reading a thinned one again."""
+    for one in readings:
+        if not one.thinned:
+            yield one
+            continue
+        for _, history in source.histories([one.run], list(one.history)):
+            yield one if isinstance(history, ToolkitError) else one.with_series(history)

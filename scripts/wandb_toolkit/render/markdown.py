@@ -1,0 +1,295 @@
+"""A report → Markdown that reads well raw in a terminal and rendered. Short first: the JSON holds the rest."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from wandb_toolkit.configs import is_bookkeeping, is_seed
+from wandb_toolkit.model import Comparison, Experiment, Lens, Primary, RankedRun, Report
+from wandb_toolkit.render.text import clean, duration, moment, number, plural
+from wandb_toolkit.wording import listed, quoted, sentence, short_names
+
+ROWS = 12  # of the comparison table
+SENTENCES = 6  # of Good, Bad and Ugly each
+KEYS = 8  # of the config differences
+VALUES = 4  # of one config key
+REASONS = 5  # why checks were skipped
+IDS = 8
+NAME_WIDTH = 32
+
+_SPAN = re.compile(r"(`[^`]*`)")
+_ROLE_NAMES = {
+    "kl": "KL", "lr": "learning rate", "eval_loss": "eval loss", "grad_norm": "gradient norm",
+    "clip_fraction": "clip fraction", "reward_std": "reward spread", "policy_std": "policy's standard deviation",
+    "task": "task metric",
+}  # fmt: skip
+# Where a line starts with one of these, Markdown takes it for a list, a heading or a quotation.
+_BLOCK_START = re.compile(r"(?:[-+*>]|#{1,6}|\d+[.)]|=+|-+)(?:\s|$)")
+
+
+def markdown(report: Report, width: int | None = None) -> str:
+    """Return the report; `width` wraps prose for a terminal (tables stay as wide as they are)."""
+    blocks = [
+        [f"# W&B report: {escape(clean(report.target, 100))}", "", headline(report)],
+        _section("Good", _capped(report.good) or ["Nothing could be called good."]),
+        _section("Bad", _capped(report.bad) or ["Nothing found."]),
+        _section("Ugly", _capped(report.ugly) or ["Nothing found."]),
+        _section("Reinforcement learning", [_lens(line) for line in report.lens]),
+        _comparison(report.comparison, report.primary),
+        _section("Config differences", _differences(report.comparison)),
+        _experiments(report.next_experiments),
+        _section("Not read", _errors(report.errors)),
+        _section("Checked and skipped", _checked(report)),
+        _section("Metrics and their roles", _roles(report)),
+        _section("Reproduce", _reproduce(report)),
+    ]
+    lines = [line for block in blocks if block for line in [*block, ""]]
+    return "\n".join(_wrap(lines, width)).rstrip()
+
+
+def headline(report: Report) -> str:
+    """Return the verdict in one line."""
+    verdicts = Counter(one.verdict for one in report.runs)
+    counts = [f"{verdicts[v]} {v}" for v in ("good", "bad", "ugly") if verdicts[v]]
+    if verdicts["unknown"]:
+        counts.append(f"{verdicts['unknown']} that could not be judged")
+    runs = plural(len(report.runs), "run")
+    text = f"**{report.verdict.upper()}** · {runs}"
+    if len(report.runs) > 1:
+        text += f": {', '.join(counts)}"
+    elif report.runs:
+        text += f", {report.runs[0].run.state}"
+        text += ": nothing in it could be judged" if report.verdict == "unknown" else ""
+    if report.errors:
+        text += f" · {len(report.errors)} could not be read"
+    if report.left_out:
+        text += f" · {report.left_out} older not read (--max-runs)"
+    return text
+
+
+def summary(report: Report) -> list[str]:
+    """Return the report in a few plain lines: the verdict, the worst, the best, and what to do first."""
+    lines = [headline(report).replace("**", "")]
+    for title, sentences in (("Ugly", report.ugly), ("Bad", report.bad), ("Good", report.good)):
+        if sentences:
+            left = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+            lines.append(f"{title}: {sentence(sentences[0])}{left}")
+    if report.next_experiments:
+        lines.append(f"Next: {sentence(report.next_experiments[0].title)}")
+    return [clean(line) for line in lines]
+
+
+def escape(text: str) -> str:
+    """Return prose with everything outside code spans made plain text: no HTML, links, emphasis or tables."""
+    parts = _SPAN.split(clean(text))
+    return "".join(part if at % 2 else _plain(part) for at, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"([\\`*|])", r"\\\1", text)
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text)
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    text = re.sub(r"\](?=[(\[:])", r"\\]", text)
+    text = re.sub(r"(?<!\w)(_+)(?=\S)|(?<=\S)(_+)(?!\w)", lambda m: "\\_" * len(m[0]), text)
+    text = re.sub(r"~~", r"\\~\\~", text)
+    return re.sub(r"(?i)\b(https?|ftp)://", r"\1\\://", re.sub(r"(?i)\bwww\.", r"www\\.", text))
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def _section(title: str, items: Iterable[str]) -> list[str]:
+    lines = [f"- {escape(item)}" for item in items]
+    return [f"## {title}", *lines] if lines else []
+
+
+def _capped(sentences: Sequence[str], limit: int = SENTENCES) -> list[str]:
+    shown = [sentence(text) for text in sentences[:limit]]
+    left = len(sentences) - len(shown)
+    return [*shown, f"{left} more: see --json."] if left else shown
+
+
+def _lens(line: Lens) -> str:
+    name = _ROLE_NAMES.get(line.role, line.role.replace("_", " "))
+    levels = f"{number(line.start) or '?'} → {number(line.end) or '?'}"
+    return sentence(f"{name[:1].upper()}{name[1:]} {quoted(line.metric)}: {levels}; {line.text}")
+
+
+def _comparison(comparison: Comparison | None, primary: Primary | None) -> list[str]:
+    if comparison is None or len(comparison.runs) < 2:
+        return []
+    name = _cell(quoted(primary.metric, 40)) if primary else "final"
+    heads = ["#", "run", f"{name} at the end", "best (step)", "verdict", "state", "steps", "time"]
+    rows = [_row(rank, line, comparison.best) for rank, line in enumerate(comparison.runs[:ROWS], 1)]
+    table = _table(heads, rows, right={0, 2, 6})
+    left = len(comparison.runs) - ROWS
+    if left > 0:
+        table += ["", f"{plural(left, 'more run')} left out here: `--json` has them all."]
+    note = ["", escape(comparison.note)] if comparison.note else []
+    return ["## Comparison", "", *table, *note]
+
+
+def _row(rank: int, line: RankedRun, best: str | None) -> list[str]:
+    peak = f"{number(line.best)} ({line.best_step:,})" if line.best_step is not None else number(line.best)
+    state = ", ".join(dict.fromkeys([line.state, *line.marks]))
+    return [
+        f"{rank}{' best' if line.id == best else ''}" if line.value is not None else "–",
+        _cell(quoted(line.name, NAME_WIDTH)),
+        number(line.value) or "–",
+        peak or "–",
+        line.verdict,
+        state,
+        f"{line.steps:,}" if line.steps is not None else "–",
+        duration(line.duration) or "–",
+    ]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    rule = [("-" * (w - 1) + ":") if i in right else "-" * w for i, w in enumerate(widths)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    return [line(heads), line(rule), *(line(row) for row in rows)]
+
+
+def _differences(comparison: Comparison | None) -> list[str]:
+    if comparison is None or len(comparison.runs) < 2:
+        return []
+    keys = [key for key in comparison.config_keys if not is_bookkeeping(key)]
+    keys.sort(key=is_seed)
+    shown = [f"{quoted(key)}: {_values(comparison.runs, key)}" for key in keys[:KEYS]]
+    hidden = [key for key in comparison.config_keys if key not in keys[:KEYS]]
+    if hidden:
+        shown.append(f"{plural(len(hidden), 'more key')} in --json: {listed(hidden, 6)}.")
+    return shown
+
+
+def _values(runs: Sequence[RankedRun], key: str) -> str:
+    """Say which runs have which value of a key, the most common first; single runs by name."""
+    groups: dict[str, list[RankedRun]] = {}
+    for line in runs:
+        value = line.config.get(key)
+        groups.setdefault("not set" if value is None else quoted(number(value), 40), []).append(line)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    numbers = [float(v) for v in (line.config.get(key) for line in runs) if _is_number(v)]
+    if len(ordered) > 2 * VALUES and len(numbers) == len(runs):
+        return f"{len(ordered)} values from {number(min(numbers))} to {number(max(numbers))}"
+    parts = [
+        f"{value} in {f'{len(lines)} runs' if len(lines) > 1 else quoted(lines[0].name, NAME_WIDTH)}"
+        for value, lines in ordered[:VALUES]
+    ]
+    left = len(ordered) - VALUES
+    return "; ".join([*parts, f"{plural(left, 'other value')}"] if left > 0 else parts)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _experiments(experiments: Sequence[Experiment]) -> list[str]:
+    if not experiments:
+        return []
+    lines = ["## Next experiments"]
+    for count, one in enumerate(experiments, 1):
+        lines.append(f"{count}. **{escape(one.title)}**")
+        lines.append(f"   Why: {escape(sentence(one.why))}")
+        lines.append(f"   Expect: {escape(sentence(one.expect))} Wrong if {escape(sentence(one.refute))}")
+    return lines
+
+
+def _errors(errors: Sequence[Mapping[str, str]]) -> list[str]:
+    return _capped([f"{quoted(one['run'])}: {one['message']}" for one in errors], 10)
+
+
+def _checked(report: Report) -> list[str]:
+    if not report.runs:
+        return []
+    runs = len(report.runs)
+    passed = sum(len(one.passed) for one in report.runs)
+    found = sum(f.severity != "good" for one in report.runs for f in one.findings)
+    reasons: dict[str, Counter[str]] = {}
+    for one in report.runs:
+        for skip in one.skipped:
+            reasons.setdefault(skip.reason, Counter())[skip.id] += 1
+    skipped = sum(count for ids in reasons.values() for count in ids.values())
+    over = "" if runs == 1 else f" over {runs} runs"
+    said = [f"{plural(passed + found, 'check')} made{over}, {found} with a finding; {skipped} skipped."]
+    ordered = sorted(reasons.items(), key=lambda item: -sum(item[1].values()))
+    for reason, ids in ordered[:REASONS]:
+        most = max(ids.values())
+        where = "" if runs == 1 else " in all runs" if most == runs else f" in {most} of {runs} runs"
+        said.append(f"Skipped{where}, {reason}: {', '.join(sorted(ids))}.")
+    if len(ordered) > REASONS:
+        said.append(f"{len(ordered) - REASONS} more reasons in --json.")
+    return said + _warnings(report)
+
+
+def _warnings(report: Report) -> list[str]:
+    said = [
+        f"{quoted(name)}: {warning}"
+        for name, one in zip(short_names([r.run for r in report.runs]), report.runs, strict=True)
+        for warning in one.run.warnings
+    ]
+    return _capped(said, 3)
+
+
+def _roles(report: Report) -> list[str]:
+    lines = []
+    if report.primary:
+        better = "higher" if report.primary.direction == "max" else "lower"
+        lines.append(f"Ranked by {quoted(report.primary.metric)}, {better} is better: {report.primary.why}.")
+    else:
+        lines.append("No metric to rank by: name one with --primary.")
+    why = {(m.role, m.metric): m.why for one in report.runs for m in one.roles}
+    named = [
+        f"{_ROLE_NAMES.get(role, role.replace('_', ' '))} {quoted(metric)}"
+        + (" (given by you)" if why.get((role, metric)) == "given by you" else "")
+        for role, metric in report.roles.items()
+    ]
+    lines.append(f"Roles, by name: {', '.join(named)}. Reasons in --json." if named else "No metric has a known role.")
+    return lines
+
+
+def _reproduce(report: Report) -> list[str]:
+    lines = [quoted(report.command, 400)] if report.command else []
+    newest = max((one.run.last_activity for one in report.runs if one.run.last_activity), default=None)
+    data = f"; data up to {moment(newest)} UTC" if newest else ""
+    lines.append(
+        f"wandb-toolkit {report.tool_version}, source {report.source}, made {moment(report.generated_at)} UTC{data}."
+    )
+    ids = [one.run.id for one in report.runs]
+    if ids:
+        lines.append(f"Runs: {listed(ids, IDS)}.")
+    return lines
+
+
+def _wrap(lines: Iterable[str], width: int | None) -> list[str]:
+    """Wrap prose for a terminal so that no continuation line starts a Markdown block; tables stay whole."""
+    wrapped: list[str] = []
+    for line in lines:
+        if width is None or len(line) <= width or line.startswith(("|", "#")):
+            wrapped.append(line)
+            continue
+        start = re.match(r"\s*(?:[-*] |\d+\. )?", line)
+        hang = " " * len(start[0] if start else "")
+        parts = textwrap.wrap(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+        wrapped += _safe_starts(parts, hang)
+    return wrapped
+
+
+def _safe_starts(parts: list[str], hang: str) -> list[str]:
+    """Move a word that would start a block back to the end of the line before it."""
+    for at in range(1, len(parts)):
+        while _BLOCK_START.match(parts[at].strip()):
+            first, _, rest = parts[at].strip().partition(" ")
+            parts[at - 1] += f" {first}"
+            parts[at] = hang + rest
+    return [part for part in parts if part.strip()]

@@ -1,0 +1,161 @@
+"""Runs → what is good, what holds them back, what broke, how they compare and what to try next.
+
+Pure on top of a source: everything is computed here once, and the renderers only write it down.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from wandb_toolkit import __version__, gather, roles
+from wandb_toolkit.compare import compare
+from wandb_toolkit.detectors import Examination, RunView, Sibling, examine, sibling_of
+from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
+from wandb_toolkit.experiments import propose
+from wandb_toolkit.gather import Reading
+from wandb_toolkit.lens import look_through
+from wandb_toolkit.model import Primary, Report, Run, RunReport
+from wandb_toolkit.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.sources.base import Source
+
+Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
+
+LOG_LINES = 50  # of a broken run's console output
+# They judge the process, not the training: alone they make no run good.
+STATE_DETECTORS = frozenset({"crashed", "stalled"})
+_QUIET_STATES = ("running", "finished", "pending")
+
+
+def _ignore(_: Run) -> None:
+    return None
+
+
+def build_report(
+    source: Source,
+    runs: Sequence[Run],
+    *,
+    primary: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    now: datetime,
+    target: str = "",
+    left_out: int = 0,
+    command: str = "",
+    on_run: Callable[[Run], object] = _ignore,
+) -> Report:
+    """Return the report on `runs`. `overrides` maps roles to metrics; `on_run` is called after each run read.
+
+    Raises:
+        NotFoundError: no run has the primary metric, or the metric of an override.
+        ToolkitError: none of the runs could be read.
+    """
+    readings, errors = gather.gather(source, runs, overrides or {}, primary, on_run)
+    if errors and not readings:
+        raise ToolkitError(f"None of the {len(errors)} runs could be read: {errors[0]['message']}")
+    _check_names(readings, primary, overrides or {})
+    chosen = roles.choose_primary([one.names for one in readings], primary)
+    if chosen:
+        readings = gather.fill(source, readings, chosen.metric)
+    reports = _examine_all(source, readings, chosen, now)
+    reports = [replace(r, verdict=verdict_of(r)) for r in reports]
+    series = [one.history.get(chosen.metric) if chosen else None for one in readings]
+    comparison = compare(reports, series, chosen) if reports else None
+    common = _common_roles(readings)
+    lens = look_through(reports, [one.history for one in readings], common, comparison.best if comparison else None)
+    return Report(
+        verdict=overall([r.verdict for r in reports]),
+        source=source.kind,
+        target=target or source.description,
+        primary=chosen,
+        roles=common,
+        runs=tuple(reports),
+        good=good_sentences(reports, series, chosen, comparison),
+        bad=trouble_sentences(reports, "bad"),
+        ugly=trouble_sentences(reports, "ugly"),
+        comparison=comparison,
+        next_experiments=propose(reports, comparison, chosen),
+        errors=tuple(errors),
+        generated_at=now,
+        tool_version=__version__,
+        lens=lens,
+        left_out=left_out,
+        command=command,
+    )
+
+
+def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Mapping[str, str]) -> None:
+    present = dict.fromkeys(name for one in readings for name in one.names)
+    for asked, metric in {"primary": primary, **overrides}.items():
+        if metric is not None and metric not in present:
+            flag = asked.replace("_", "-")
+            raise NotFoundError(
+                f"None of the {len(readings)} runs logged {metric!r} (--{flag}) as a number."
+                if len(readings) > 1
+                else f"The run did not log {metric!r} (--{flag}) as a number.",
+                did_you_mean(metric, present, "metric"),
+            )
+
+
+def _examine_all(
+    source: Source, readings: Sequence[Reading], primary: Primary | None, now: datetime
+) -> list[RunReport]:
+    """Judge every run, its siblings being the other chosen runs of the same project."""
+    siblings: dict[tuple[str | None, str | None], list[tuple[int, Sibling]]] = {}
+    for at, one in enumerate(readings):
+        project = siblings.setdefault((one.run.entity, one.run.project), [])
+        project.append((at, sibling_of(one.run, one.history, one.roles, primary)))
+    reports = []
+    for at, one in enumerate(gather.complete(source, readings)):
+        others = tuple(s for i, s in siblings[one.run.entity, one.run.project] if i != at)
+        view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now)
+        result: Examination = examine(view)
+        reports.append(
+            RunReport(
+                run=one.run,
+                verdict="unknown",
+                findings=result.findings,
+                skipped=result.skipped,
+                passed=result.passed,
+                roles=tuple(one.roles.values()),
+            )
+        )
+    return reports
+
+
+def _log_tail(source: Source, run: Run) -> tuple[str, ...]:
+    if run.state in _QUIET_STATES:
+        return ()
+    try:
+        return tuple(source.console(run, LOG_LINES))
+    except ToolkitError:
+        return ()  # the log only adds to what the exit record says
+
+
+def verdict_of(report: RunReport) -> Verdict:
+    """Return the verdict that the findings give. A run of which no metric could be judged is never good."""
+    causes = {finding.severity for finding in report.findings if not finding.consequence_of}
+    if "ugly" in causes:
+        return "ugly"
+    if "bad" in causes:
+        return "bad"
+    return "good" if "good" in causes or set(report.passed) - STATE_DETECTORS else "unknown"
+
+
+def overall(verdicts: Sequence[str]) -> Verdict:
+    """Return the worst of the runs' verdicts; runs that could not be judged do not hide those that could."""
+    for verdict in ("ugly", "bad", "good"):
+        if verdict in verdicts:
+            return verdict
+    return "unknown"
+
+
+def _common_roles(readings: Sequence[Reading]) -> dict[str, str]:
+    """Return role → the metric that most runs use for it."""
+    votes: dict[str, Counter[str]] = {}
+    for one in readings:
+        for role, match in one.roles.items():
+            votes.setdefault(role, Counter())[match.metric] += 1
+    return {role: votes[role].most_common(1)[0][0] for role in roles.ROLES if role in votes}

@@ -1,0 +1,116 @@
+"""Findings and levels → the sentences of Good, Bad and Ugly; the same finding in several runs is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wandb_toolkit.compare import level_of
+from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
+from wandb_toolkit.render.text import number, plural
+from wandb_toolkit.wording import listed, quoted, sentence, short_names
+
+# What a finding is called inside a sentence, where its id in words would not do.
+_LABELS = {
+    "nan_or_inf": "NaN or infinity",
+    "crashed": "the end by an error",
+    "grad_norm_explosion": "exploding gradients",
+    "plateau_early": "the early plateau",
+    "undertrained": "stopping while still improving",
+    "kl_too_low": "KL near zero",
+    "kl_spike": "KL spikes",
+    "kl_runaway": "runaway KL",
+    "clipfrac_high": "the high clip fraction",
+    "reward_std_collapse": "vanished reward spread",
+    "length_explosion": "growing length",
+    "throughput_drop": "the loss of speed",
+    "loss_spike": "the loss spikes",
+    "loss_divergence": "the loss divergence",
+    "reward_collapse": "the fall of the reward",
+    "lr_schedule_mismatch": "the learning-rate schedule",
+}
+
+
+def label(finding_id: str) -> str:
+    """Return what a finding is called inside a sentence."""
+    return _LABELS.get(finding_id, finding_id.replace("_", " "))
+
+
+def causes(report: RunReport) -> list[Finding]:
+    """Return the findings of a run that no other finding explains."""
+    return [finding for finding in report.findings if not finding.consequence_of]
+
+
+def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple[str, ...]:
+    """Return one sentence for each finding of this severity, the most widespread first, consequences folded in."""
+    names = short_names([report.run for report in reports])
+    groups: dict[str, list[tuple[str, RunReport, Finding]]] = {}
+    for name, report in zip(names, reports, strict=True):
+        for finding in causes(report):
+            if finding.severity == severity:
+                groups.setdefault(finding.id, []).append((name, report, finding))
+    ordered = sorted(groups.values(), key=lambda group: -len(group))
+    return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
+
+
+def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) -> str:
+    name, report, finding = group[0]
+    if len(group) == 1:
+        text = sentence(finding.title if alone else f"{quoted(name)}: {finding.title}")
+        explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
+        return f"{text} It explains {_and(explained)}." if explained else text
+    known = DETECTORS.get(finding.id)
+    title = known.title if known else label(finding.id).capitalize()
+    names = [one for one, _, _ in group]
+    return sentence(f"{title} in {len(group)} runs ({listed(names)}). {quoted(name)}: {finding.title}")
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def good_sentences(
+    reports: Sequence[RunReport],
+    series: Sequence[Series | None],
+    primary: Primary | None,
+    comparison: Comparison | None,
+) -> tuple[str, ...]:
+    """Return what goes well: how far the best run has come, what detectors praise, which runs are free of faults."""
+    said = []
+    if primary and comparison and comparison.best:
+        at = next(i for i, report in enumerate(reports) if report.run.id == comparison.best)
+        said += _progress(reports, at, series[at], primary)
+    said += trouble_sentences(reports, "good")
+    return tuple(said + _healthy(reports))
+
+
+def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary: Primary) -> list[str]:
+    """Say how far the best run has come, if it has improved by more than its noise."""
+    level = level_of(one, primary.direction)
+    if one is None or level is None or level.best is None or len(one) < 2:
+        return []
+    gain = level.end - level.start if primary.direction == "max" else level.start - level.end
+    if not gain > 2 * (level.noise if level.noise == level.noise else 0):
+        return []
+    verb = "rose" if primary.direction == "max" else "fell"
+    text = f"{quoted(primary.metric)} {verb} from {number(level.start)} to {number(level.end)}"
+    if len(reports) > 1:
+        name = short_names([report.run for report in reports])[at]
+        verdict = reports[at].verdict
+        text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
+    if level.best_step is not None and level.best_step != int(one.x[-1]):
+        text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
+    return [sentence(text)]
+
+
+def _healthy(reports: Sequence[RunReport]) -> list[str]:
+    names = short_names([report.run for report in reports])
+    well = [(name, report) for name, report in zip(names, reports, strict=True) if report.verdict == "good"]
+    if not well:
+        return []
+    counts = sorted(len(report.passed) for _, report in well)
+    checks = plural(counts[-1], "check") if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]} checks"
+    if len(reports) == 1:
+        return [f"{checks} found no fault."]
+    who = f"All {len(reports)} runs" if len(well) == len(reports) else listed([name for name, _ in well])
+    return [f"{who}: {checks} found no fault."]
