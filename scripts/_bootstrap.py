@@ -27,7 +27,7 @@ def run(file: str) -> int:
         python = _environment_python()
         if python and not restarted:
             os.environ[GUARD] = python
-            os.execv(python, [python, os.path.realpath(file)] + sys.argv[1:])  # noqa: RUF005, S606
+            os.execv(python, [python, os.path.realpath(file), *sys.argv[1:]])
         return _not_set_up(missing)
     name = os.path.splitext(os.path.basename(file))[0]
     code = importlib.import_module("wandb_toolkit.commands." + name).main()

@@ -2,7 +2,7 @@
 """Start the wandb-toolkit command that this file is named after. Every launcher holds this same text.
 
 The code is looked for in the repository around the skill, then in this Python, then in the environment that
-`bash .venv-setup.sh --shared` makes. Any Python 3 can read it, so an old one gets a sentence, not a SyntaxError.
+`bash .venv-setup.sh --shared` makes. Any Python 3 can read this, so an old one ends with a sentence about it.
 """
 
 import importlib
@@ -31,7 +31,7 @@ def main() -> int:
     python = environment_python()
     if os.access(python, os.X_OK) and not restarted:
         os.environ[GUARD] = python
-        os.execv(python, [python, here] + sys.argv[1:])
+        os.execv(python, [python, here, *sys.argv[1:]])
     message = "the code of wandb-toolkit is not installed (this skill folder is without its repository)"
     hint = "run once in a clone of wandb-toolkit: bash .venv-setup.sh --shared"
     if "--json" in sys.argv:
