@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 INTERNAL = frozenset({"_step", "_runtime", "_timestamp", "_wandb"})  # axes and W&B's own; not metrics
 _NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_VALUE_TAG = b"\x82\x01"  # field 16, length-delimited
+VALUE_TAG = b"\x82\x01"  # field 16, length-delimited
+_DIRECT_MOST = 8  # wanted keys; for more, walking over all items is as quick as searching
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Columns:
         self.columns: dict[str, Column] = {}
         self._keys = _Keys(self._column_of)
         self._steps = self._column("_step")
+        self._direct: list[tuple[Column, bytes, bytes]] = []  # column, its item's first bytes, end of its name
         self._explicit: dict[int, int] = {}  # row → HistoryStep.num, where the row has no `_step`
         # A row that holds none of these bytes holds no wanted key, however its keys are written.
         self._needles = None if self.wanted is None else tuple({k.rpartition(".")[2].encode() for k in self.wanted})
@@ -104,7 +106,7 @@ class Columns:
             or any(key.startswith(name + ".") for key in wanted)  # an old log keeps the dict as one value
         )
 
-    def add(self, data: bytes, pos: int, end: int) -> None:
+    def add(self, data: bytes, pos: int, end: int) -> None:  # noqa: C901 the hot loop, in one piece
         """Add the row in ``data[pos:end]``.
 
         Raises:
@@ -114,6 +116,8 @@ class Columns:
         self.count += 1
         needles = self._needles
         if needles is not None and not any(data.find(needle, pos, end) >= 0 for needle in needles):
+            return
+        if self._found_directly(row, data, pos, end):
             return
         keys = self._keys
         explicit = None
@@ -130,7 +134,7 @@ class Columns:
                 if stop > end:
                     raise WireError("item runs past the end of its row")
                 mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
-                if data[mid : mid + 2] == _VALUE_TAG and data[pos + 1] < 128:
+                if data[mid : mid + 2] == VALUE_TAG and data[pos + 1] < 128:
                     start = mid + 3 if data[mid + 2] < 128 else varint(data, mid + 2)[1]
                     key, raw = data[pos:mid], data[start:stop]
                 else:
@@ -147,6 +151,40 @@ class Columns:
             raise WireError("row ends inside a field") from error
         if explicit is not None and not (self._steps.rows and self._steps.rows[-1] == row):
             self._explicit[row] = explicit
+        if needles is not None and not self._direct:
+            self._learn()
+
+    def _learn(self) -> None:
+        """Note the bytes that the wanted keys' items start with, once all of them have come as plain numbers."""
+        named = {column.name: key for key, column in self._keys.items() if column is not None}
+        wanted = self.wanted or frozenset()
+        if len(wanted) <= _DIRECT_MOST and set(named) == wanted | {"_step"}:
+            self._direct = [
+                (self.columns[name], key + VALUE_TAG, name.rpartition(".")[2].encode()) for name, key in named.items()
+            ]
+
+    def _found_directly(self, row: int, data: bytes, pos: int, end: int) -> bool:
+        """Take the wanted items by searching for their bytes; False where the row must be walked.
+
+        The bytes are a key's tag, length and text and the value's tag, behind an item's tag and length. Inside a text
+        they could stand only if it had control characters, and were no UTF-8 there, so what is found is the item.
+        """
+        found = []
+        for column, needle, tail in self._direct:
+            at = data.find(needle, pos, end)
+            if at < 0 and data.find(tail, pos, end) < 0:
+                continue  # not in this row
+            if at < 0 or data[at - 2] != 0x0A or data[at - 1] > 127 or at + data[at - 1] > end:
+                return False
+            start = at + len(needle) + 1
+            try:
+                found.append((column, float(data[start : at + data[at - 1]])))
+            except ValueError:
+                return False
+        for column, value in found:
+            column.values.append(value)
+            column.rows.append(row)
+        return bool(found)
 
     def _other_field(self, data: bytes, pos: int, end: int, explicit: int | None) -> tuple[int | None, int]:
         tag, after = varint(data, pos)
@@ -242,14 +280,18 @@ def _prefixes(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _split_item(data: bytes) -> tuple[bytes, bytes]:
-    """Return (key fields as they stand, JSON value) of an item of any layout."""
-    _, raw = item(data)
+def key_size(data: bytes) -> int:
+    """Return the length of an item's key fields, which come first in every writer's output."""
     pos = 0
-    while pos < len(data):  # the key fields come first in every writer's output
+    while pos < len(data):
         tag, after = varint(data, pos)
         if tag not in (0x0A, 0x12):
             break
         size, start = varint(data, after)
         pos = start + size
-    return data[:pos], raw
+    return pos
+
+
+def _split_item(data: bytes) -> tuple[bytes, bytes]:
+    """Return (key fields as they stand, JSON value) of an item of any layout."""
+    return data[: key_size(data)], item(data)[1]

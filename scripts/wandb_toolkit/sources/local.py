@@ -172,9 +172,7 @@ class LocalSource:
                     if len(self._dirs_of(run)) == 1:
                         raise
         if not scans:
-            raise NotFoundError(
-                f"{run.label} has no history: its .wandb log is missing.", "Only files beside it were found."
-            )
+            raise NotFoundError(f"{run.label} has no history: its log is missing.")
         return scans
 
     def _history(self, run: Run, keys: Sequence[str] | None, system: bool) -> History:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,9 +28,45 @@ class _Part:
     scan: LogScan | None  # None: no readable log
     problem: str  # why not
     config: Mapping[str, Any]
-    summary: Mapping[str, Any]
     started: float
     newest: float
+
+
+class LazySummary(Mapping[str, Any]):
+    """A run's summary, read when it is first looked at: most commands never do, and it is two thirds of a log."""
+
+    def __init__(self, parts: Sequence[RunDir]) -> None:
+        self._parts = parts
+        self._found: dict[str, Any] | None = None
+
+    def _summary(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = {}
+            for part in self._parts:
+                self._found |= _summary_of(part)
+            self._found.pop("_wandb", None)
+        return self._found
+
+    def __getitem__(self, key: str) -> Any:
+        return self._summary()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._summary())
+
+    def __len__(self) -> int:
+        return len(self._summary())
+
+
+def _summary_of(found: RunDir) -> dict[str, Any]:
+    if found.log is not None:
+        try:
+            summary = scan_log(found.log, card=False, summary=True).summary
+        except ToolkitError:
+            summary = {}
+    beside = _beside(found)
+    if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
+        summary |= beside  # a killed process leaves its last rows out of the log
+    return summary
 
 
 def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
@@ -42,11 +78,9 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
     state = _state(final, now)
     run_id = next((scan.run.id for scan in reversed(scans) if scan.run.id), final.source.run_id)
     config: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
     step_metrics: dict[str, str] = {}
     for part in parts:
         config |= part.config
-        summary |= part.summary
         step_metrics |= part.scan.step_metrics if part.scan else {}
     steps = [scan.last_step for scan in scans if scan.last_step is not None]
     return Run(
@@ -63,7 +97,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
         sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
         notes=_word(scans, "notes"),
         config={key: value for key, value in config.items() if key != "_wandb"},
-        summary={key: value for key, value in summary.items() if key != "_wandb"},
+        summary=LazySummary([part.source for part in parts]),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
         steps=max(steps) if steps else None,
@@ -81,10 +115,6 @@ def _read(found: RunDir) -> _Part:
             scan = scan_log(found.log)
         except ToolkitError as error:
             problem = f"{error.message} {error.hint}".strip()
-    beside = read_json(found.files / "wandb-summary.json") if found.files else {}
-    summary = dict(scan.summary) if scan else {}
-    if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
-        summary |= beside  # a killed process leaves its last rows out of the log
     config = dict(scan.config) if scan else {}
     if not {key for key in config if key != "_wandb"} and found.files:
         config = read_config(found.files / "config.yaml")
@@ -92,8 +122,12 @@ def _read(found: RunDir) -> _Part:
     if not started and found.files:
         started = _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt"))
     written = _modified(found)
-    newest = scan.newest if scan and scan.newest else _number(summary.get("_timestamp")) or started
-    return _Part(found, scan, problem, config, summary, started, min(newest, written) if newest > 0 else written)
+    newest = scan.newest if scan and scan.newest else _number(_beside(found).get("_timestamp")) or started
+    return _Part(found, scan, problem, config, started, min(newest, written) if newest > 0 else written)
+
+
+def _beside(found: RunDir) -> dict[str, Any]:
+    return read_json(found.files / "wandb-summary.json") if found.files else {}
 
 
 def _number(value: object) -> float:
@@ -121,7 +155,7 @@ def _modified(found: RunDir) -> float:
 def _state(part: _Part, now: float) -> State:
     scan = part.scan
     if scan is None:
-        return "finished" if part.summary else "crashed"
+        return "finished" if _beside(part.source) else "crashed"
     if scan.has_exit:
         if scan.exit_code == 0:
             return "finished"
@@ -152,7 +186,7 @@ def _word(scans: Sequence[LogScan], name: str) -> str | None:
 def _duration(part: _Part) -> float:
     lived = max(part.newest - part.started, 0.0) if part.started else 0.0
     if part.scan is None or part.scan.runtime is None:
-        return max(lived, _number(part.summary.get("_runtime")) if part.scan is None else 0.0)
+        return max(lived, _number(_beside(part.source).get("_runtime")) if part.scan is None else 0.0)
     return lived if abs(lived - part.scan.runtime) < 2 else part.scan.runtime  # the record counts whole seconds
 
 

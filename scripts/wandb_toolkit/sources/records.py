@@ -1,7 +1,7 @@
-"""The records of a `.wandb` log → plain Python: field numbers of wandb_internal.proto, and decoders of the rare records.
+"""The records of a `.wandb` log → plain Python: field numbers of wandb_internal.proto, decoders of the rare records.
 
-The frequent ones (history, summary) have decoders of their own in `columns`. Keys come flat (``key``, Python backend) or
-as a path (``nested_key``, Go core); a path shows as its parts joined with ".".
+The frequent ones have faster decoders (`columns`). Keys come flat (``key``, Python backend) or as a path
+(``nested_key``, Go core); a path shows as its parts joined with ".".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from wandb_toolkit.model import MetricKind
 from wandb_toolkit.sources.wire import WireError, double, fields, signed, varint, zigzag
 
 # Record.record_type
@@ -23,7 +24,7 @@ _ENVELOPE = frozenset({1, 16, 19, 200})  # num, control, uuid, _info: not the re
 KEY, NESTED_KEY, VALUE_JSON = 1, 2, 16
 _NONE, _BOOLEAN, _INTEGER, _NUMBER, _TEXT, _JSON = 3, 4, 5, 6, 7, 8
 
-MEDIA_KINDS = {
+MEDIA_KINDS: dict[str, MetricKind] = {
     "image-file": "image",
     "images/separated": "image",
     "images": "image",
@@ -159,6 +160,9 @@ def apply_config(target: dict[str, Any], data: bytes, start: int, end: int) -> N
                 drop(target, path)
 
 
+_RUN_TEXT = {1: "id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 9: "notes", 12: "sweep"}
+
+
 @dataclass
 class RunFields:
     """What the run records say; a later record's fields win where it has them."""
@@ -176,14 +180,12 @@ class RunFields:
     resumed: bool = False
     config: dict[str, Any] = field(default_factory=dict)
 
-    _TEXT = {1: "id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 9: "notes", 12: "sweep"}
-
     def update(self, data: bytes, start: int, end: int) -> None:
         """Apply one RunRecord."""
         tags: list[str] = []
         for number, value in fields(data, start, end):
-            if number in self._TEXT:
-                setattr(self, self._TEXT[number], text(value) or getattr(self, self._TEXT[number]))
+            if number in _RUN_TEXT:
+                setattr(self, _RUN_TEXT[number], text(value) or getattr(self, _RUN_TEXT[number]))
             elif number == 10:
                 tags.append(text(value))
             elif number == 17:

@@ -46,8 +46,8 @@ class Found:
 def find_run_dirs(path: Path) -> Found:
     """Return the run directories at or below `path`, sorted by path.
 
-    Links to folders are not followed, so that `latest-run` is not counted twice and a stranger's link leads nowhere; two
-    exceptions: `path` itself, and a link called `wandb` (a common way to keep runs on another disk).
+    Links to folders are not followed, so that `latest-run` is not counted twice and a stranger's link leads nowhere;
+    two exceptions: `path` itself, and a link called `wandb` (a common way to keep runs on another disk).
 
     Raises:
         NotFoundError: there is no such path.
@@ -153,7 +153,7 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 both are safe
         if not isinstance(found, dict) or not _fits(found):
             return {}
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from wandb_toolkit.sources import records as rec
-from wandb_toolkit.sources.columns import Column, Columns
+from wandb_toolkit.sources.columns import VALUE_TAG, Column, Columns, key_size
 from wandb_toolkit.sources.wandb_log import Damage, read_records
 from wandb_toolkit.sources.wire import WireError, fields, signed, varint
 
+UPDATE, REMOVE = 0x0A, 0x12  # tags of a SummaryRecord's items
 _CONSOLE_BYTES = 256_000  # of raw console text kept for the tail
 
 
@@ -77,6 +78,7 @@ def scan_log(
     media: bool = False,
     console: bool = False,
     card: bool = True,
+    summary: bool = False,
 ) -> LogScan:
     """Read a whole log.
 
@@ -86,12 +88,13 @@ def scan_log(
         system: system metrics to keep (without the ``system.`` prefix); None keeps all.
         media: keep the media values.
         console: keep the end of the console output.
-        card: keep what describes the run: config, summary, exit, last step and time.
+        card: keep what describes the run: config, exit, last step and time.
+        summary: keep the summary. It is most of a log, so it costs as much as all metrics.
 
     Raises:
         ToolkitError: the file is no readable log. Damage inside is counted in `damage`, never raised.
     """
-    return _Scanner(LogScan(path), keys, system, media, console, card).run()
+    return _Scanner(LogScan(path), keys, system, media, console, card, summary).run()
 
 
 class _Scanner:
@@ -103,13 +106,13 @@ class _Scanner:
         media: bool,
         console: bool,
         card: bool,
+        summary: bool,
     ) -> None:
         self.scan = scan
         self.card = card
         self.media = media
         self.system = system
-        self.summary: dict[bytes, bytes | None] = {}  # key fields → value_json, the newest of each
-        self.order: list[tuple[bytes, bytes | None]] = []
+        self.summary: dict[bytes, bytes] = {}  # key fields → value field, the newest of each
         if keys is None or keys:
             scan.history = Columns(keys)
         self.last: dict[int, tuple[bytes, int, int]] = {}  # the newest record of the kinds that carry a time
@@ -117,12 +120,13 @@ class _Scanner:
         self.handlers: dict[int, Callable[[bytes, int, int], None]] = {rec.HISTORY: self._history}
         if card:
             self.handlers |= {
-                rec.SUMMARY: self._summary,
                 rec.CONFIG: self._config,
                 rec.METRIC: self._metric,
                 rec.EXIT: self._exit,
                 rec.PREEMPTING: self._preempting,
             }
+        if summary:
+            self.handlers[rec.SUMMARY] = self._summary
         self.handlers[rec.RUN] = self._run
         if card or system is None or system:
             self.handlers[rec.STATS] = self._stats
@@ -195,22 +199,19 @@ class _Scanner:
             stop = pos + size
             if stop > end:
                 raise WireError("item runs past the end of its record")
-            if tag == 0x0A:  # update
-                mid = pos + 2 + data[pos + 1]
-                if data[mid : mid + 2] == b"\x82\x01" and data[pos + 1] < 128:
-                    latest[data[pos:mid]] = data[mid:stop]
-                else:
-                    self._flush_summary()
-                    path, raw = rec.item(data[pos:stop])
-                    rec.put(self.scan.summary, path, rec.parse_json(raw))
-            elif tag == 0x12:  # remove
+            if tag == UPDATE:
+                mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
+                if data[mid : mid + 2] != VALUE_TAG or data[pos + 1] > 127:
+                    mid = pos + key_size(data[pos:stop])
+                latest[data[pos:mid]] = data[mid:stop]
+            elif tag == REMOVE:
                 self._flush_summary()
                 rec.drop(self.scan.summary, rec.item(data[pos:stop])[0])
             pos = stop
 
     def _flush_summary(self) -> None:
-        for key, value in self.summary.items():
-            path, raw = rec.item(key + (value or b""))
+        newest = [rec.item(key + value) for key, value in self.summary.items()]
+        for path, raw in sorted(newest, key=lambda pair: len(pair[0])):  # a dict before its parts
             rec.put(self.scan.summary, path, rec.parse_json(raw))
         self.summary.clear()
 

@@ -90,17 +90,18 @@ def _check_header(path: Path, file: BinaryIO, damage: Damage) -> None:
 
 
 def _records_of_unknown_version(path: Path, file: BinaryIO, damage: Damage) -> Iterator[bytes]:
-    count = 0
-    for count, record in enumerate(_records(file, damage, _READ), 1):
+    empty = True
+    for record in _records(file, damage, _READ):
+        empty = False
         yield record
-    if not count:
+    if empty:
         raise ToolkitError(
             f"{path} has log format version {damage.version}; this reader knows version {_KNOWN_VERSION}.",
             "A newer wandb wrote it: update wandb-toolkit.",
         )
 
 
-def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:
+def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  # noqa: C901 the hot loop, in one piece
     parts: list[bytes] | None = None  # of the record that is open
     zeros = 0  # zero-filled bytes so far: space laid out ahead when the file ends there, damage when records follow
     pos = _HEAD  # inside the block
@@ -170,8 +171,8 @@ def _read_blocks(file: BinaryIO, wanted: int) -> bytes:
 def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int) -> int:
     """Return where the next valid chunk of this block starts, `end` when there is none.
 
-    LevelDB drops the rest of the block; trying every byte keeps the records behind the damage. A chunk of garbage passes
-    the checksum with probability 2**-32.
+    LevelDB drops the rest of the block; trying every byte keeps the records behind the damage. A chunk of garbage
+    passes the checksum with probability 2**-32.
     """
     for at in range(pos, end - _HEAD + 1):
         kind = buffer[at + 6]

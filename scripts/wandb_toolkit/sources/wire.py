@@ -1,7 +1,7 @@
 """Just enough of protobuf's wire format to read W&B's records without importing wandb or protobuf.
 
-https://protobuf.dev/programming-guides/encoding/ : a message is a list of fields, each a tag (number << 3 | wire type) and
-a value. Field numbers used here are W&B's (wandb_internal.proto); the tests hold them against the installed wandb.
+https://protobuf.dev/programming-guides/encoding/ : a message is a list of fields, each a tag (number << 3 | wire type)
+and a value. The field numbers are W&B's (wandb_internal.proto); the tests hold them against the installed wandb.
 """
 
 from __future__ import annotations
