@@ -1,11 +1,13 @@
-"""What the commands leave on disk: where it goes, safe names, atomic files, and the metadata.json beside them.
+"""What the commands leave on disk: where it goes, safe names, whole files, and metadata.json.
 
-Names come from strangers. Nothing here writes outside its folder, and no half-written file takes the place of a good one.
+Names come from strangers. Nothing here writes outside its folder, and no half-written file takes the place of
+a good one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -89,18 +91,14 @@ def check_folder(folder: Path) -> None:
         above = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not above.is_dir():
             what = "a broken link" if above.is_symlink() and not above.exists() else "a file, not a folder"
-            raise UsageError(
-                f"The output path {above} is {what}.", "Give --output a folder, existing or new."
-            )
+            raise UsageError(f"The output path {above} is {what}.", "Give --output a folder, existing or new.")
         writable = os.access(above, os.W_OK | os.X_OK)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The output path {folder} cannot be used: {_why(error)}.", "Give --output another folder."
         ) from error
     if not writable:
-        raise ToolkitError(
-            f"The folder {above} is not writable.", "Give --output a folder that you may write to."
-        )
+        raise ToolkitError(f"The folder {above} is not writable.", "Give --output a folder that you may write to.")
 
 
 def _why(error: BaseException) -> str:
@@ -115,93 +113,105 @@ class Folder:
         self.path = path
         self._owners: dict[str, str] = {}  # folded relative file name → who it belongs to
 
-    def claim(
-        self, owner: str, stem: str, suffix: str, ours: Callable[[Path], bool] = os.path.lexists
-    ) -> str:
-        """Return the relative name of `owner`'s file: `stem` + `suffix`, with a hash where that is someone else's.
+    def claim(self, owner: str, stem: str, suffix: str, ours: Callable[[Path], bool] = os.path.lexists) -> str:
+        """Return the relative name of `owner`'s file: `stem` + `suffix`, with a hash where that is taken.
 
-        Names that differ in case only count as the same, as they are on many file systems. `ours` says whether a
-        file that is there already may be written again by this owner.
+        Names that differ in case only count as the same, as they are on many file systems. `ours` says whether
+        a file that is there already may be written again by this owner.
         """
         for name in (stem + suffix, f"{stem}-{digest(owner)}{suffix}", f"{stem}-{digest(owner, 16)}{suffix}"):
             if self._owners.setdefault(_folded(name), owner) != owner:
                 continue
             if not os.path.lexists(self.path / name) or ours(self.path / name):
                 return name
-        raise ToolkitError(
-            f"No free file name is left for {owner!r} in {self.path}.", "Give --output a new folder."
-        )
+        raise ToolkitError(f"No free file name is left for {owner!r} in {self.path}.", "Give --output a new folder.")
 
     def reserve(self, section: str) -> None:
-        """Keep the names that other sections of metadata.json have in use out of this one's way."""
+        """Learn from metadata.json which names are taken, by this section's own files and by the others'."""
         self._owners[_folded(METADATA)] = METADATA
         known, _ = _read_metadata(self.path / METADATA)
         for name, content in known.items():
-            if name != section and isinstance(content, dict) and isinstance(content.get("files"), dict):
-                self._owners.update({_folded(file): f"{name}:{file}" for file in content["files"]})
+            for file, facts in _mapping(_mapping(content).get("files")).items():
+                owner = _mapping(facts).get("owner") if name == section else None
+                self._owners[_folded(file)] = owner if isinstance(owner, str) else f"{name}:{file}"
 
     def write(self, name: str, produce: Callable[[Path], object]) -> dict[str, Any]:
-        """Let `produce` write a temporary file, then put it in place of `name`; return its name, size and sha256.
+        """Let `produce` write a temporary file, put it in place of `name`; return name, size and sha256.
 
         Raises:
-            ToolkitError: it could not be written. An earlier file of that name is intact, the temporary one gone.
+            ToolkitError: it could not be written. An earlier file of that name is intact.
         """
         target = self.path / name
         try:
             self._make_folder(target.parent)
             with _temporary(target) as temporary:
                 produce(temporary)
-                os.replace(temporary, target)
-            return describe(target, name)
+                facts = describe(temporary, name)
+                temporary.replace(target)
+            return facts
         except OSError as error:
-            raise ToolkitError(
-                f"{target} could not be written: {_why(error)}.", _write_hint(error)
-            ) from error
+            raise ToolkitError(f"{target} could not be written: {_why(error)}.", _write_hint(error)) from error
 
     def _make_folder(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         if not folder.resolve().is_relative_to(self.path.resolve()):
             raise ToolkitError(
                 f"{folder} is a link that leads out of the output folder.",
                 "Remove the link, or give another --output.",
             )
+        folder.mkdir(parents=True, exist_ok=True)
 
     def record(
         self, section: str, files: Mapping[str, Any], runs: Sequence[Run], source: str, **facts: Any
     ) -> list[str]:
-        """Add to a section of metadata.json and leave everything else in it; return warnings.
+        """Add to a section of metadata.json, leave everything else in it, and return warnings.
 
-        Entries of the same section stay while their file is there. A metadata.json that is not ours is moved aside.
+        Args:
+            section: "plots", "downloads", ...: entries of its files stay as long as the file is there.
+            files: relative file name → facts, JSON-ready; "owner" is who `claim` gave the name to.
+            runs: what the files are about.
+            source: what the user named.
+            facts: more about the section, JSON-ready.
+
+        Raises:
+            ToolkitError: it could not be written; the earlier one is intact.
         """
-        from wandb_toolkit.render.json_text import dumps
-
         target, warnings = self.path / METADATA, []
-        self._make_folder(self.path)
-        with _locked(self.path):
-            known, problem = _read_metadata(target)
-            if problem:
-                aside = _free_name(target)
-                os.replace(target, aside)
-                warnings.append(f"{target} {problem}; moved to {aside.name}")
-            now = datetime.now(UTC)
-            old = known.get(section) if isinstance(known.get(section), dict) else {}
-            old_files = old.get("files") if isinstance(old.get("files"), dict) else {}
-            kept = {name: info for name, info in old_files.items() if (self.path / name).is_file()}
-            merged = {
-                "tool": TOOL,
-                "tool_version": __version__,
-                "created_at": now,
-                **{key: value for key, value in known.items() if key not in ("tool", "tool_version")},
-                "updated_at": now,
-                "runs": {
-                    **_mapping(known.get("runs")),
-                    **{_run_key(run): _run_facts(run, source) for run in runs},
-                },
-                section: {**old, **facts, "updated_at": now, "files": {**kept, **files}},
-            }
-            text = dumps(merged) + "\n"
-            self.write(METADATA, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        try:
+            self._make_folder(self.path)
+            with _locked(self.path):
+                known, problem = _read_metadata(target)
+                if problem:
+                    aside = _free_name(target)
+                    target.replace(aside)
+                    warnings.append(f"{target} {problem}; it is now {aside.name}")
+                merged = self._merge(known, section, files, facts)
+                about = {_run_key(run): _run_facts(run, source) for run in runs}
+                merged["runs"] = {**_mapping(known.get("runs")), **about}
+                text = json.dumps(merged, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+                self.write(METADATA, lambda temporary: temporary.write_bytes(text.encode("utf-8", "replace")))
+        except OSError as error:
+            raise ToolkitError(f"{target} could not be written: {_why(error)}.", _write_hint(error)) from error
         return warnings
+
+    def _merge(
+        self, known: Mapping[str, Any], section: str, files: Mapping[str, Any], facts: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        now = utc(datetime.now(UTC))
+        old = _mapping(known.get(section))
+        kept = {name: info for name, info in _mapping(old.get("files")).items() if (self.path / name).is_file()}
+        return {
+            "tool": TOOL,
+            "created_at": now,
+            **known,
+            "tool_version": __version__,
+            "updated_at": now,
+            section: {**old, **facts, "updated_at": now, "files": {**kept, **files}},
+        }
+
+
+def utc(when: datetime | None) -> str | None:
+    """Return a time as metadata.json holds it."""
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if when else None
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -219,7 +229,7 @@ def _run_facts(run: Run, source: str) -> dict[str, Any]:
         "entity": run.entity,
         "project": run.project,
         "state": run.state,
-        "created_at": run.created_at,
+        "created_at": utc(run.created_at),
         "source": source,
         "url": run.url,
         "paths": list(run.paths),
@@ -238,11 +248,9 @@ def _folded(name: str) -> str:
 
 
 def _write_hint(error: OSError) -> str:
-    return (
-        "Free some disk space, then run again."
-        if error.errno == 28
-        else "Check the folder, or give another --output."
-    )
+    if error.errno == errno.ENOSPC:
+        return "Free some disk space, then run again."
+    return "Check the folder, or give another --output."
 
 
 @contextlib.contextmanager
