@@ -107,7 +107,9 @@ def load_patterns(path: Path | None = None) -> RolePatterns:
     known = [*built_in.roles, *_SECTIONS]
     unknown = [name for name in data if name not in known]
     if unknown:
-        raise UsageError(f"The roles file {path} names no role: {unknown[0]!r}", did_you_mean(unknown[0], known, "role"))
+        raise UsageError(
+            f"The roles file {path} names no role: {unknown[0]!r}", did_you_mean(unknown[0], known, "role")
+        )
     try:
         own = _parse(data)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -116,7 +118,10 @@ def load_patterns(path: Path | None = None) -> RolePatterns:
     return RolePatterns(
         roles={role: (*own.roles.get(role, ()), *built_in.roles[role]) for role in built_in.roles},
         # What the user names outright must not fall to a built-in exception.
-        never={r: own.never.get(r, ()) if own.roles.get(r) and r in own.never else built_in.never[r] for r in built_in.never},
+        never={
+            r: own.never.get(r, ()) if own.roles.get(r) and r in own.never else built_in.never[r]
+            for r in built_in.never
+        },
         rules=(*own.rules, *built_in.rules),
         words={**built_in.words, **own.words},
         tiers=(*own.tiers, *built_in.tiers),
@@ -130,8 +135,8 @@ def _built_in() -> RolePatterns:
 
 def _parse(data: Mapping[str, Any]) -> RolePatterns:
     directions = data.get("direction", {})
-    words: dict[str, Direction] = {word: "min" for word in directions.get("min", ())}
-    words.update({word: "max" for word in directions.get("max", ())})
+    words: dict[str, Direction] = dict.fromkeys(directions.get("min", ()), "min")
+    words.update(dict.fromkeys(directions.get("max", ()), "max"))
     roles = {name: section for name, section in data.items() if name not in _SECTIONS}
     never = {name: tuple(map(_compile, section.get("never", ()))) for name, section in roles.items()}
     if "primary" in data:
@@ -140,7 +145,8 @@ def _parse(data: Mapping[str, Any]) -> RolePatterns:
         roles={name: tuple(map(_pattern, section.get("patterns", ()))) for name, section in roles.items()},
         never=never,
         rules=tuple(
-            DirectionRule(_compile(rule["match"]), rule["direction"], rule["why"]) for rule in directions.get("rules", ())
+            DirectionRule(_compile(rule["match"]), rule["direction"], rule["why"])
+            for rule in directions.get("rules", ())
         ),
         words=words,
         tiers=tuple(Tier(tier["name"], tuple(tier["patterns"])) for tier in data.get("primary", {}).get("tiers", ())),

@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wandb_toolkit.detectors import (  # the order of import is the order of the registry
-    state,
+# isort: off - the order of import is the order of the registry
+from wandb_toolkit.detectors import (
+    gradient,
+    kl,
+    length,
+    loss,
     nonfinite,
+    policy,
+    progress,
+    reward,
+    schedule,
+    state,
+    strengths,
+    throughput,
 )
+
+# isort: on
 from wandb_toolkit.detectors.base import (
     DETECTORS,
     Curve,
@@ -22,14 +35,16 @@ from wandb_toolkit.detectors.base import (
     Sibling,
     sibling_of,
 )
-from wandb_toolkit.detectors.folding import fold
+from wandb_toolkit.detectors.folding import fold, without_contradictions
 from wandb_toolkit.model import Finding, Skipped
 
 __all__ = [
     "DETECTORS", "Curve", "Detector", "Examination", "NotApplicable", "RunView", "Sibling", "examine", "sibling_of",
 ]  # fmt: skip
 
-_FAMILIES = (state, nonfinite)
+_FAMILIES = (
+    state, nonfinite, loss, progress, kl, policy, reward, gradient, length, schedule, throughput, strengths,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,4 +78,4 @@ def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, stric
                 found.append(result)
             elif each.severity != "good":
                 passed.append(each.id)
-    return Examination(fold(found), tuple(skipped), tuple(passed))
+    return Examination(fold(without_contradictions(found)), tuple(skipped), tuple(passed))

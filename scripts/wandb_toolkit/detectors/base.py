@@ -41,8 +41,14 @@ class Curve:
 
     @cached_property
     def noise(self) -> float:
-        """The point-to-point scatter."""
-        return stats.noise(self.y)
+        """The point-to-point scatter; 0 where too few points tell."""
+        found = stats.noise(self.y)
+        return found if found == found else 0.0
+
+    @cached_property
+    def trend(self) -> stats.Trend:
+        """The course of the curve, without its scatter."""
+        return stats.trend(self.x, self.y)
 
     def step(self, index: int) -> int:
         """Return the x of a point, as the finding's onset."""
@@ -72,6 +78,13 @@ class Sibling:
     primary: Curve | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def sound(self) -> bool:
+        """Whether the run is fit to be a yardstick: it did not end badly, and what it depends on stayed finite."""
+        depends = ("loss", "grad_norm", "kl", "entropy", "eval_loss")
+        whole = all(curve.logged == len(curve) for role, curve in self.curves.items() if role in depends)
+        return self.state in ("finished", "running") and whole
+
 
 def sibling_of(run: Run, history: History, roles: Mapping[str, RoleMatch], primary: Primary | None = None) -> Sibling:
     """Return what the other runs' detectors may know of this run."""
@@ -92,6 +105,23 @@ class RunView:
     primary: Primary | None = None
     now: datetime | None = None  # when the run is looked at; None: silence is not judged
     _curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def about_policy(self) -> bool:
+        """Whether a policy is being trained: there is a reward, with a sign of policy optimisation beside it."""
+        signs = ("kl", "entropy", "clip_fraction", "reward_std", "advantage_std", "importance_ratio", "policy_std")
+        return self.has("reward") and any(self.has(role) for role in signs)
+
+    def relatives(self, role: str, curve: Curve) -> list[Curve]:
+        """Return the sound siblings' curves of the same metric, of at least half its length ("primary" is a role)."""
+        found = []
+        for sibling in self.siblings:
+            other = sibling.primary if role == "primary" else sibling.curves.get(role)
+            if other is None or other.metric != curve.metric or len(other) < 4 or not sibling.sound:
+                continue
+            if other.x[-1] >= 0.5 * curve.x[-1]:
+                found.append(other)
+        return found
 
     def has(self, role: str) -> bool:
         """Whether some metric with numeric points plays the role."""

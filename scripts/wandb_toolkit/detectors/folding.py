@@ -9,10 +9,18 @@ from wandb_toolkit.model import Finding
 
 # cause → what it explains, in the order in which causes are believed
 CONSEQUENCES: dict[str, tuple[str, ...]] = {
-    "nan_or_inf": ("loss_divergence", "reward_collapse", "grad_norm_explosion", "crashed", "undertrained"),
+    "nan_or_inf": (
+        "loss_divergence",
+        "reward_collapse",
+        "grad_norm_explosion",
+        "crashed",
+        "undertrained",
+        "reward_std_collapse",
+    ),
     "loss_divergence": ("loss_spike", "grad_norm_explosion", "plateau_early"),
     "overfitting": ("plateau_early",),
-    "entropy_collapse": ("plateau_early",),
+    "reward_hacking": ("plateau_early", "reward_std_collapse"),
+    "entropy_collapse": ("plateau_early", "reward_std_collapse"),
     "reward_collapse": ("plateau_early",),
     "reward_std_collapse": ("plateau_early",),
     "kl_too_low": ("plateau_early",),
@@ -20,7 +28,23 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "length_explosion": ("throughput_drop",),
     "crashed": ("undertrained",),
 }
+# what is no praise beside these findings, wherever they share no metric
+_SPOILS: dict[str, tuple[str, ...]] = {
+    "reward_hacking": ("reward_improved", "kl_stable"),
+    "kl_too_low": ("kl_stable",),
+    "kl_runaway": ("kl_stable",),
+    "entropy_collapse": ("entropy_healthy",),
+    "overfitting": ("eval_follows_train", "loss_decreased"),
+    "nan_or_inf": ("loss_decreased", "eval_follows_train", "grad_norm_stable", "kl_stable"),
+}
 _ORDER = {"ugly": 0, "bad": 1, "good": 2}
+
+
+def without_contradictions(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings without the good ones that an ugly one of the same metric, or `_SPOILS`, takes back."""
+    ugly = {metric for finding in findings if finding.severity == "ugly" for metric in finding.metrics}
+    spoilt = {good for finding in findings for good in _SPOILS.get(finding.id, ())}
+    return [f for f in findings if f.severity != "good" or (f.id not in spoilt and not ugly.intersection(f.metrics))]
 
 
 def fold(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -32,4 +56,8 @@ def fold(findings: Sequence[Finding]) -> tuple[Finding, ...]:
             for effect in effects:
                 cause_of.setdefault(effect, cause)
     marked = [replace(finding, consequence_of=cause_of.get(finding.id)) for finding in findings]
-    return tuple(sorted(marked, key=lambda f: (_ORDER[f.severity] + (1.5 if f.consequence_of else 0), f.severity)))
+    return tuple(sorted(marked, key=_place))
+
+
+def _place(finding: Finding) -> float:
+    return _ORDER[finding.severity] + (1.5 if finding.consequence_of else 0)

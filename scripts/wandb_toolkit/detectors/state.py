@@ -1,4 +1,4 @@
-"""How the process ended."""
+"""How the process ended, and whether it still lives."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
 from wandb_toolkit.model import Finding
 
-_LAST_LINE_OF_TRACEBACK = re.compile(r"^(?:[\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b.*")
+_TRACEBACK_END = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Warning)(?::.*)?$"
+)
 _TELLING = re.compile(
-    r"out of memory|segmentation fault|core dumped|\bkilled\b|oom-kill|sigkill|sigterm|nccl.*(?:error|timeout)"
-    r"|no space left|bus error|cancelled at|due to time limit|preempt",
+    r"out of memory|segmentation fault|core dumped|^killed$|\d+ killed\b|killed by|oom-kill|sigkill|sigterm|signal 9"
+    r"|nccl.*(?:error|timeout)|no space left|bus error|cancelled at|due to time limit|fatal error",
     re.IGNORECASE,
 )
 
 
 def last_error(lines: Sequence[str]) -> str | None:
-    """Return the line of a log's tail that names the error: the last telling one, else a traceback's last line."""
+    """Return the last line of a log's tail that names an error: a traceback's end, or an out-of-memory message."""
     for line in reversed(lines):
         text = line.strip()
-        if _LAST_LINE_OF_TRACEBACK.match(text) or _TELLING.search(text):
+        if _TELLING.search(text) or (_TRACEBACK_END.match(text) and "Warning" not in text.partition(":")[0]):
             return text[:300]
     return None
 
@@ -45,19 +49,60 @@ def crashed(view: RunView) -> Finding | None:
         evidence["last_activity"] = run.last_activity.isoformat()
     if run.exit_code:
         how = f"ended with exit code {run.exit_code}"
-    elif run.state == "killed":
-        how = "was killed"
-    elif run.state == "preempted":
-        how = "was preempted"
-    elif run.exit_code is None and run.state == "crashed":
+    elif run.state in ("killed", "preempted"):
+        how = f"was {run.state}"
+    elif run.state == "crashed":
         how = "stopped without an exit record (killed, out of memory, or the machine went away)"
         evidence["basis"] = "no exit record and no recent write; a kill and a hang look alike from here"
     else:
         how = "failed"
-    advice = "Resume from the last checkpoint once the cause is fixed."
     if error and "memory" in error.lower():
-        advice = "Lower the batch size or sequence length, or use gradient checkpointing; then resume from the last checkpoint."
-    elif not error:
-        advice = "The log's tail names no error: look at the job scheduler and the kernel log (OOM killer, time limit), then resume."
+        advice = "Lower the batch size or sequence length, or checkpoint gradients; resume from the last checkpoint."
+    elif error:
+        advice = "Fix what the log's last error names, then resume from the last checkpoint."
+    else:
+        advice = (
+            "The log's tail names no error: look at the scheduler's and the kernel's log (out-of-memory killer, "
+            "time limit), then resume from the last checkpoint."
+        )
     title = f"The run {how} {where}" + (f": {error}" if error else "")
     return finding("crashed", title, step=step, evidence=evidence, advice=advice)
+
+
+@detector("stalled", "A running run from which nothing comes", "ugly")
+def stalled(view: RunView, intervals: float = 60, minutes: float = 90) -> Finding | None:
+    """The run counts as running but nothing has come from it for far longer than its own logging interval.
+
+    Both limits are the definition's: 60 intervals (a run that logs each minute may pause for an evaluation) and 90
+    minutes (a checkpoint of a large model takes that long at worst).
+    """
+    run = view.run
+    if run.state != "running":
+        raise NotApplicable(f"the run is {run.state}, not running")
+    if view.now is None or run.last_activity is None:
+        raise NotApplicable("no time of the last sign of life")
+    silent = (view.now - run.last_activity).total_seconds()
+    interval = _interval(view)
+    limit = max(minutes * 60, intervals * interval if interval else 0.0)
+    if silent < limit:
+        return None
+    step = view.last_step
+    usual = f"; it used to log every {interval:.3g} s" if interval else ""
+    return finding(
+        "stalled",
+        f"Nothing has come from this running run for {silent / 3600:.1f} h{usual}",
+        step=step,
+        evidence={"silent_seconds": silent, "interval_seconds": interval, "intervals": intervals, "minutes": minutes},
+        advice="Look whether the process still lives (a hung collective, a lost node); else resume from the checkpoint.",
+    )
+
+
+def _interval(view: RunView) -> float | None:
+    """Return the usual seconds between two logged rows."""
+    for key in ("_timestamp", "_runtime"):
+        series = view.history.get(key)
+        if series is not None and len(series) > 3:
+            return float(np.median(np.diff(series.value)))
+    if view.run.duration and view.run.rows and view.run.rows > 1:
+        return view.run.duration / view.run.rows
+    return None

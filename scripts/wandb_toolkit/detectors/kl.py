@@ -1,0 +1,161 @@
+"""KL divergence of the policy: too low, spikes, running away."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.progress import gain_of
+from wandb_toolkit.model import Finding
+
+
+def _policy_kl(view: RunView, at_least: int) -> Curve:
+    """Return the KL of a policy; a variational autoencoder's is something else.
+
+    Raises:
+        NotApplicable: there is none, or too little of it.
+    """
+    kl = view.curve("kl", at_least)
+    policy = ("reward", "entropy", "clip_fraction", "importance_ratio", "reward_std")
+    words = ("policy", "actor", "ppo", "approx", "objective", "ref")
+    if not any(view.has(role) for role in policy) and not any(word in kl.metric.lower() for word in words):
+        raise NotApplicable(f"{kl.metric} has no policy's metrics beside it")
+    return kl
+
+
+def _reach(curve: Curve) -> float:
+    """Return the level that a KL curve reaches: high in its range, beyond its outliers."""
+    return float(np.quantile(curve.trend.y, 0.8))
+
+
+@detector("kl_too_low", "The policy does not move", "bad", ("kl",))
+def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: int = 1) -> Finding | None:
+    """KL stays at a `tenth` or less of the siblings' for the whole run, and reward and task metric gain nothing.
+
+    A tenth is the definition's; "nothing" is less than a fifth of the siblings' gain. Siblings are needed: an absolute
+    KL would be folklore, its scale depends on the estimator and on per-token or per-sequence sums.
+    """
+    kl = _policy_kl(view, 10)
+    siblings = view.relatives("kl", kl)
+    if len(siblings) < needed:
+        raise NotApplicable(f"no sibling with {kl.metric} to compare with")
+    usual = float(np.median([_reach(curve) for curve in siblings]))
+    mine = float(np.quantile(kl.trend.y, 0.95))
+    if usual <= 0 or mine > tenth * usual:
+        return None
+    gains = {}
+    for role in ("reward", "task"):
+        if view.has(role) and len(view.curve(role)) >= 4:
+            curve = view.curve(role)
+            others = [gain_of(other, 1) for other in view.relatives(role, curve)]
+            gains[curve.metric] = (gain_of(curve, 1), float(np.median(others)) if others else None)
+            limit = max(nothing * (gains[curve.metric][1] or 0.0), 3 * curve.trend.error)
+            if gains[curve.metric][0] > limit:
+                return None
+    if not gains:
+        raise NotApplicable("neither reward nor task metric tells whether the policy learns")
+    factor = usual / mine if mine > 0 else float("inf")
+    times = f"{factor:.0f} times less than" if factor < 1e4 else "next to none against"
+    return finding(
+        "kl_too_low",
+        f"{kl.metric} stays at {num(mine)}, {times} its siblings' {num(usual)}; {' and '.join(gains)} gained nothing",
+        kl,
+        evidence={
+            "level": mine,
+            "siblings_level": usual,
+            "siblings": len(siblings),
+            "gains": {name: {"own": own, "siblings": theirs} for name, (own, theirs) in gains.items()},
+            "thresholds": {"tenth": tenth, "nothing": nothing},
+        },
+        advice="Raise the learning rate, or loosen what holds the policy: KL coefficient, clip range.",
+    )
+
+
+@detector("kl_spike", "KL jumps far above its level and comes back", "bad", ("kl",))
+def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int = 2) -> Finding | None:
+    """KL jumps to `times` its local level, stays above `stays` times it for `points` logged points, and comes back.
+
+    8 times and two points are the definition's. The local level is the median of the 15 points before, at least a
+    quarter of the run's median: the first steps of a policy that starts on its reference are no spike.
+    """
+    kl = _policy_kl(view, 20)
+    y = kl.y
+    floor = max(0.25 * float(np.median(np.abs(y))), kl.noise)
+    level = np.maximum(np.nan_to_num(stats.trailing_median(y, 15)), floor)
+    high = (y > times * level) & (y - level > times * kl.noise) & (np.arange(len(y)) >= 5)
+    events = []
+    free = 0
+    for i in map(int, np.flatnonzero(high)):
+        if i < free:
+            continue
+        back = np.flatnonzero(y[i:] <= stays * level[i])
+        length = int(back[0]) if len(back) else 0
+        if not length:
+            break  # it never comes back: another diagnosis
+        if length >= points:
+            events.append((i, length, float(np.max(y[i : i + length])), float(level[i])))
+        free = i + length
+    if not events:
+        return None
+    first, worst = events[0], max(events, key=lambda event: event[2])
+    step = kl.step(first[0])
+    count = f"{len(events)} times, first" if len(events) > 1 else "once,"
+    return finding(
+        "kl_spike",
+        f"{kl.metric} spiked {count} at step {step:,}, to {num(worst[2])} from {num(worst[3])} "
+        f"({worst[2] / worst[3]:.0f}×), and came back",
+        kl,
+        step=step,
+        evidence={
+            "steps": [kl.step(event[0]) for event in events[:20]],
+            "count": len(events),
+            "peak": worst[2],
+            "level": worst[3],
+            "thresholds": {"times": times, "stays": stays, "points": points},
+        },
+        advice="Clip gradients or lower the learning rate; an adaptive KL target caps it.",
+    )
+
+
+@detector("kl_runaway", "KL rises without bound", "ugly", ("kl",))
+def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: float = 8.0) -> Finding | None:
+    """KL ends `times` (8, the definition's) above the siblings' level, still rising (`still` standard deviations).
+
+    Without siblings its own course decides: it grew `alone` times over the last 40% of the run, faster and faster,
+    where a healthy KL grows like the steps at most (1.7 times over that part).
+    """
+    kl = _policy_kl(view, 20)
+    t = kl.trend
+    if stats.rising(t.raw[t.part >= 0.6]) < still or t.end <= 0:
+        return None
+    siblings = view.relatives("kl", kl)
+    if siblings:
+        usual = max(float(np.median([curve.trend.end for curve in siblings])), 1e-12)
+        if t.end < times * usual:
+            return None
+        course = np.median([np.interp(t.x, c.trend.x, c.trend.y) for c in siblings], axis=0)
+        against = f"{t.end / usual:.0f} times its siblings' {num(usual)}"
+    else:
+        usual = t.level(0.5, 0.65)
+        halves = t.level(0.7, 0.8) - usual, t.end - t.level(0.7, 0.8)
+        if usual <= 0 or t.end < alone * usual or halves[1] < halves[0]:
+            return None
+        course = np.full(len(t.x), t.level(0.3, 0.65))
+        against = f"{t.end / usual:.0f} times its level midway"
+    after = stats.lasting(t.y > 2 * np.maximum(course, 0))
+    at = 0 if after is None else after
+    step = int(t.x[at])
+    return finding(
+        "kl_runaway",
+        f"{kl.metric} has left its level since step {step:,} and ends at {num(t.end)}, {against}, still rising",
+        kl,
+        step=step,
+        evidence={
+            "end": t.end,
+            "usual": usual,
+            "siblings": len(siblings),
+            "thresholds": {"times": times, "still": still, "alone": alone},
+        },
+        advice="Raise the KL coefficient or make it adaptive, lower the learning rate; take an earlier checkpoint.",
+    )

@@ -1,0 +1,214 @@
+"""The training and the evaluation loss: divergence, spikes, overfitting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.model import Finding
+
+
+def proper_loss(view: RunView, at_least: int) -> Curve:
+    """Return the training loss where it is one: something that falls as training goes well.
+
+    Raises:
+        NotApplicable: there is none, it is too short, or it is the objective of a policy.
+    """
+    loss = view.curve("loss", at_least)
+    if loss.kind == "policy" or view.about_policy:
+        raise NotApplicable(f"{loss.metric} is a policy's objective, whose level means nothing")
+    return loss
+
+
+@detector("loss_divergence", "The training loss turns round and ends far above its best", "ugly", ("loss",))
+def loss_divergence(
+    view: RunView, share: float = 0.4, clear: float = 4.0, visible: float = 0.06, wild: float = 100.0
+) -> Finding | None:
+    """The loss ends, for good, above its best by `share` of what it had gained, and by `clear` times its noise.
+
+    The onset is where it has left its best level by `visible` (6%) and twice its noise. All are the definition's. A
+    policy's objective is judged only when it grows `wild` times (two orders of magnitude) beyond its early size.
+    """
+    loss = view.curve("loss", 20)
+    if loss.kind == "policy" or view.about_policy:
+        return _wild_growth(loss, wild)
+    t = loss.trend
+    best = int(np.argmin(t.y))
+    low = float(np.median(t.y[max(0, best - 2) : best + 3]))
+    gain = max(t.start - low, float(np.max(t.y[: best + 1])) - low)
+    tail = loss.y[-max(3, len(loss) // 50) :]
+    end = float(np.median(tail))
+    rise = end - low
+    floor = max(clear * loss.noise, 3 * t.error)
+    if rise < share * gain or rise <= floor or float(np.min(tail)) - low < 0.5 * rise:
+        return None
+    if gain < 2 * t.error and rise < visible * abs(low):
+        return None
+    margin = min(max(visible * abs(low), 2 * loss.noise), 0.5 * rise)
+    after = stats.lasting(t.y > low + margin)
+    if after is None or t.part[after] > 0.995:
+        return None
+    step = int(t.x[after])
+    ratio = f"{end / low:.2g}× its best" if low > 0 else f"{num(rise)} above its best"
+    return finding(
+        "loss_divergence",
+        f"{loss.metric} left its level at step {step:,} and ended at {num(end)}, {ratio} ({num(low)})",
+        loss,
+        step=step,
+        evidence={
+            "best": low,
+            "best_step": int(t.x[best]),
+            "end": end,
+            "rise_of_gain": rise / gain if gain > 0 else None,
+            "noise": loss.noise,
+            "thresholds": {"share": share, "clear": clear, "visible": visible},
+        },
+        advice=f"Take the checkpoint before step {step:,}; lower the learning rate, clip gradients.",
+    )
+
+
+def _wild_growth(loss: Curve, wild: float) -> Finding | None:
+    """Judge a policy's objective: only its size can be wrong."""
+    size = np.abs(loss.y)
+    early = float(np.quantile(size[: max(10, len(size) // 3)], 0.95))
+    late = stats.running_median(size, 5)
+    after = stats.lasting(late > wild * early)
+    if early <= 0 or after is None or len(size) - after < 3:
+        raise NotApplicable(f"{loss.metric} is a policy's objective, whose level means nothing")
+    step = loss.step(after)
+    end = float(np.median(size[-3:]))
+    return finding(
+        "loss_divergence",
+        f"{loss.metric} has grown from {num(early)} to {num(end)} in size since step {step:,}",
+        loss,
+        step=step,
+        evidence={"early_size": early, "end_size": end, "thresholds": {"wild": wild}},
+        advice="Lower the learning rate and clip gradients; look at the advantages' scale.",
+    )
+
+
+@detector("loss_spike", "The training loss jumps and is slow to come back, or jumps repeatedly", "bad", ("loss",))
+def loss_spike(
+    view: RunView,
+    noises: float = 8.0,
+    jump: float = 0.2,
+    slow: int = 10,
+    repeats: int = 3,
+    warm: float = 0.03,
+) -> Finding | None:
+    """The loss jumps abruptly by `noises` times its noise and by `jump` (20%), for `slow` points or `repeats` times.
+
+    The four are the definition's. The first `warm` of the run and its first 5 points are the warm-up and not judged.
+    Where outliers go down as often as up it is heavy tails, not spikes.
+    """
+    loss = proper_loss(view, 20)
+    y = loss.y
+    base = stats.trailing_median(y, 9)
+    limit = np.maximum(noises * _local_noise(y, loss.noise), jump * np.abs(base))
+    late = (np.arange(len(y)) >= 5) & (loss.x >= loss.x[0] + warm * (loss.x[-1] - loss.x[0]))
+    with np.errstate(invalid="ignore"):
+        up = late & (y - base > limit)
+        down = late & (base - y > limit)
+    events: list[tuple[int, int, float]] = []  # first point, points until back, height
+    free = 0
+    for i in np.flatnonzero(up):
+        if i < free:
+            continue
+        back = _points_until_back(y, int(i), float(base[i]), loss.noise)
+        height = float(np.max(y[i : i + back]) - base[i])
+        events.append((int(i), back, height))
+        free = int(i) + max(back, 3)
+    slow_ones = [event for event in events if event[1] >= slow]
+    brief = len(events) - len(slow_ones)
+    tails = 3 * len(stats.stretches(down)) >= brief
+    if not slow_ones and (len(events) < repeats or tails):
+        return None
+    first = (events if len(events) >= repeats and not tails else slow_ones)[0]
+    worst = max(events, key=lambda event: event[2])
+    step = loss.step(first[0])
+    count = f"{len(events)} times, first" if len(events) > 1 else "once,"
+    longest = max(event[1] for event in events)
+    open_end = any(i + back >= len(y) for i, back, _ in events)
+    recovery = "it has not come back" if open_end else f"the slowest recovery took {longest} logged points"
+    return finding(
+        "loss_spike",
+        f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])} ({worst[2] / loss.noise:.0f}× its "
+        f"noise); {recovery}"
+        if loss.noise > 0
+        else f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])}; {recovery}",
+        loss,
+        step=step,
+        evidence={
+            "steps": [loss.step(i) for i, _, _ in events[:20]],
+            "count": len(events),
+            "points_to_recover": [back for _, back, _ in events[:20]],
+            "noise": loss.noise,
+            "recovered": not open_end,
+            "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
+        },
+        advice="Clip gradients tighter or lower the peak learning rate; look at the batches of those steps.",
+    )
+
+
+def _local_noise(y: np.ndarray, overall: float) -> np.ndarray:
+    """Return the noise before each point: the run's, or that of the last 25 points where it is larger."""
+    steps = np.abs(np.diff(y, prepend=y[0]))
+    local = stats.trailing_median(steps, 25) * 1.4826 / 2**0.5
+    return np.maximum(np.nan_to_num(local), overall)
+
+
+def _points_until_back(y: np.ndarray, start: int, base: float, noise: float) -> int:
+    """Return how many points a spike stays above its base by a quarter of its height and two noises."""
+    peak = float(np.max(y[start : start + 5]))
+    near = base + max(0.25 * (peak - base), min(2 * noise, 0.5 * (peak - base)))
+    below = np.flatnonzero(y[start:] <= near)
+    return int(below[0]) if len(below) else len(y) - start
+
+
+@detector("overfitting", "The evaluation loss rises while the training loss falls on", "bad", ("loss", "eval_loss"))
+def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5) -> Finding | None:
+    """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise, and the training loss falls on.
+
+    Both are the definition's. The rise is `steady` when Kendall's tau after the minimum says so.
+    """
+    loss = proper_loss(view, 8)
+    held_out = view.curve("eval_loss", 5)
+    t, train = held_out.trend, loss.trend
+    best = int(np.argmin(t.y))
+    after = t.raw[best:]
+    if len(after) < 3 or 1 - t.part[best] < 0.08:
+        return None
+    low, end = float(t.y[best]), float(np.median(after[-max(1, len(after) // 10) :]))
+    scale = abs(low) if low > 0 else max(t.start - low, abs(low))
+    up = end - low
+    if up < rise * scale or up < clear * held_out.noise or stats.rank_trend(after) < steady:
+        return None
+    at, here, there = t.x[best], *_levels_around(train, float(t.x[best]))
+    if there > here - max(train.error, 0.01 * abs(here)) and there > here - 0.02 * (train.start - train.end):
+        return None
+    step = int(at)
+    return finding(
+        "overfitting",
+        f"{held_out.metric} was best ({num(low)}) at step {step:,} and rose by {up / scale:.0%} to {num(end)} while "
+        f"{loss.metric} fell on from {num(here)} to {num(there)}",
+        held_out,
+        loss,
+        step=step,
+        evidence={
+            "best": low,
+            "best_step": step,
+            "end": end,
+            "rise": up / scale,
+            "train_at_best": here,
+            "train_end": there,
+            "noise": held_out.noise,
+            "thresholds": {"rise": rise, "clear": clear, "steady": steady},
+        },
+        advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
+    )
+
+
+def _levels_around(t: stats.Trend, x: float) -> tuple[float, float]:
+    """Return a curve's level at x and at its end."""
+    return float(np.interp(x, t.x, t.y)), t.end

@@ -1,0 +1,107 @@
+"""What the primary metric came to: a plateau below its siblings, or an end that came too soon."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.model import Finding
+
+
+def better(view: RunView) -> int:
+    """Return +1 where more of the primary metric is better, -1 where less is."""
+    return -1 if view.primary is not None and view.primary.direction == "min" else 1
+
+
+def gain_of(curve: Curve, sign: int) -> float:
+    """Return how far a curve came from its start to its end, in the better direction."""
+    return sign * (curve.trend.end - curve.trend.start)
+
+
+@detector("plateau_early", "The primary metric stopped improving early, short of the siblings", "bad")
+def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, needed: int = 2) -> Finding | None:
+    """The primary metric stops improving within the first third, at least 30% of the siblings' gain short of them.
+
+    Both numbers are the definition's. Flat at the siblings' level is convergence. `needed` siblings at least: one
+    other run may simply be another experiment.
+    """
+    main = view.main(8)
+    siblings = view.relatives("primary", main)
+    if len(siblings) < needed:
+        raise NotApplicable(f"{len(siblings)} comparable siblings with {main.metric}, needs {needed}")
+    if view.run.state == "running":
+        raise NotApplicable("the run is still running")
+    sign = better(view)
+    theirs = float(np.median([curve.trend.end for curve in siblings]))
+    their_gain = float(np.median([gain_of(curve, sign) for curve in siblings]))
+    t = main.trend
+    end = t.level(0.85)
+    missing = sign * (theirs - end)
+    reach = max(float(curve.x[-1]) for curve in siblings)
+    own = sign * (end - t.start)
+    if float(np.max(sign * t.y)) - sign * end > max(0.25 * own, 0.15 * their_gain):
+        return None  # it had been better: lost again, not levelled off
+    if their_gain <= 3 * t.error or missing < short * their_gain or main.x[-1] < 0.5 * reach:
+        return None
+    # It stops where it comes for good within a tenth of the siblings' gain, or the noise, of where it ends.
+    margin = max(0.1 * their_gain, 2 * t.error)
+    stop = stats.lasting(np.abs(t.y - end) <= margin)
+    late = sign * (end - t.level(early - 0.08, early + 0.08))
+    if stop is None or t.part[stop] > early + 0.02 or late > margin:
+        return None
+    # The margin is met before the curve is flat: the bend is where it stops.
+    head = t.part <= 0.6
+    joint = stats.bend(t.x[head], t.y[head])[0]
+    stop = max(stop, joint) if t.part[joint] <= early + 0.02 else stop
+    step = int(t.x[stop])
+    return finding(
+        "plateau_early",
+        f"{main.metric} stopped improving at step {step:,} and stays at {num(end)}; its siblings end at {num(theirs)}",
+        main,
+        step=step,
+        evidence={
+            "level": end,
+            "siblings_end": theirs,
+            "siblings_gain": their_gain,
+            "short_of_gain": missing / their_gain,
+            "siblings": len(siblings),
+            "thresholds": {"early": early, "short": short},
+        },
+        advice="Compare its config with the better siblings': learning rate, update size, exploration, data.",
+    )
+
+
+@detector("undertrained", "The run ended while the primary metric was still improving", "bad")
+def undertrained(view: RunView, share: float = 0.08, sure: float = 3.0, whole: float = 5.0) -> Finding | None:
+    """The run finished and the last fifth brought `share` (8%, the definition's) of the whole gain, beyond the noise.
+
+    `sure` is in standard errors of what the last fifth brought; the whole gain must be `whole` times the trend's error,
+    else there is nothing to have a share of. Runs that crashed or still go are not judged.
+    """
+    if view.run.state != "finished":
+        raise NotApplicable(f"the run is {view.run.state}, not finished")
+    main = view.main(8)
+    sign = better(view)
+    t = main.trend
+    brought, error = stats.last_fifth(t.x, t.raw)
+    brought *= sign
+    total = sign * (t.end - t.start)
+    if total < whole * t.error or not brought > 0 or brought < share * total or brought < sure * error:
+        return None
+    if stats.rising(sign * t.raw[t.part >= 0.6]) < 2:
+        return None
+    return finding(
+        "undertrained",
+        f"{main.metric} was still improving when the run ended: "
+        f"the last fifth brought {brought / total:.0%} of its gain",
+        main,
+        evidence={
+            "start": t.start,
+            "end": t.end,
+            "last_fifth": sign * brought,
+            "share_of_gain": brought / total,
+            "thresholds": {"share": share, "sure": sure},
+        },
+        advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
+    )

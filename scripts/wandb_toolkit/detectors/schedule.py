@@ -1,0 +1,90 @@
+"""The learning rate against what the config says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.length import flat_config
+from wandb_toolkit.model import Finding
+
+_SCHEDULE_KEYS = ("lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler", "scheduler_type", "lr_decay_style",
+                  "schedule", "learning_rate_schedule", "lr_scheduler_name", "warmup_style", "sched")  # fmt: skip
+_DECAYS = ("cosine", "linear", "step", "poly", "exp", "decay", "anneal", "sqrt")
+_HOLDS = ("constant", "restart", "cyclic", "plateau", "stable", "wsd", "none")
+_LENGTH_KEYS = ("max_steps", "total_steps", "num_training_steps", "total_training_steps", "max_iters", "train_iters",
+                "iterations", "max_iterations")  # fmt: skip
+
+
+def _schedule(view: RunView) -> str | None:
+    """Return the configured schedule's name where it is one that decays."""
+    found = dict(flat_config(view.run.config))
+    for key in _SCHEDULE_KEYS:
+        name = found.get(key)
+        if isinstance(name, str):
+            low = name.lower()
+            if any(word in low for word in _DECAYS) and not any(word in low for word in _HOLDS):
+                return name
+    if found.get("anneal_lr") is True or found.get("decay_lr") is True:
+        return "anneal_lr" if found.get("anneal_lr") is True else "decay_lr"
+    return None
+
+
+def _planned(view: RunView) -> float | None:
+    found = dict(flat_config(view.run.config))
+    for key in _LENGTH_KEYS:
+        value = found.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            return float(value)
+    return None
+
+
+@detector("lr_schedule_mismatch", "The learning rate does not follow its schedule", "bad", ("lr",))
+def lr_schedule_mismatch(view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3) -> Finding | None:
+    """The rate reaches zero with `left` (30%) of the run to go, or a schedule that decays ends at the peak rate.
+
+    Zero is `zero` of the peak. A rate that is still exactly its peak (within `flat`) over the last half, after a
+    normal end, never decayed: an early stop would show the decay's beginning.
+    """
+    lr = view.curve("lr", 8)
+    peak = float(np.max(lr.y))
+    if peak <= 0:
+        raise NotApplicable(f"{lr.metric} is never above zero")
+    ends = [float(s.x[-1]) for s in view.history.series.values() if len(s) and s.axis == "_step"]
+    last = max([float(lr.x[-1]), *ends])
+    return _zero_too_soon(lr, peak, last, left, zero) or _never_decays(view, lr, peak, last, flat)
+
+
+def _zero_too_soon(lr: Curve, peak: float, last: float, left: float, zero: float) -> Finding | None:
+    at = stats.lasting(lr.y <= zero * peak)
+    if at is None or len(lr) - at < 3:
+        return None
+    to_go = (last - float(lr.x[at])) / (last - float(lr.x[0]))
+    if to_go < left or float(lr.x[-1]) < last - left * (last - float(lr.x[0])):
+        return None
+    step = lr.step(at)
+    return finding(
+        "lr_schedule_mismatch",
+        f"{lr.metric} reached zero at step {step:,} with {to_go:.0%} of the run to go",
+        lr,
+        step=step,
+        evidence={"peak": peak, "to_go": to_go, "thresholds": {"left": left, "zero": zero}},
+        advice="Set the schedule's total steps to the run's length (mind gradient accumulation and devices).",
+    )
+
+
+def _never_decays(view: RunView, lr: Curve, peak: float, last: float, flat: float) -> Finding | None:
+    schedule = _schedule(view)
+    if schedule is None or view.run.state != "finished":
+        return None
+    late = lr.y[lr.x >= lr.x[0] + 0.5 * (lr.x[-1] - lr.x[0])]
+    if float(np.min(late)) < (1 - flat) * peak or last < 0.9 * (_planned(view) or 0.0):
+        return None
+    return finding(
+        "lr_schedule_mismatch",
+        f"The config says {schedule}, but {lr.metric} ended at its peak, {num(peak)}",
+        lr,
+        evidence={"peak": peak, "end": float(lr.y[-1]), "schedule": schedule, "thresholds": {"flat": flat}},
+        advice="Look whether the scheduler is stepped, and whether its total steps are the run's.",
+    )

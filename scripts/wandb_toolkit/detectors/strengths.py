@@ -1,0 +1,120 @@
+"""What goes well: evidence for it, not the mere absence of a finding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.loss import proper_loss
+from wandb_toolkit.detectors.progress import better, gain_of
+from wandb_toolkit.model import Finding
+
+
+@detector("primary_improved", "The primary metric improved", "good")
+def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2) -> Finding | None:
+    """The primary metric improved by `clear` times the error of its trend; whether it levelled off is said too.
+
+    Less than a `slight` part of what the siblings gained is no praise.
+    """
+    main = view.main(6)
+    t, sign = main.trend, better(view)
+    end = t.level(0.95)
+    gain = sign * (end - t.start)
+    if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or stats.rising(sign * t.raw) < 2:
+        return None
+    best = sign * float(np.max(sign * t.y))
+    others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
+    if others and gain < slight * float(np.median(others)):
+        return None
+    if gain < 0.7 * sign * (best - t.start):
+        return None  # most of it was lost again
+    brought, _ = stats.last_fifth(t.x, t.raw)
+    flat = sign * brought < level * gain if brought == brought else False
+    end_of = " and has levelled off" if flat else ""
+    return finding(
+        "primary_improved",
+        f"{main.metric} improved from {num(t.start)} to {num(end)}{end_of}",
+        main,
+        evidence={"start": t.start, "end": end, "gain": gain, "levelled_off": flat},
+    )
+
+
+@detector("reward_improved", "The reward rose", "good", ("reward",))
+def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
+    """The reward rose by `clear` times the error of its trend and kept most of it; not said twice for the primary."""
+    reward = view.curve("reward", 8)
+    if view.primary is not None and view.primary.metric == reward.metric:
+        raise NotApplicable(f"{reward.metric} is the primary metric")
+    t = reward.trend
+    gain = t.end - t.start
+    if gain < clear * t.error or stats.rising(t.raw) < 2.5 or gain < 0.7 * (float(np.max(t.y)) - t.start):
+        return None
+    title = f"{reward.metric} rose from {num(t.start)} to {num(t.end)}"
+    return finding("reward_improved", title, reward, evidence={"start": t.start, "end": t.end})
+
+
+@detector("loss_decreased", "The training loss fell steadily", "good", ("loss",))
+def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
+    """The training loss fell by `clear` times the error of its trend and ended near its best."""
+    loss = proper_loss(view, 8)
+    t = loss.trend
+    drop, low = t.start - t.end, float(np.min(t.y))
+    if drop < clear * t.error or t.end - low > 0.1 * (t.start - low) + 2 * t.error or stats.rising(t.raw) > -2.5:
+        return None
+    title = f"{loss.metric} fell steadily from {num(t.start)} to {num(t.end)}"
+    return finding("loss_decreased", title, loss, evidence={"start": t.start, "end": t.end, "noise": loss.noise})
+
+
+@detector("eval_follows_train", "The evaluation loss fell with the training loss", "good", ("loss", "eval_loss"))
+def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
+    """The eval loss ended within `near` (2%) of its best, after a fall, while the training loss fell."""
+    train, held_out = proper_loss(view, 6).trend, view.curve("eval_loss", 4)
+    t = held_out.trend
+    low = float(np.min(t.y))
+    fell = t.start - t.end
+    if fell <= 3 * t.error or fell <= 0 or train.end >= train.start:
+        return None
+    if t.end - low > max(near * abs(low), 0.05 * fell):
+        return None
+    title = f"{held_out.metric} fell with the training loss, from {num(t.start)} to {num(t.end)}, and is at its best"
+    return finding("eval_follows_train", title, held_out, evidence={"start": t.start, "end": t.end, "best": low})
+
+
+@detector("kl_stable", "KL is under control", "good", ("kl",))
+def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
+    """KL stayed within `steady` times its late median, outliers aside, and the reward rose meanwhile."""
+    kl, reward = view.curve("kl", 20).trend, view.curve("reward", 8).trend
+    late = kl.y[kl.part >= 0.3]
+    usual = float(np.median(late))
+    if usual <= 0 or float(np.max(late)) > steady * usual or reward.end - reward.start < 5 * reward.error:
+        return None
+    metric = view.roles["kl"].metric
+    title = f"{metric} stayed near {num(usual)} while the reward rose"
+    return finding("kl_stable", title, view.curve("kl"), evidence={"level": usual, "highest": float(np.max(late))})
+
+
+@detector("grad_norm_stable", "The gradient norm is steady", "good", ("grad_norm",))
+def grad_norm_stable(view: RunView, steady: float = 3.0) -> Finding | None:
+    """After the first tenth the gradient norm's course stayed within `steady` times its median, and never was NaN."""
+    norm = view.curve("grad_norm", 20)
+    t = norm.trend
+    late = t.y[t.part >= 0.1]
+    usual = float(np.median(late))
+    if usual <= 0 or float(np.max(late)) > steady * usual or norm.logged > len(norm):
+        return None
+    title = f"{norm.metric} stayed near {num(usual)}"
+    return finding("grad_norm_stable", title, norm, evidence={"level": usual, "highest": float(np.max(late))})
+
+
+@detector("entropy_healthy", "The policy keeps exploring", "good", ("entropy",))
+def entropy_healthy(view: RunView, kept: float = 0.4) -> Finding | None:
+    """Entropy ended above `kept` of where it began, while the reward rose."""
+    entropy, reward = view.curve("entropy", 12), view.curve("reward", 8).trend
+    t = entropy.trend
+    if t.start <= 0 or t.end < kept * t.start or t.end > 1.5 * t.start:
+        return None
+    if reward.end - reward.start < 5 * reward.error:
+        return None
+    title = f"{entropy.metric} kept {t.end / t.start:.0%} of where it began while the reward rose"
+    return finding("entropy_healthy", title, entropy, evidence={"start": t.start, "end": t.end})

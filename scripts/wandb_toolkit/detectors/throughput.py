@@ -1,0 +1,102 @@
+"""How fast the run goes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.model import Finding
+
+
+def _spacing(view: RunView) -> Curve | None:
+    """Return steps per second from the times of the rows."""
+    for key in ("_runtime", "_timestamp"):
+        series = view.history.get(key)
+        if series is None or len(series) < 20:
+            continue
+        x, seconds = stats.finite(series.x, series.value)
+        took = np.diff(seconds)
+        keep = took > 0
+        if keep.sum() >= 20:
+            return Curve(f"steps per second ({key})", x[1:][keep], np.diff(x)[keep] / took[keep], len(series))
+    return None
+
+
+def _speed(view: RunView) -> Curve:
+    """Return a curve of the momentary speed.
+
+    Raises:
+        NotApplicable: nothing tells it.
+    """
+    spacing = _spacing(view)
+    if not view.has("throughput"):
+        if spacing is None:
+            raise NotApplicable("no metric for the role throughput, and no times of 20 rows")
+        return spacing
+    logged = view.curve("throughput", 1)
+    if logged.kind == "average":
+        if spacing is not None:
+            return spacing
+        x, y = logged.x[logged.y > 0], logged.y[logged.y > 0]
+        took = np.diff(x / y)  # an average since the start: steps over it is the time
+        keep = took > 0
+        if keep.sum() < 20:
+            raise NotApplicable(f"{logged.metric} is an average since the start, and the rows' times are not known")
+        return Curve(logged.metric, x[1:][keep], np.diff(x)[keep] / took[keep], len(logged))
+    if len(logged) < 20:
+        raise NotApplicable(f"only {len(logged)} points of {logged.metric}, needs 20")
+    if logged.kind == "seconds":
+        keep = logged.y > 0
+        return Curve(logged.metric, logged.x[keep], 1 / logged.y[keep], len(logged))
+    return logged
+
+
+@detector("throughput_drop", "The run became slower and stayed so", "bad")
+def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Finding | None:
+    """Speed falls by `fall` (40%) and stays down for `lasts` (10%) of the run or its rest: the definition's.
+
+    Medians of several rows are compared, so that pauses for checkpoints or evaluation do not count; growth of the
+    responses by as much explains it.
+    """
+    speed = _speed(view)
+    x, y = stats.condense(speed.x, speed.y, 400)
+    if len(y) < 16:
+        raise NotApplicable(f"only {len(y)} points of {speed.metric}, needs 16")
+    level = stats.running_median(y, max(5, len(y) // 30) | 1)
+    before = stats.trailing_median(level, max(8, len(y) // 3))
+    part = (x - x[0]) / (x[-1] - x[0])
+    with np.errstate(invalid="ignore"):
+        low = (level <= (1 - fall) * before) & (np.arange(len(y)) >= 6)
+    for first in np.flatnonzero(low):
+        usual = float(before[first])
+        back = np.flatnonzero(level[first:] > (1 - 0.75 * fall) * usual)
+        last = int(first + back[0]) if len(back) else len(y)
+        to_end = last == len(y) and part[-1] - part[first] >= 0.04 and last - first >= 5
+        long_enough = part[last - 1] - part[first] >= lasts and last - first >= 8
+        if not long_enough and not to_end:
+            continue
+        now = float(np.median(level[first:last]))
+        if now > (1 - fall) * usual or _longer_responses(view, x, int(first), last, usual / now):
+            continue
+        step = int(x[first])
+        ends = "to the end" if last == len(y) else f"until step {int(x[last - 1]):,}"
+        return finding(
+            "throughput_drop",
+            f"{speed.metric} fell by {1 - now / usual:.0%} at step {step:,}, from {num(usual)} to {num(now)}, {ends}",
+            speed,
+            step=step,
+            evidence={"before": usual, "after": now, "thresholds": {"fall": fall, "lasts": lasts}},
+            advice="Look at data loading, a slow or throttled node, swapping, and what else runs on the machine.",
+        )
+    return None
+
+
+def _longer_responses(view: RunView, x: np.ndarray, first: int, last: int, slower: float) -> bool:
+    """Return whether responses grew by about as much as the run slowed down."""
+    if not view.has("length") or len(view.curve("length")) < 4:
+        return False
+    t = view.curve("length").trend
+    earlier = np.interp(x[max(0, first - max(8, len(x) // 3)) : first], t.x, t.y)
+    before, after = float(np.median(earlier)), float(np.median(np.interp(x[first:last], t.x, t.y)))
+    return before > 0 and after / before >= 0.7 * slower
