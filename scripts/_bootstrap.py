@@ -28,10 +28,15 @@ def run(file: str) -> int:
         if python and not restarted:
             os.environ[GUARD] = python
             os.execv(python, [python, os.path.realpath(file), *sys.argv[1:]])
-        return _not_set_up(missing)
+        if not _help_is_enough():
+            return _not_set_up(missing)
     name = os.path.splitext(os.path.basename(file))[0]
-    code = importlib.import_module("wandb_toolkit.commands." + name).main()
-    return int(code)
+    return int(importlib.import_module("wandb_toolkit.commands." + name).main())
+
+
+def _help_is_enough() -> bool:
+    """Whether only help is asked for, which needs no package."""
+    return sys.version_info >= OLDEST and bool({"-h", "--help", "--version"} & set(sys.argv[1:]))
 
 
 def _missing() -> str:

@@ -171,6 +171,14 @@ def test_not_set_up_with_json(bare: Path, script: Path) -> None:
     assert "numpy" in error["message"]
 
 
+@pytest.mark.parametrize("path", SCRIPTS, ids=ids)
+def test_help_needs_no_set_up(bare: Path, path: Path, tmp_path: Path) -> None:
+    """The real commands import nothing heavy on the way to their help."""
+    done = start(bare, path, "--help", WANDB_TOOLKIT_VENV=str(tmp_path / "none"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: {path.stem}" in done.stdout
+
+
 @pytest.mark.parametrize("place", [".venv", "xdg", "home", "chosen"])
 def test_a_bare_python_is_replaced_by_the_environments(bare: Path, script: Path, place: str) -> None:
     repo = repository(script)
