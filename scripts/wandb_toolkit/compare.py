@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 TAIL_SHARE = 0.1  # of the points, for a level
 TAIL_MOST = 20  # points
+SETTLED_POINTS = 20  # fewest, to say when a curve has settled
+SETTLED_WINDOW = 5
+SETTLED_WITHIN = 0.03  # of the gain
 GROUPS_NAMED = 3  # seed groups that the note spells out
 LENGTHS_APART = 1.25  # times as many steps: the runs are of different length
 
@@ -57,6 +60,7 @@ class Level:
     noise: float  # scatter of a point about the curve's second half; NaN: too few points
     tail: int  # points that `end` is the median of
     last_step: int
+    settled_step: int | None = None  # from here on the curve stays at its end; None: too few points, no gain
 
 
 def level_of(series: Series | None, direction: Direction = "max") -> Level | None:
@@ -75,15 +79,27 @@ def level_of(series: Series | None, direction: Direction = "max") -> Level | Non
         )
         best, best_step = float(values[at]), int(series.x[at])
     kept = values[finite]
+    start, end = _median(kept[:tail]), _median(values[-tail:])
     return Level(
-        start=_median(kept[:tail]),
-        end=_median(values[-tail:]),
+        start=start,
+        end=end,
         best=best,
         best_step=best_step,
         noise=stats.noise(kept[len(kept) // 2 :]),
         tail=tail,
         last_step=int(series.x[-1]),
+        settled_step=_settled(series.x[finite], kept, start, end),
     )
+
+
+def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int | None:
+    """Return the first step from which the curve, in medians of neighbours, stays within 3% of its gain of its end."""
+    if len(values) < SETTLED_POINTS or math.isnan(end) or start == end:
+        return None
+    around = np.lib.stride_tricks.sliding_window_view(values, SETTLED_WINDOW)
+    away = np.abs(np.median(around, axis=1) - end) > SETTLED_WITHIN * abs(end - start)
+    after = int(np.flatnonzero(away)[-1]) + 1 if away.any() else 0
+    return int(x[after + SETTLED_WINDOW // 2]) if after < len(away) else None
 
 
 def _median(values: FloatArray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,12 +54,12 @@ def is_bookkeeping(key: str) -> bool:
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return the keys whose values differ → each config's value, long ones cut; None where it is not set.
 
-    Keys that can explain a difference come first, then seeds, then bookkeeping.
+    Keys that can explain a difference come first, then seeds, then bookkeeping; within these, those set most often.
     """
-    flats = [flatten(config) for config in configs]
-    keys = sorted({key for flat in flats for key in flat}, key=lambda k: (is_bookkeeping(k), is_seed(k), k))
+    flats = [{key: value for key, value in flatten(config).items() if value is not None} for config in configs]
+    held = Counter(key for flat in flats for key in flat)
     found: dict[str, list[Any]] = {}
-    for key in keys:
+    for key in sorted(held, key=lambda k: (is_bookkeeping(k), is_seed(k), -held[k], k)):
         if len({_token(flat[key]) if key in flat else None for flat in flats}) > 1:
             found[key] = [_cut(flat.get(key)) for flat in flats]
     return found
@@ -66,7 +67,11 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 def configuration_of(config: Mapping[str, Any]) -> str | None:
     """Return what identifies a configuration whatever its seed; None for a config that says nothing."""
-    settings = {k: _token(v) for k, v in flatten(config).items() if not is_seed(k) and not is_bookkeeping(k)}
+    settings = {
+        key: _token(value)
+        for key, value in flatten(config).items()
+        if value is not None and not is_seed(key) and not is_bookkeeping(key)
+    }
     return json.dumps(settings, sort_keys=True) if settings else None
 
 

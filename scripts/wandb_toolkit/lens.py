@@ -55,7 +55,7 @@ def look_through(
     for role, judges in _JUDGES.items():
         sights = []
         for name, report, history in zip(names, reports, histories, strict=True):
-            match = next((m for m in report.roles if m.role == role), None)
+            match = next((m for m in report.roles if m.role == role and m.metric == roles.get(role)), None)
             level = level_of(history.get(match.metric)) if match else None
             if match and level:
                 sights.append(_Sight(name, level, report, match.sign))
@@ -71,12 +71,13 @@ def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: str
     ends = [s.sign * s.level.end for s in sights if not math.isnan(s.level.end)]
     shown = _of_best(sights, best)
     if len(sights) > 1 and ends:
-        whose = f"in {quoted(shown[0].name)}" if len(shown) == 1 else f"median of {len(sights)} runs"
-        text = f"{whose}, all end at {number(min(ends))} to {number(max(ends))}; {text}"
+        text = f"the {len(sights)} runs end at {number(min(ends))} to {number(max(ends))}; {text}"
+        text = text if len(shown) == 1 else f"the median run; {text}"
     if sights[0].sign < 0:
         text = f"logged as its negative; {text}"
     start, end = [s.sign * s.level.start for s in shown], [s.sign * s.level.end for s in shown]
-    return Lens(role, metric, _middle(start), _middle(end), text)
+    run = shown[0].name if len(shown) == 1 < len(sights) else None
+    return Lens(role, metric, _middle(start), _middle(end), text, run)
 
 
 def _of_best(sights: Sequence[_Sight], best: str | None) -> Sequence[_Sight]:

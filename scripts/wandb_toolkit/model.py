@@ -268,7 +268,8 @@ class Lens:
     metric: str
     start: float | None  # of the best run; the median over all where that one does not log it
     end: float | None
-    text: str  # one sentence
+    text: str  # what else there is to say
+    run: str | None = None  # display name of the run that start and end are of; None: the only one, or the median
 
 
 @dataclass(frozen=True)
@@ -292,3 +293,4 @@ class Report:
     lens: tuple[Lens, ...] = ()
     left_out: int = 0  # runs of the target that were not read, because of --max-runs
     command: str = ""  # what makes this report again
+    metrics: tuple[str, ...] = ()  # numeric metrics that the runs logged, the most common first, at most 100

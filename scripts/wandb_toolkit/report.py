@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from wandb_toolkit import __version__, gather, roles
 from wandb_toolkit.compare import compare
-from wandb_toolkit.detectors import Examination, RunView, Sibling, examine, sibling_of
+from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments import propose
 from wandb_toolkit.gather import Reading
@@ -24,6 +24,7 @@ from wandb_toolkit.sources.base import Source
 
 Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
+METRICS_NAMED = 100
 LOG_LINES = 50  # of a broken run's console output
 # They judge the process, not the training: alone they make no run good.
 STATE_DETECTORS = frozenset({"crashed", "stalled"})
@@ -76,13 +77,14 @@ def build_report(
         bad=trouble_sentences(reports, "bad"),
         ugly=trouble_sentences(reports, "ugly"),
         comparison=comparison,
-        next_experiments=propose(reports, comparison, chosen),
+        next_experiments=propose(reports, comparison, chosen, series),
         errors=tuple(errors),
         generated_at=now,
         tool_version=__version__,
         lens=lens,
         left_out=left_out,
         command=command,
+        metrics=_metrics(readings),
     )
 
 
@@ -117,7 +119,8 @@ def _examine_all(
                 run=one.run,
                 verdict="unknown",
                 findings=result.findings,
-                skipped=result.skipped,
+                # That praise could not be given is of no interest.
+                skipped=tuple(s for s in result.skipped if DETECTORS[s.id].severity != "good"),
                 passed=result.passed,
                 roles=tuple(one.roles.values()),
             )
@@ -150,6 +153,11 @@ def overall(verdicts: Sequence[str]) -> Verdict:
         if verdict in verdicts:
             return verdict
     return "unknown"
+
+
+def _metrics(readings: Sequence[Reading]) -> tuple[str, ...]:
+    counts = Counter(name for one in readings for name in one.names)
+    return tuple(name for name, _ in counts.most_common(METRICS_NAMED))
 
 
 def _common_roles(readings: Sequence[Reading]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from wandb_toolkit.compare import level_of
@@ -9,6 +10,8 @@ from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
 from wandb_toolkit.render.text import number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
+
+PEAK_WORTH_NAMING = 0.02  # of the gain, between the best point and the final level
 
 # What a finding is called inside a sentence, where its id in words would not do.
 _LABELS = {
@@ -44,11 +47,13 @@ def causes(report: RunReport) -> list[Finding]:
 def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple[str, ...]:
     """Return one sentence for each finding of this severity, the most widespread first, consequences folded in."""
     names = short_names([report.run for report in reports])
-    groups: dict[str, list[tuple[str, RunReport, Finding]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, RunReport, Finding]]] = {}
     for name, report in zip(names, reports, strict=True):
         for finding in causes(report):
             if finding.severity == severity:
-                groups.setdefault(finding.id, []).append((name, report, finding))
+                # Runs that ended by different errors have not the same thing in common.
+                same = (finding.id, str(finding.evidence.get("error") or ""))
+                groups.setdefault(same, []).append((name, report, finding))
     ordered = sorted(groups.values(), key=lambda group: -len(group))
     return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
 
@@ -59,10 +64,8 @@ def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) ->
         text = sentence(finding.title if alone else f"{quoted(name)}: {finding.title}")
         explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
         return f"{text} It explains {_and(explained)}." if explained else text
-    known = DETECTORS.get(finding.id)
-    title = known.title if known else label(finding.id).capitalize()
     names = [one for one, _, _ in group]
-    return sentence(f"{title} in {len(group)} runs ({listed(names)}). {quoted(name)}: {finding.title}")
+    return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {finding.title}")
 
 
 def _and(words: Sequence[str]) -> str:
@@ -75,13 +78,37 @@ def good_sentences(
     primary: Primary | None,
     comparison: Comparison | None,
 ) -> tuple[str, ...]:
-    """Return what goes well: how far the best run has come, what detectors praise, which runs are free of faults."""
-    said = []
+    """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised."""
+    said: list[str] = []
     if primary and comparison and comparison.best:
         at = next(i for i, report in enumerate(reports) if report.run.id == comparison.best)
         said += _progress(reports, at, series[at], primary)
-    said += trouble_sentences(reports, "good")
-    return tuple(said + _healthy(reports))
+    if len(reports) == 1:
+        return tuple(said + _praise(reports[0], told=bool(said)) + _healthy(reports))
+    return tuple(said + (_healthy(reports) or _praise_of_many(reports)))
+
+
+def _praise(report: RunReport, *, told: bool) -> list[str]:
+    """What detectors praise in a single run; its progress only if that is not told already."""
+    praised = [f for f in report.findings if f.severity == "good" and not (told and f.id == "primary_improved")]
+    return [sentence(finding.title) for finding in praised]
+
+
+def _praise_of_many(reports: Sequence[RunReport]) -> list[str]:
+    """What detectors praise, the most widespread first, where no run is good as a whole."""
+    names = short_names([report.run for report in reports])
+    praised: dict[str, list[str]] = {}
+    for name, report in zip(names, reports, strict=True):
+        for finding in report.findings:
+            if finding.severity == "good":
+                praised.setdefault(finding.id, []).append(name)
+    ordered = sorted(praised.items(), key=lambda item: -len(item[1]))
+    return [f"{_title(finding_id)} in {listed(who)}." for finding_id, who in ordered]
+
+
+def _title(finding_id: str) -> str:
+    known = DETECTORS.get(finding_id)
+    return known.title if known else label(finding_id).capitalize()
 
 
 def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary: Primary) -> list[str]:
@@ -90,7 +117,7 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     if one is None or level is None or level.best is None or len(one) < 2:
         return []
     gain = level.end - level.start if primary.direction == "max" else level.start - level.end
-    if not gain > 2 * (level.noise if level.noise == level.noise else 0):
+    if not gain > 2 * (0 if math.isnan(level.noise) else level.noise):
         return []
     verb = "rose" if primary.direction == "max" else "fell"
     text = f"{quoted(primary.metric)} {verb} from {number(level.start)} to {number(level.end)}"
@@ -98,12 +125,13 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
         name = short_names([report.run for report in reports])[at]
         verdict = reports[at].verdict
         text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
-    if level.best_step is not None and level.best_step != int(one.x[-1]):
+    if level.best_step is not None and abs(level.best - level.end) > PEAK_WORTH_NAMING * gain:
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
 
 
 def _healthy(reports: Sequence[RunReport]) -> list[str]:
+    """Say which runs have no fault, by how many checks, and what they all have to be praised for."""
     names = short_names([report.run for report in reports])
     well = [(name, report) for name, report in zip(names, reports, strict=True) if report.verdict == "good"]
     if not well:
@@ -113,4 +141,12 @@ def _healthy(reports: Sequence[RunReport]) -> list[str]:
     if len(reports) == 1:
         return [f"{checks} found no fault."]
     who = f"All {len(reports)} runs" if len(well) == len(reports) else listed([name for name, _ in well])
-    return [f"{who}: {checks} found no fault."]
+    common = set.intersection(*({f.id for f in report.findings if f.severity == "good"} for _, report in well))
+    praise = [_lower(_title(f.id)) for f in well[0][1].findings if f.id in common]
+    verb = "is" if len(well) == 1 else "are"
+    return [f"{who} {verb} healthy: {checks} found no fault{''.join(f'; {one}' for one in praise)}."]
+
+
+def _lower(text: str) -> str:
+    """Return a title as it stands inside a sentence: "The reward rose" → "the reward rose", "KL ..." as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text

@@ -17,9 +17,12 @@ ROWS = 12  # of the comparison table
 SENTENCES = 6  # of Good, Bad and Ugly each
 KEYS = 8  # of the config differences
 VALUES = 4  # of one config key
-REASONS = 5  # why checks were skipped
+REASONS = 3  # why checks were skipped
 IDS = 8
+LENS_ALWAYS = ("reward", "kl", "entropy", "clip_fraction", "grad_norm")
+OF_THE_STATE = ("crashed", "stalled")  # skipped because a run is finished or running, which is no news
 NAME_WIDTH = 32
+FEWEST_COLUMNS = 5  # of the comparison table in a narrow terminal
 
 _SPAN = re.compile(r"(`[^`]*`)")
 _ROLE_NAMES = {
@@ -38,9 +41,9 @@ def markdown(report: Report, width: int | None = None) -> str:
         _section("Good", _capped(report.good) or ["Nothing could be called good."]),
         _section("Bad", _capped(report.bad) or ["Nothing found."]),
         _section("Ugly", _capped(report.ugly) or ["Nothing found."]),
-        _section("Reinforcement learning", [_lens(line) for line in report.lens]),
-        _comparison(report.comparison, report.primary),
-        _section("Config differences", _differences(report.comparison)),
+        _section("Reinforcement learning", [_lens(line) for line in report.lens if _telling(line)]),
+        _comparison(report.comparison, report.primary, width),
+        _section("Config differences", _differences(report)),
         _experiments(report.next_experiments),
         _section("Not read", _errors(report.errors)),
         _section("Checked and skipped", _checked(report)),
@@ -114,19 +117,28 @@ def _capped(sentences: Sequence[str], limit: int = SENTENCES) -> list[str]:
     return [*shown, f"{left} more: see --json."] if left else shown
 
 
+def _telling(line: Lens) -> bool:
+    """Whether the line belongs into the short report: the roles everyone looks at, and any with a fault."""
+    return line.role in LENS_ALWAYS or not line.text.endswith(("no fault found", ")", "not judged"))
+
+
 def _lens(line: Lens) -> str:
     name = _ROLE_NAMES.get(line.role, line.role.replace("_", " "))
     levels = f"{number(line.start) or '?'} → {number(line.end) or '?'}"
-    return sentence(f"{name[:1].upper()}{name[1:]} {quoted(line.metric)}: {levels}; {line.text}")
+    where = f" in {quoted(line.run)}" if line.run else ""
+    return sentence(f"{name[:1].upper()}{name[1:]} {quoted(line.metric)}: {levels}{where}; {line.text}")
 
 
-def _comparison(comparison: Comparison | None, primary: Primary | None) -> list[str]:
+def _comparison(comparison: Comparison | None, primary: Primary | None, width: int | None) -> list[str]:
     if comparison is None or len(comparison.runs) < 2:
         return []
-    name = _cell(quoted(primary.metric, 40)) if primary else "final"
-    heads = ["#", "run", f"{name} at the end", "best (step)", "verdict", "state", "steps", "time"]
+    name = _cell(quoted(primary.metric, 40)) if primary else "level"
+    heads = ["#", "run", f"final {name}", "best (step)", "verdict", "state", "steps", "time"]
     rows = [_row(rank, line, comparison.best) for rank, line in enumerate(comparison.runs[:ROWS], 1)]
     table = _table(heads, rows, right={0, 2, 6})
+    while width and len(table[0]) > width and len(heads) > FEWEST_COLUMNS:
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+        table = _table(heads, rows, right={0, 2, 6})
     left = len(comparison.runs) - ROWS
     if left > 0:
         table += ["", f"{plural(left, 'more run')} left out here: `--json` has them all."]
@@ -160,9 +172,13 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: set[int])
     return [line(heads), line(rule), *(line(row) for row in rows)]
 
 
-def _differences(comparison: Comparison | None) -> list[str]:
+def _differences(report: Report) -> list[str]:
+    comparison = report.comparison
     if comparison is None or len(comparison.runs) < 2:
         return []
+    projects = {(one.run.entity, one.run.project) for one in report.runs}
+    if len(projects) > 1:
+        return [f"Not shown: the runs are of {len(projects)} projects ({len(comparison.config_keys)} keys differ)."]
     keys = [key for key in comparison.config_keys if not is_bookkeeping(key)]
     keys.sort(key=is_seed)
     shown = [f"{quoted(key)}: {_values(comparison.runs, key)}" for key in keys[:KEYS]]
@@ -218,8 +234,10 @@ def _checked(report: Report) -> list[str]:
     reasons: dict[str, Counter[str]] = {}
     for one in report.runs:
         for skip in one.skipped:
+            if skip.id in OF_THE_STATE:
+                continue
             reasons.setdefault(skip.reason, Counter())[skip.id] += 1
-    skipped = sum(count for ids in reasons.values() for count in ids.values())
+    skipped = sum(len(one.skipped) for one in report.runs)
     over = "" if runs == 1 else f" over {runs} runs"
     said = [f"{plural(passed + found, 'check')} made{over}, {found} with a finding; {skipped} skipped."]
     ordered = sorted(reasons.items(), key=lambda item: -sum(item[1].values()))
@@ -228,7 +246,7 @@ def _checked(report: Report) -> list[str]:
         where = "" if runs == 1 else " in all runs" if most == runs else f" in {most} of {runs} runs"
         said.append(f"Skipped{where}, {reason}: {', '.join(sorted(ids))}.")
     if len(ordered) > REASONS:
-        said.append(f"{len(ordered) - REASONS} more reasons in --json.")
+        said.append(f"{plural(len(ordered) - REASONS, 'more reason')} in --json.")
     return said + _warnings(report)
 
 
@@ -247,14 +265,16 @@ def _roles(report: Report) -> list[str]:
         better = "higher" if report.primary.direction == "max" else "lower"
         lines.append(f"Ranked by {quoted(report.primary.metric)}, {better} is better: {report.primary.why}.")
     else:
-        lines.append("No metric to rank by: name one with --primary.")
+        lines.append("No metric to rank by was recognised: name one with --primary.")
     why = {(m.role, m.metric): m.why for one in report.runs for m in one.roles}
     named = [
         f"{_ROLE_NAMES.get(role, role.replace('_', ' '))} {quoted(metric)}"
         + (" (given by you)" if why.get((role, metric)) == "given by you" else "")
         for role, metric in report.roles.items()
     ]
-    lines.append(f"Roles, by name: {', '.join(named)}. Reasons in --json." if named else "No metric has a known role.")
+    lines.append(f"Recognised: {', '.join(named)}. Reasons in --json." if named else "No metric has a known role.")
+    if not named or not report.primary:
+        lines.append(f"Logged: {listed(report.metrics, 12)}." if report.metrics else "No numeric metric was logged.")
     return lines
 
 

@@ -28,6 +28,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "errors": report.errors,
             "left_out": report.left_out,
             "command": report.command,
+            "metrics": report.metrics,
             "generated_at": report.generated_at,
             "tool_version": report.tool_version,
         }

@@ -1,0 +1,134 @@
+"""What a comparison leaves open → experiments: more seeds, one step beyond the best setting, another length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wandb_toolkit import configs
+from wandb_toolkit.compare import Level
+from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
+from wandb_toolkit.render.text import number
+from wandb_toolkit.settings import Setting, find_setting
+from wandb_toolkit.wording import quoted
+
+EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
+LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
+
+
+def titled(who: str, change: str, runs: int) -> str:
+    """Return the change as a title, with the run's name where there are several."""
+    return f"{who}: {change}" if runs > 1 else f"{change[:1].upper()}{change[1:]}"
+
+
+def rounded(value: float) -> float:
+    """Return two significant digits: nobody tries a learning rate of 3.333e-06."""
+    return float(f"{value:.2g}") if abs(value) < 1000 else float(round(value))
+
+
+def from_comparison(
+    reports: Sequence[RunReport],
+    comparison: Comparison,
+    primary: Primary,
+    levels: Mapping[str, Level | None],
+) -> list[Experiment]:
+    """Return what the ranking leaves open: is the lead real, is the best setting at the edge, was it too long?"""
+    sound = [line for line in comparison.runs if line.value is not None and not line.marks and line.value == line.value]
+    best = next((line for line in sound if line.id == comparison.best), None)
+    if best is None:
+        return []
+    report = next(one for one in reports if one.run.id == best.id)
+    return [
+        *_edge(comparison, best, sound, primary),
+        *_seeds(comparison, best, sound, primary),
+        *_length(report, best, levels.get(best.id), primary, len(reports)),
+    ]
+
+
+def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+    """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
+    group = next((g for g in comparison.seed_groups if best.id in g.runs), None)
+    unproven = "No evidence of a difference" in comparison.note
+    if group and not unproven:
+        return []
+    mine = group.runs if group else (best.id,)
+    rival = next((line for line in sound if line.id not in mine), None)
+    metric, who = quoted(primary.metric), quoted(best.name)
+    if rival is None or rival.value is None or best.value is None:
+        why = f"{who} is a single run: how far seeds alone move {metric} is not known"
+        expect = f"three values of {metric} whose spread is the yardstick for every later change"
+        refute = f"one of them fails or ends far off {number(best.value)}: then the result is luck"
+        change = "the same config with two more seeds"
+    else:
+        lead = abs(best.value - rival.value)
+        why = f"{who} leads {quoted(rival.name)} by {number(lead, 2)} in {metric}, and that may be chance"
+        change = f"two more seeds of {who} and of {quoted(rival.name)}"
+        expect = f"{who} stays ahead in the mean, by more than the seeds of either differ"
+        refute = f"the seeds of one differ by more than {number(lead, 2)}"
+    title = titled(who, change, 1 if rival else len(comparison.runs))
+    runs = (best.id, rival.id) if rival else (best.id,)
+    return [Experiment(title, why, change, expect, refute, runs=runs)]
+
+
+def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+    """One step further, where the best run has the largest or smallest value tried of a setting."""
+    found = []
+    for key in comparison.config_keys:
+        if configs.is_seed(key) or configs.is_bookkeeping(key):
+            continue
+        raw = [line.config.get(key) for line in sound]
+        tried = sorted({float(v) for v in raw if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0})
+        mine = best.config.get(key)
+        if len(tried) < 3 or mine not in (tried[0], tried[-1]):
+            continue
+        beside = tried[1] if mine == tried[0] else tried[-2]
+        new = rounded(mine * mine / beside)
+        side = "smallest" if mine == tried[0] else "largest"
+        change = f"{quoted(key)} from {number(mine)} to {number(new)}"
+        found.append(
+            Experiment(
+                title=f"{quoted(best.name)}: {change}",
+                why=f"the best run has the {side} of the {len(tried)} values of {quoted(key)} tried",
+                change=change,
+                expect=f"{quoted(primary.metric)} ends better than {number(best.value)}",
+                refute="it ends worse: then the best value lies between those tried",
+                runs=(best.id,),
+            )
+        )
+    return found[:2]
+
+
+def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Primary, runs: int) -> list[Experiment]:
+    """A shorter run, where the best one had long settled, or was better before its end."""
+    if level is None or level.best is None or level.best_step is None or report.run.state != "finished":
+        return []
+    gain, lost = abs(level.end - level.start), abs(level.best - level.end)
+    metric, who = quoted(primary.metric), quoted(best.name)
+    steps = find_setting(report.run.config, "steps")
+    if lost > LOST * gain and lost > 3 * level.noise and level.best_step < EARLY * level.last_step:
+        why = f"{metric} was best at step {level.best_step:,} ({number(level.best)}) and ended at {number(level.end)}"
+        change = _shortened(steps, level.best_step, level.last_step)
+        expect = f"{metric} ends at {number(level.best)} or better"
+        refute = f"it ends near {number(level.end)} again: then the peak was noise"
+    elif level.settled_step is not None and 0 < level.settled_step < EARLY * level.last_step:
+        share = level.settled_step / max(level.last_step, 1)
+        why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"
+        stop = 1.2 * level.settled_step
+        change = _shortened(steps, stop, level.last_step)
+        expect = (
+            f"{metric} ends within its noise of {number(level.end)}, for {1 - stop / level.last_step:.0%} less compute"
+        )
+        refute = "it ends lower: then the slow part of the schedule matters"
+    else:
+        return []
+    return [Experiment(titled(who, change, runs), why, change, expect, refute, runs=(best.id,))]
+
+
+def _shortened(steps: Setting | None, stop: float, last: int) -> str:
+    """Return the change in the config's own unit, which need not be W&B's step."""
+    share = stop / max(last, 1)
+    if steps and isinstance(steps.value, (int, float)) and steps.value * share >= 1:
+        new = rounded(steps.value * share)
+        text = f"{quoted(steps.key)} from {number(steps.value)} to {number(int(new) if new.is_integer() else new)}"
+    else:
+        text = f"end near step {int(rounded(stop)):,} instead of {last:,}"
+    return f"{text}, the learning-rate schedule shortened with it"

@@ -1,0 +1,46 @@
+"""Settings by meaning: which key of a config is the learning rate, the KL penalty, the number of steps."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wandb_toolkit import configs
+
+_FILE = Path(__file__).with_name("experiments.toml")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as a run's config has it."""
+
+    key: str
+    value: Any
+
+
+@cache
+def rule_book() -> Mapping[str, Any]:
+    """Return what experiments.toml says."""
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+
+
+def find_setting(config: Mapping[str, Any], name: str) -> Setting | None:
+    """Return the config's key and value for one of the named settings, None where it has none that can be changed."""
+    flat = configs.flatten(config)
+    for ending in rule_book()["settings"][name]:
+        pattern = re.compile(rf"(^|[./]){re.escape(ending)}$", re.IGNORECASE)
+        hits = [key for key, value in flat.items() if pattern.search(key) and _meant(name, value)]
+        if hits:
+            key = min(hits, key=lambda k: ("critic" in k, "ref" in k.split("."), len(k), k))
+            return Setting(key, flat[key])
+    return None
+
+
+def _meant(name: str, value: Any) -> bool:
+    """Whether the value is one; Hugging Face's max_steps of -1 says that another key decides."""
+    return value is not None and not (name == "steps" and isinstance(value, (int, float)) and value <= 0)
