@@ -185,7 +185,7 @@ class Folder:
                     target.replace(aside)
                     warnings.append(f"{target} {problem}; it is now {aside.name}")
                 merged = self._merge(known, section, files, facts)
-                about = {_run_key(run): _run_facts(run, source) for run in runs}
+                about = {run_key(run): _run_facts(run, source) for run in runs}
                 merged["runs"] = {**_mapping(known.get("runs")), **about}
                 text = json.dumps(merged, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
                 self.write(METADATA, lambda temporary: temporary.write_bytes(text.encode("utf-8", "replace")))
@@ -218,7 +218,8 @@ def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _run_key(run: Run) -> str:
+def run_key(run: Run) -> str:
+    """Return entity, project and id of a run as one text."""
     return "/".join((run.entity or "local", run.project or "uncategorized", run.id))
 
 

@@ -51,7 +51,7 @@ def _line(known: Facts, axis: str) -> str:
         return f"one finite point, {number(known.first)} {_at(known.min_x, axis)}{bad}"
     if known.min == known.max:
         return f"constant at {number(known.first)} over {finite:,} points{bad}"
-    digits = _digits(known.min, known.max or 0.0)
+    digits = _digits(known.min or 0.0, known.max or 0.0)
     trend = f", {_TREND[known.trend]}" if known.trend else ""
     return (
         f"from {number(known.first, digits)} to {number(known.last, digits)} in {finite:,} points"
@@ -63,7 +63,9 @@ def _line(known: Facts, axis: str) -> str:
 def _digits(low: float, high: float) -> int:
     """Significant digits that tell values between `low` and `high` apart; 4 or more."""
     size, gap = max(abs(low), abs(high)), high - low
-    return min(max(4, math.ceil(math.log10(size) - math.log10(gap)) + 3), 16) if gap > 0 else 4
+    if gap <= 0 or not math.isfinite(gap):
+        return 4
+    return min(max(4, math.ceil(math.log10(size) - math.log10(gap)) + 3), 16)
 
 
 def _at(x: float, axis: str) -> str:

@@ -1,0 +1,59 @@
+"""The runs that ``<target> <run>`` of a command means."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from wandb_toolkit import cli
+from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import Run
+    from wandb_toolkit.sources.base import Source
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None:
+    """Add the positional target and run."""
+    parser.add_argument("target", help=cli.TARGET_HELP)
+    what = f"{cli.RUN_HELP}; or several, comma-separated" if several else cli.RUN_HELP
+    parser.add_argument("run", nargs="?", help=f"{what} (may be left out where the target is one run)")
+
+
+def open_runs(args: argparse.Namespace) -> tuple[Source, list[Run]]:
+    """Return the source that the target names and the runs meant there.
+
+    Raises:
+        UsageError: no run is named where there are several, or the target and the argument both name one.
+        NotFoundError: a selector matches nothing, or there is no run at all.
+    """
+    from wandb_toolkit.sources import RunQuery, open_source
+
+    source, selectors = open_source(args.target, args.source)
+    if args.run is not None:
+        if selectors and selectors != (args.run,):
+            raise UsageError(
+                f"The target already names the run {selectors[0]}, and {args.run!r} names another.", "Give one of them."
+            )
+        selectors = (args.run,)
+    runs = source.runs(RunQuery(selectors=selectors))
+    if not runs:
+        raise NotFoundError(f"There are no runs in {args.target}.")
+    if not selectors and len(runs) > 1:
+        names = [run.name for run in runs]
+        hint = f"Give a {cli.RUN_HELP}. {did_you_mean('', names, 'run')}"
+        raise UsageError(f"Which of the {len(runs)} runs in {args.target} is meant?", hint)
+    return source, runs
+
+
+def the_run(args: argparse.Namespace) -> tuple[Source, Run]:
+    """Return the source and the one run meant.
+
+    Raises:
+        UsageError: the selector matches several.
+    """
+    source, runs = open_runs(args)
+    if len(runs) > 1:
+        hint = f"Name one of them: {', '.join(run.id for run in runs[:8])}"
+        raise UsageError(f"{args.run!r} means {len(runs)} runs, and this command takes one.", hint)
+    return source, runs[0]
