@@ -236,7 +236,7 @@ set_up() {
   base_complete || rm -f "$STAMP"
   say "setting up $VENV (about a minute the first time)"
   : > "$LOG"
-  if ! command -v uv >/dev/null 2>&1 || { ! with_uv && say "uv did not do it, trying pip"; }; then
+  if ! command -v uv >/dev/null 2>&1 || { ! with_uv && say "uv failed ($(tail -n 1 "$LOG")); trying pip"; }; then
     with_pip || failed
   fi
   [ "$VENV" = "$ROOT/.venv" ] || copy_core || failed

@@ -33,7 +33,7 @@ esac
 """
 UV = """#!/bin/sh
 echo "uv $*" >> '{log}'
-[ {code} = 0 ] || exit {code}
+[ {code} = 0 ] || {{ echo 'no such index' >&2; exit {code}; }}
 for last; do :; done
 case "$1" in
   venv) '{real}' -m venv --without-pip "$last" ;;
@@ -102,19 +102,24 @@ class Machine:
     def uv(self, code: int = 0) -> None:
         self.program("uv", UV.format(log=self.log, real=os.path.realpath(sys.executable), code=code))
 
-    def start(self, *args: str, repo: Path | None = None, **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, *args: str, repo: Path | None = None, env: dict[str, str] | None = None, **more: str
+    ) -> subprocess.Popen[str]:
         command = ["bash", str((repo or self.repo) / ".venv-setup.sh"), *args]
         return subprocess.Popen(
             command,
-            env=self.env | env,
+            env=self.env | (env or {}) | more,
             cwd=self.folder,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
-    def run(self, *args: str, repo: Path | None = None, **env: str) -> tuple[int, str, str]:
-        process = self.start(*args, repo=repo, **env)
+    def run(
+        self, *args: str, repo: Path | None = None, env: dict[str, str] | None = None, **more: str
+    ) -> tuple[int, str, str]:
+        """Run to the end: exit code, stdout, stderr."""
+        process = self.start(*args, repo=repo, env=env, **more)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
@@ -206,7 +211,7 @@ def test_pip_takes_over_when_uv_fails(machine: Machine) -> None:
     machine.uv(code=1)
     code, out, err = machine.run()
     assert (code, out) == (0, f"{machine.venv}/bin/python\n")
-    assert "trying pip" in err
+    assert "uv failed (no such index); trying pip" in err
     assert [call.split()[0] for call in machine.calls()] == ["uv", "pip"]
 
 
@@ -342,13 +347,13 @@ def test_elsewhere_it_is_in_the_checkout(machine: Machine, place: str) -> None:
 )
 def test_shared_environment_holds_the_core(machine: Machine, env: dict[str, str], expected: str) -> None:
     env = {key: value.replace("/{folder}", str(machine.folder)) for key, value in env.items()}
-    code, out, _ = machine.run("--shared", **env)
+    code, out, _ = machine.run("--shared", env=env)
     assert (code, out) == (0, f"{machine.folder}/{expected}/bin/python\n")
     version = [out.strip(), "-c", "import wandb_toolkit; print(wandb_toolkit.__version__)"]
     assert subprocess.check_output(version, text=True) == "1\n"
     # An update of the core reaches the copy.
     (machine.repo / "scripts" / "wandb_toolkit" / "__init__.py").write_text("__version__ = '2 new'\n")
-    machine.run("--shared", **env)
+    machine.run("--shared", env=env)
     assert subprocess.check_output(version, text=True) == "2 new\n"
 
 
@@ -457,6 +462,6 @@ def test_real_venv_and_pip_with_the_users_pip_settings(machine: Machine, wheels:
         "PIP_FIND_LINKS": str(links),
         "PIP_USER": "1",
     }
-    code, out, err = machine.run(**settings)
+    code, out, err = machine.run(env=settings)
     assert (code, err.count("\n")) == (0, 1)
     subprocess.run([out.strip(), "-c", "import standin"], check=True)
