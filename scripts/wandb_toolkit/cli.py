@@ -12,12 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 from wandb_toolkit import __version__
-from wandb_toolkit.errors import Exit, ToolkitError, UsageError
+from wandb_toolkit.errors import Exit, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.model import Run, State
 from wandb_toolkit.render import json_text
 from wandb_toolkit.render.text import clean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.sources.base import Source
 
 T = TypeVar("T")
 
@@ -146,6 +150,47 @@ def comma_list(text: str) -> list[str]:
     if any(not part for part in parts):
         raise UsageError(f"The list {text!r} has a blank part.", "Separate names with single commas.")
     return parts
+
+
+def states(text: str) -> frozenset[str]:
+    """Return the run states that a --state flag names, empty for "any".
+
+    Raises:
+        UsageError: W&B has no such state.
+    """
+    wanted = comma_list(text)
+    known = get_args(State)
+    for state in wanted:
+        if state != "any" and state not in known:
+            raise UsageError(f"There is no state {state!r}.", did_you_mean(state, ["any", *known], "state"))
+    return frozenset() if "any" in wanted else frozenset(wanted)
+
+
+def one_run(source: Source, selectors: Sequence[str]) -> Run:
+    """Return the one run that the selectors name; without any, the only run there is, else the latest.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: they name several.
+    """
+    from wandb_toolkit.sources.base import RunQuery
+
+    runs = source.runs(RunQuery(selectors=tuple(selectors) or ("latest",)))
+    if len(runs) > 1:
+        names = ", ".join(run.label for run in runs[:5])
+        raise UsageError(f"{', '.join(selectors)} names {len(runs)} runs; one is wanted.", f"They are: {names}")
+    return runs[0]
+
+
+def run_selectors(of_target: Sequence[str], given: str | None) -> list[str]:
+    """Return the selectors of a command whose target may name a run itself (a URL), as may its second argument.
+
+    Raises:
+        UsageError: both do, and differ.
+    """
+    if given is not None and of_target and list(of_target) != [given]:
+        raise UsageError(f"The target already names {', '.join(of_target)}; {given!r} names another run.")
+    return [given] if given is not None else list(of_target)
 
 
 def positive_int(text: str) -> int:

@@ -56,7 +56,7 @@ class Source(Protocol):
         ...
 
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
-        """Return what the run logged, in the order of first appearance."""
+        """Return what the run logged, by name."""
         ...
 
     def files(self, run: Run) -> list[RunFile]:

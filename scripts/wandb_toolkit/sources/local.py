@@ -85,7 +85,7 @@ class LocalSource:
                 yield run, error
 
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
-        """Return what the run logged, in the order of first appearance."""
+        """Return what the run logged, by name, system metrics last."""
         scans = self._scans(run, None, system)
         return metric_infos(merge_history(scans), merge_system(scans) if system else {})
 

@@ -102,7 +102,7 @@ def metric_infos(merged: Merged, system: Mapping[str, Series]) -> dict[str, Metr
     """Return the statistics of every metric."""
     infos = {
         name: _info(name, kind, merged.rows, merged.non_null[name], merged.series.get(name), system=False)
-        for name, kind in merged.kinds.items()
+        for name, kind in sorted(merged.kinds.items())  # rows of the Go core hold their keys in no order
         if name not in INTERNAL
     }
     rows = max((len(one) for one in system.values()), default=0)

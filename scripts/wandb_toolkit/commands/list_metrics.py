@@ -1,0 +1,93 @@
+"""list_metrics: what a run logged, with exact statistics."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from wandb_toolkit import cli
+from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import MetricInfo, Run
+
+EXAMPLES = """\
+list_metrics examples/wandb grpo-base-s1
+list_metrics ./wandb latest --pattern 'eval/*'
+list_metrics run-3f9a.wandb --include-system
+list_metrics ./wandb latest --json | jq '."train/loss".last'"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = cli.Parser("list_metrics", "List what a run logged, with statistics over its whole history.", EXAMPLES)
+    parser.add_argument("target", help=cli.TARGET_HELP)
+    parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP} (default: the latest)")
+    parser.add_argument("--include-system", action="store_true", help="also CPU, GPU, memory, ... (system.*)")
+    parser.add_argument("--pattern", metavar="GLOB", help="only metrics whose name matches")
+    parser.add_argument("--limit", type=cli.positive_int, default=60, metavar="N", help="rows of the table (60)")
+    cli.add_common_flags(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """List the metrics."""
+    from wandb_toolkit.listing import best_of
+    from wandb_toolkit.render import listing as shapes
+    from wandb_toolkit.sources import open_source
+
+    source, selectors = open_source(args.target, args.source)
+    chosen = cli.one_run(source, cli.run_selectors(selectors, args.run))
+    infos = source.metrics(chosen, system=args.include_system)
+    if args.pattern is not None:
+        matching = {name: info for name, info in infos.items() if fnmatchcase(name, args.pattern)}
+        if not matching and infos:
+            plain = args.pattern.strip("*?")
+            raise NotFoundError(
+                f"No metric of {chosen.label} matches {args.pattern!r}.", did_you_mean(plain, infos, "metric")
+            )
+        infos = matching
+    for line in chosen.warnings:
+        cli.warn(f"{chosen.label}: {line}", args)
+    bests = {name: best_of(info) for name, info in infos.items()}
+    cli.emit(
+        args,
+        {name: shapes.metric_json(info, bests[name]) for name, info in infos.items()},
+        lambda: _text(chosen, infos, args.limit),
+    )
+    return Exit.OK
+
+
+def _text(chosen: Run, infos: Mapping[str, MetricInfo], limit: int) -> str:
+    from wandb_toolkit.listing import best_of, capped
+    from wandb_toolkit.render import listing as shapes
+    from wandb_toolkit.render.table import terminal_width
+    from wandb_toolkit.render.text import clean, plural
+
+    if not infos:
+        return f"{clean(chosen.label)} logged no metrics."
+    groups = capped(list(infos.values()), limit)
+    shown = [info for group in groups for info in group.shown]
+    rows = max((info.count for info in infos.values() if not info.system), default=0)
+    head = f"{clean(chosen.label)}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
+    lines = [
+        f"{head}; statistics are over every logged point",
+        shapes.metrics_table(shown, {info.name: best_of(info) for info in shown}, terminal_width()),
+    ]
+    hidden = [group for group in groups if group.hidden]
+    if hidden:
+        parts = [
+            f"{group.hidden} more in {clean(group.prefix)}/" if group.prefix else f"{group.hidden} more"
+            for group in hidden
+        ]
+        where = ", ".join(parts[:8]) + (f", and in {len(hidden) - 8} more prefixes" if len(hidden) > 8 else "")
+        lines.append(f"{len(shown)} of {len(infos)} metrics shown ({where})")
+        lines.append("--pattern 'GLOB' chooses; --limit N or --json shows more")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return cli.run_command(build_parser(), run, argv)

@@ -1,0 +1,175 @@
+"""Projects, runs and metrics → the shapes of `--json`, and the tables of the list commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from wandb_toolkit.model import MetricInfo, Project, Run
+from wandb_toolkit.render.table import Column, fitting, table
+from wandb_toolkit.render.text import duration, moment, number, plural
+
+_MEDIA_FACTS = ("_type", "path", "caption", "count", "nrows", "ncols", "size")
+_LEADING = 3  # metrics of a runs table that go after its group and tags
+_RANKS = {"project": 0, "group": 2, "tags": 4}
+_STATISTICS = ("min", "max", "mean", "std", "first", "last")
+
+
+def project_json(project: Project) -> dict[str, Any]:
+    """Return one element of list_projects' JSON."""
+    return {
+        "name": project.name,
+        "entity": project.entity,
+        "description": project.description,
+        "created_at": project.created_at,
+        "url": project.url,
+        "run_count": project.run_count,
+        "last_activity": project.last_activity,
+    }
+
+
+def run_json(run: Run, metrics: Collection[str] | None = None) -> dict[str, Any]:
+    """Return one element of list_runs' JSON; `metrics` narrows `summary_metrics`."""
+    summary = flat_summary(run.summary)
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": run.state,
+        "created_at": run.created_at,
+        "last_activity": run.last_activity,
+        "entity": run.entity,
+        "project": run.project,
+        "tags": list(run.tags),
+        "group": run.group,
+        "job_type": run.job_type,
+        "sweep": run.sweep,
+        "duration": run.duration,
+        "steps": run.steps,
+        "exit_code": run.exit_code,
+        "url": run.url,
+        "paths": list(run.paths),
+        "summary_metrics": summary if metrics is None else {key: summary.get(key) for key in metrics},
+        "warnings": list(run.warnings),
+    }
+
+
+def flat_summary(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the summary with nested keys joined by "."; of media, what identifies it (no histogram's bins)."""
+    flat: dict[str, Any] = {}
+    for key, value in summary.items():
+        if isinstance(value, Mapping) and "_type" in value:
+            flat[f"{prefix}{key}"] = {fact: value[fact] for fact in _MEDIA_FACTS if fact in value}
+        elif isinstance(value, Mapping) and value:
+            flat |= flat_summary(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def metric_json(info: MetricInfo, best: tuple[float | None, int | None, str] | None) -> dict[str, Any]:
+    """Return one value of list_metrics' JSON; `best` is (value, step, direction) where the better way is known."""
+    return {
+        "type": info.kind,
+        "count": info.count,
+        "non_null_count": info.non_null_count,
+        "nonfinite_count": info.nonfinite_count,
+        **{name: getattr(info, name) for name in _STATISTICS},
+        "min_step": info.min_step,
+        "max_step": info.max_step,
+        "best": best[0] if best else None,
+        "best_step": best[1] if best else None,
+        "direction": best[2] if best else None,
+        "system": info.system,
+        "exact": info.exact,
+    }
+
+
+def projects_table(projects: Sequence[Project], width: int | None) -> str:
+    """Return the table of list_projects."""
+    columns = [
+        Column("project", fixed=True),
+        Column("entity"),
+        Column("runs", "right", fixed=True),
+        Column("last activity", fixed=True),
+        Column("created", fixed=True, rank=1),
+        Column("description", rank=1),
+    ]
+    rows = [
+        [
+            project.name,
+            project.entity or "(local)",
+            number(project.run_count),
+            moment(project.last_activity),
+            moment(project.created_at),
+            project.description or "",
+        ]
+        for project in projects
+    ]
+    used = [at for at in range(len(columns)) if at < 4 or any(row[at] for row in rows)]
+    return table([columns[at] for at in used], [[row[at] for at in used] for row in rows], width)
+
+
+def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int | None) -> tuple[str, int]:
+    """Return the table of list_runs with a column for each of `metrics` that fits, and how many did."""
+    several = len({(run.entity, run.project) for run in runs}) > 1
+    columns = [Column("name"), Column("id", fixed=True), Column("state", fixed=True)]
+    cells = [[run.name, run.id, run.state] for run in runs]
+    for title, values in (
+        ("project", [run.project or "" for run in runs] if several else []),
+        ("group", [run.group or "" for run in runs]),
+        ("tags", [" ".join(run.tags) for run in runs]),
+    ):
+        if len(set(values)) > 1:
+            columns.append(Column(title, rank=_RANKS[title]))
+            _append(cells, values)
+    for title, values in (
+        ("created (UTC)", [moment(run.created_at) for run in runs]),
+        ("duration", [duration(run.duration) for run in runs]),
+        ("steps", [number(run.steps) for run in runs]),
+    ):
+        columns.append(Column(title, "left" if title.startswith("created") else "right", fixed=True))
+        _append(cells, values)
+    for at, metric in enumerate(metrics):
+        columns.append(Column(metric, "right", fixed=True, rank=1 if at < _LEADING else 3))
+        _append(cells, [number(flat_summary(run.summary).get(metric)) for run in runs])
+    fitted = len(fitting(columns, cells, width)) if width else len(columns)
+    return table(columns, cells, width), max(fitted - (len(columns) - len(metrics)), 0)
+
+
+def _append(cells: list[list[str]], values: Iterable[str]) -> None:
+    for row, value in zip(cells, values, strict=True):
+        row.append(value)
+
+
+def metrics_table(
+    infos: Sequence[MetricInfo], bests: Mapping[str, tuple[float | None, int | None, str] | None], width: int | None
+) -> str:
+    """Return the table of list_metrics."""
+    numeric = any(info.min is not None or info.last is not None for info in infos)
+    columns = [Column("metric", fixed=True), Column("type", fixed=True), Column("points", "right", fixed=True)]
+    if numeric:
+        columns += [Column(title, "right", fixed=True) for title in ("first", "last", "min", "max")]
+        columns += [
+            Column("best @ step", "right", fixed=True, rank=1),
+            Column("mean", "right", fixed=True, rank=1),
+            Column("std", "right", fixed=True, rank=1),
+        ]
+        if any(info.nonfinite_count for info in infos):
+            columns.insert(7, Column("NaN/Inf", "right", fixed=True))
+    rows = []
+    for info in infos:
+        best = bests.get(info.name)
+        row = [info.name, info.kind, number(info.non_null_count)]
+        if numeric:
+            row += [number(getattr(info, name)) for name in ("first", "last", "min", "max")]
+            if columns[7].title == "NaN/Inf":
+                row.append(number(info.nonfinite_count or None))
+            row.append(f"{number(best[0])} @ {best[1]}" if best and best[1] is not None else "")
+            row += [number(info.mean), number(info.std)]
+        rows.append(row)
+    return table(columns, rows, width)
+
+
+def left_out(shown: int, total: int, noun: str, flag: str) -> str:
+    """Return the line that says what a capped table left out, "" when nothing."""
+    return f"{shown} of {plural(total, noun)} shown; {flag}" if shown < total else ""

@@ -1,0 +1,112 @@
+"""Tables for people: fitted to a terminal, plain and uncut in a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Literal
+
+from wandb_toolkit.render.text import clean
+
+_NAME_LIMIT = 60  # characters of a cell in a pipe; a terminal's width decides there
+STATE_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "crashed": "red",
+    "failed": "red",
+    "killed": "yellow",
+    "preempted": "yellow",
+    "pending": "dim",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal ones
+    the last; rank 0 stays.
+    """
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    fixed: bool = False
+    rank: int = 0
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is, None in a pipe or file."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the indexes of the columns to show in `width`."""
+    sizes = [
+        max([len(column.title), *(len(row[at]) for row in rows)])
+        if column.fixed
+        else min(max([len(column.title), *(len(row[at]) for row in rows)]), 24)
+        for at, column in enumerate(columns)
+    ]
+    kept = list(range(len(columns)))
+    while sum(sizes[at] + 2 for at in kept) > width:
+        goes = max(kept, key=lambda at: (columns[at].rank, at))
+        if not columns[goes].rank:
+            break
+        kept.remove(goes)
+    return kept
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """Return the rows under their titles. Cells are strangers' text and are made safe here.
+
+    Args:
+        columns: what the cells are; a column titled "state" is coloured by state.
+        rows: one string a column each.
+        width: columns of the terminal; None: a pipe, where nothing is fitted and nothing coloured.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[clean(cell, None if width else _NAME_LIMIT) for cell in row] for row in rows]
+    kept = fitting(columns, cells, width) if width else list(range(len(columns)))
+    if width is None:
+        return _plain([columns[at] for at in kept], cells)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
+    for at in kept:
+        column = columns[at]
+        grid.add_column(
+            Text(column.title),
+            justify=column.align,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=_least(column, cells, at),
+        )
+    for row in cells:
+        grid.add_row(*(Text(row[at], style=_style(columns[at], row[at])) for at in kept))
+    out = StringIO()
+    Console(file=out, width=width, force_terminal=True, highlight=False).print(grid)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _least(column: Column, cells: Sequence[Sequence[str]], at: int) -> int | None:
+    return max([len(column.title), *(len(row[at]) for row in cells)]) if column.fixed else None
+
+
+def _style(column: Column, cell: str) -> str:
+    return STATE_STYLES.get(cell, "") if column.title == "state" else ""
+
+
+def _plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
+    lines = [[column.title for column in columns], *cells]
+    sizes = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(size) if column.align == "right" else cell.ljust(size)
+            for cell, size, column in zip(line, sizes, columns, strict=True)
+        ).rstrip()
+        for line in lines
+    )
