@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -164,12 +164,14 @@ def compare(reports: Sequence[RunReport], series: Sequence[Series | None], prima
     valued = [e for e in ranked if not math.isnan(e.end)]
     best = next((e for e in valued if e.sound), valued[0] if valued else None)
     seeds = [group for group in _by_configuration(ranked) if len(group) > 1]
+    lead, said = _lead(ranked, best, primary) if primary and best else (None, "")
     return Comparison(
         runs=tuple(_line(e) for e in ranked),
         config_keys=tuple(differing),
         best=best.report.run.id if best else None,
-        note=" ".join(_notes(ranked, best, seeds, primary)),
+        note=" ".join(_notes(ranked, seeds, primary, said)),
         seed_groups=tuple(_seed_group(group) for group in seeds),
+        lead=lead,
     )
 
 
@@ -227,9 +229,7 @@ def _seed_group(group: Sequence[Entry]) -> SeedGroup:
     )
 
 
-def _notes(
-    ranked: Sequence[Entry], best: Entry | None, seeds: Sequence[Sequence[Entry]], primary: Primary | None
-) -> list[str]:
+def _notes(ranked: Sequence[Entry], seeds: Sequence[Sequence[Entry]], primary: Primary | None, lead: str) -> list[str]:
     if primary is None:
         return ["No metric to rank by was found: name one with --primary."]
     notes = []
@@ -239,21 +239,22 @@ def _notes(
         notes.append(f"{names} are seeds of one configuration: {spread}.")
     if len(seeds) > GROUPS_NAMED:
         notes.append(f"{len(seeds) - GROUPS_NAMED} more configurations have several seeds.")
-    if best and not best.sound:
-        notes.append("Every run with this metric broke, so the first of them is only the least bad.")
-    elif best:
-        notes += _gap(ranked, best, primary)
-    return notes + _left_behind(ranked, primary)
+    return [*notes, *([lead] if lead else []), *_left_behind(ranked, primary)]
 
 
-def _gap(ranked: Sequence[Entry], best: Entry, primary: Primary) -> list[str]:
+Lead: TypeAlias = Literal["real", "unproven", "single"]
+
+
+def _lead(ranked: Sequence[Entry], best: Entry, primary: Primary) -> tuple[Lead | None, str]:
     """Say whether the lead of the best run's configuration over the next one is more than chance."""
+    if not best.sound:
+        return None, "Every run with this metric broke, so the first of them is only the least bad."
     groups = _by_configuration(ranked)
     mine = next(group for group in groups if best in group)
     rivals = [g for g in groups if g is not mine and not (best.configuration and _same(g[0], best))]
     others = [g for g in rivals if g[0].over] or rivals
     if not others:
-        return []
+        return None, ""
     sign = 1 if primary.direction == "max" else -1
     rival = max(others, key=lambda group: sign * _mean(group))
     gap = sign * (_mean(mine) - _mean(rival))
@@ -265,15 +266,15 @@ def _gap(ranked: Sequence[Entry], best: Entry, primary: Primary) -> list[str]:
         needed = _t95(freedom) * pooled * math.sqrt(1 / len(mine) + 1 / len(rival))
         why = f"seeds alone differ by ±{number(pooled, 2)}"
         if gap <= needed:
-            return [f"No evidence of a difference between {pair}: {why}."]
-        return [f"The difference between {pair} is more than chance: {why}."]
+            return "unproven", f"No evidence of a difference between {pair}: {why}."
+        return "real", f"The difference between {pair} is more than chance: {why}."
     noise = math.hypot(_standard_error(best.level), _standard_error(rival[0].level))
     if math.isnan(noise):
-        return [f"Too few points to tell whether {pair} differ by more than chance."]
+        return "single", f"Too few points to tell whether {pair} differ by more than chance."
     if gap <= 2 * noise:
-        return [f"No evidence of a difference between {pair}: the curves scatter by as much."]
+        return "unproven", f"No evidence of a difference between {pair}: the curves scatter by as much."
     ahead = f"{_named(mine)} is ahead of {_named(rival)} by {number(gap, 2)}"
-    return [f"{ahead}, more than the curves scatter; but with one seed of each, luck is not ruled out."]
+    return "single", f"{ahead}, more than the curves scatter; but with one seed of each, luck is not ruled out."
 
 
 def _same(one: Entry, other: Entry) -> bool:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wandb_toolkit.compare import level_of
-from wandb_toolkit.follow_up import from_comparison, rounded, titled
+from wandb_toolkit.follow_up import faster, from_comparison, rounded, titled
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.render.text import number
-from wandb_toolkit.sentences import causes
+from wandb_toolkit.sentences import causes, told
 from wandb_toolkit.settings import find_setting, rule_book
 from wandb_toolkit.wording import quoted, short_names
 
@@ -54,6 +54,8 @@ def propose(
     if comparison and primary and len(projects) == 1:
         levels = {r.run.id: level_of(s, primary.direction) for r, s in zip(reports, series, strict=False)}
         asked = from_comparison(reports, comparison, primary, levels)
+        best = next((report for report in reports if report.run.id == comparison.best), None)
+        more += faster(best, comparison, primary, len(reports)) if best else []
     chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
         chosen = _distinct([*chosen, *more])[:FEWEST]
@@ -106,7 +108,7 @@ def _from_finding(
             also = f" (and {len(case.reports) - 1} more)" if len(case.reports) > 1 else ""
             yield Experiment(
                 title=titled(f"{words['run']}{also}", change, len(reports)),
-                why=finding.title,
+                why=told(finding, report),
                 change=change,
                 expect=attempt["expect"].format_map(words),
                 refute=attempt["refute"].format_map(words),

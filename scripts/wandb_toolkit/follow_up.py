@@ -8,11 +8,14 @@ from wandb_toolkit import configs
 from wandb_toolkit.compare import Level
 from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
 from wandb_toolkit.render.text import number
+from wandb_toolkit.sentences import told
 from wandb_toolkit.settings import Setting, find_setting
 from wandb_toolkit.wording import quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
 LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
+
+CALM = ("grad_norm_stable", "kl_stable", "loss_decreased")  # praise that leaves room for larger steps
 
 
 def titled(who: str, change: str, runs: int) -> str:
@@ -37,24 +40,22 @@ def from_comparison(
     if best is None:
         return []
     report = next(one for one in reports if one.run.id == best.id)
-    return [
-        *_edge(comparison, best, sound, primary),
-        *_seeds(comparison, best, sound, primary),
-        *_length(report, best, levels.get(best.id), primary, len(reports)),
-    ]
+    length = _length(report, best, levels.get(best.id), primary, len(reports))
+    if best.verdict == "ugly":  # a broken run's luck needs no second look
+        return length
+    return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
 
 
 def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
     """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
     group = next((g for g in comparison.seed_groups if best.id in g.runs), None)
-    unproven = "No evidence of a difference" in comparison.note
-    if group and not unproven:
+    if group and comparison.lead != "unproven":
         return []
     mine = group.runs if group else (best.id,)
-    rival = next((line for line in sound if line.id not in mine), None)
+    rival = next((line for line in sound if line.id not in mine and line.verdict == "good"), None)
     metric, who = quoted(primary.metric), quoted(best.name)
     if rival is None or rival.value is None or best.value is None:
-        why = f"{who} is a single run: how far seeds alone move {metric} is not known"
+        why = f"there is one run of this configuration: how far seeds alone move {metric} is not known"
         expect = f"three values of {metric} whose spread is the yardstick for every later change"
         refute = f"one of them fails or ends far off {number(best.value)}: then the result is luck"
         change = "the same config with two more seeds"
@@ -109,7 +110,7 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
         change = _shortened(steps, level.best_step, level.last_step)
         expect = f"{metric} ends at {number(level.best)} or better"
         refute = f"it ends near {number(level.end)} again: then the peak was noise"
-    elif level.settled_step is not None and 0 < level.settled_step < EARLY * level.last_step:
+    elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
         share = level.settled_step / max(level.last_step, 1)
         why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"
         stop = 1.2 * level.settled_step
@@ -132,3 +133,30 @@ def _shortened(steps: Setting | None, stop: float, last: int) -> str:
     else:
         text = f"end near step {int(rounded(stop)):,} instead of {last:,}"
     return f"{text}, the learning-rate schedule shortened with it"
+
+
+def _improved(level: Level, primary: Primary) -> bool:
+    return level.end > level.start if primary.direction == "max" else level.end < level.start
+
+
+def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int) -> list[Experiment]:
+    """A larger step size, where the best run is calm and no run has tried one."""
+    calm = [finding for finding in report.findings if finding.id in CALM]
+    rate = find_setting(report.run.config, "learning_rate")
+    if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
+        return []
+    tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
+    if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
+        return []
+    metric = quoted(primary.metric)
+    change = f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(2 * rate.value))}"
+    return [
+        Experiment(
+            title=titled(quoted(report.run.name), change, runs),
+            why=f"{told(calm[0], report)}, and no loss spike or explosion was found: a larger step may be stable too",
+            change=change,
+            expect=f"{metric} reaches the same level in fewer steps",
+            refute=f"{metric} ends worse, or the loss or gradient norm becomes unsteady",
+            runs=(report.run.id,),
+        )
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 from wandb_toolkit.compare import Level, level_of
 from wandb_toolkit.model import History, Lens, RunReport
 from wandb_toolkit.render.text import number
-from wandb_toolkit.sentences import label
+from wandb_toolkit.sentences import FEW_POINTS, label
 from wandb_toolkit.wording import listed, quoted, short_names
 
 # role → the detectors that judge it; a missing reward and policy makes the lens useless
@@ -107,14 +107,16 @@ def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
 
 def _against_task(reports: Sequence[RunReport], histories: Sequence[History], best: str | None) -> str:
     """Say how the task metric moved beside the reward."""
-    found: dict[str, tuple[str, Level]] = {}
+    found: dict[str, tuple[str, Level, int]] = {}
     for report, history in zip(reports, histories, strict=True):
         match = next((m for m in report.roles if m.role == "task"), None)
         level = level_of(history.get(match.metric)) if match else None
         if match and level:
-            found[report.run.id] = match.metric, level
+            found[report.run.id] = match.metric, level, len(history[match.metric])
     if not found:
-        return "no task metric beside it, so reward hacking could not be seen"
+        return "no task metric beside it"
     shown = [found[best]] if best in found else list(found.values())
-    start, end = _middle([level.start for _, level in shown]), _middle([level.end for _, level in shown])
-    return f"task metric {quoted(shown[0][0])} {number(start)} → {number(end)}"
+    start, end = _middle([level.start for _, level, _ in shown]), _middle([level.end for _, level, _ in shown])
+    most = max(points for _, _, points in shown)
+    few = f" ({most} points only)" if most < FEW_POINTS else ""
+    return f"task metric {quoted(shown[0][0])} {number(start)} → {number(end)}{few}"

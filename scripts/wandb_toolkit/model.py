@@ -258,6 +258,7 @@ class Comparison:
     best: str | None = None  # run id
     note: str = ""  # what the ranking does not tell (seeds, crashed runs, too few points)
     seed_groups: tuple[SeedGroup, ...] = ()
+    lead: Literal["real", "unproven", "single"] | None = None  # of the best configuration; single: one seed of each
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from wandb_toolkit.compare import level_of
@@ -11,6 +12,7 @@ from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series,
 from wandb_toolkit.render.text import number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
 
+FEW_POINTS = 6  # below it, a level is said to rest on that many
 PEAK_WORTH_NAMING = 0.02  # of the gain, between the best point and the final level
 
 # What a finding is called inside a sentence, where its id in words would not do.
@@ -44,6 +46,16 @@ def causes(report: RunReport) -> list[Finding]:
     return [finding for finding in report.findings if not finding.consequence_of]
 
 
+def told(finding: Finding, report: RunReport) -> str:
+    """Return the finding's title with the run's metrics in it as code spans."""
+    text = finding.title
+    metrics = {*finding.metrics, *(match.metric for match in report.roles)}
+    for metric in sorted(metrics, key=len, reverse=True):
+        span = quoted(metric).replace("\\", r"\\")  # a backslash is special in a replacement, too
+        text = re.sub(rf"(?<![\w/.`-]){re.escape(metric)}(?![\w/`])", span, text)
+    return text
+
+
 def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple[str, ...]:
     """Return one sentence for each finding of this severity, the most widespread first, consequences folded in."""
     names = short_names([report.run for report in reports])
@@ -60,12 +72,13 @@ def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple
 
 def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) -> str:
     name, report, finding = group[0]
+    title = told(finding, report)
     if len(group) == 1:
-        text = sentence(finding.title if alone else f"{quoted(name)}: {finding.title}")
+        text = sentence(title if alone else f"{quoted(name)}: {title}")
         explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
         return f"{text} It explains {_and(explained)}." if explained else text
     names = [one for one, _, _ in group]
-    return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {finding.title}")
+    return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {title}")
 
 
 def _and(words: Sequence[str]) -> str:
@@ -84,14 +97,16 @@ def good_sentences(
         at = next(i for i, report in enumerate(reports) if report.run.id == comparison.best)
         said += _progress(reports, at, series[at], primary)
     if len(reports) == 1:
-        return tuple(said + _praise(reports[0], told=bool(said)) + _healthy(reports))
+        return tuple(said + _praise(reports[0], without_progress=bool(said)) + _healthy(reports))
     return tuple(said + (_healthy(reports) or _praise_of_many(reports)))
 
 
-def _praise(report: RunReport, *, told: bool) -> list[str]:
+def _praise(report: RunReport, *, without_progress: bool) -> list[str]:
     """What detectors praise in a single run; its progress only if that is not told already."""
-    praised = [f for f in report.findings if f.severity == "good" and not (told and f.id == "primary_improved")]
-    return [sentence(finding.title) for finding in praised]
+    praised = [
+        f for f in report.findings if f.severity == "good" and not (without_progress and f.id == "primary_improved")
+    ]
+    return [sentence(told(finding, report)) for finding in praised]
 
 
 def _praise_of_many(reports: Sequence[RunReport]) -> list[str]:
@@ -125,6 +140,8 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
         name = short_names([report.run for report in reports])[at]
         verdict = reports[at].verdict
         text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
+    if len(one) < FEW_POINTS:
+        text += f" ({len(one)} points)"
     if level.best_step is not None and abs(level.best - level.end) > PEAK_WORTH_NAMING * gain:
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
