@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from wandb_toolkit.charts import Curve
+    from wandb_toolkit.model import FloatArray
 
 INK, MUTED, GRID, BASE = "#1F2328", "#5B636C", "#E4E7EB", "#A0A7AF"
 LARGEST = 1e300  # matplotlib cannot lay out more
 
-_FEW_POINTS = 40  # up to here every point gets a dot
+_FEW_POINTS = 25  # up to here every point gets a dot
 _MANY_CURVES = 8  # beyond, what was logged fades further behind the smoothed lines
+_PRESSED = 1000  # the y axis leaves points out only where all others would share about one row of pixels ...
+_RARE = 2.5  # ... and where they are this few, in percent, on either side
 _STACK = 6  # rows of marks for non-finite points, so that runs do not hide each other's
 _TIME_STEPS = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _ROUND = [1, 2, 2.5, 5, 10]
@@ -38,14 +42,13 @@ def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.grid(axis="x", color=GRID, linewidth=0.4)
     axes.tick_params(length=0, labelsize=10.5, labelcolor=MUTED, pad=7)
-    values = [curve.value[np.isfinite(curve.value)] for curve in curves]
-    lows, highs = [float(v.min()) for v in values if len(v)], [float(v.max()) for v in values if len(v)]
     left = min((float(c.x[0]) for c in curves), default=0.0)
     right = max((float(c.x[-1]) for c in curves), default=1.0)
     axes.set_xlim(*_padded(left, right, 0.012))
-    axes.set_ylim(*_padded(max(min(lows, default=0.0), -LARGEST), min(max(highs, default=1.0), LARGEST), 0.06))
+    value = np.concatenate([c.value[np.isfinite(c.value)] for c in curves]) if curves else np.zeros(0)
+    axes.set_ylim(*_y_limits(value))
     _x_ticks(axes, x_axis)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=_ROUND) if lows else NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=_ROUND) if len(value) else NullLocator())
     axes.yaxis.set_major_formatter(_Numbers())
 
 
@@ -54,6 +57,28 @@ def _padded(low: float, high: float, share: float) -> tuple[float, float]:
     size = max(abs(low), abs(high))
     air = (high - low) * share if high - low > 1e-12 * size else 0.1 * size or 1.0
     return low - air, high + air
+
+
+def _y_limits(value: FloatArray) -> tuple[float, float]:
+    """The range of the finite values; without the few that would press all the others into one row of pixels."""
+    if not len(value):
+        return 0.0, 1.0
+    value = np.clip(value, -LARGEST, LARGEST)
+    low, high = float(value.min()), float(value.max())
+    usual = [float(v) for v in np.percentile(value, [_RARE, 100 - _RARE])]
+    span = usual[1] - usual[0]
+    if span > 0 and high - low > _PRESSED * span:
+        inside = value[(value >= usual[0] - 2 * span) & (value <= usual[1] + 2 * span)]
+        low, high = float(inside.min()), float(inside.max())
+    return _padded(low, high, 0.06)
+
+
+def beyond(axes: Axes, curve: Curve) -> NDArray[np.bool_]:
+    """Return which finite points lie outside the y axis."""
+    low, high = axes.get_ylim()
+    clipped = np.clip(curve.value, -LARGEST, LARGEST)
+    outside: NDArray[np.bool_] = np.isfinite(curve.value) & ((clipped < low) | (clipped > high))
+    return outside
 
 
 def _x_ticks(axes: Axes, x_axis: str) -> None:
@@ -123,7 +148,7 @@ def add_curve(axes: Axes, curve: Curve, *, columns: int, full: bool, crowd: int)
         single = finite.sum() == 1
         dot.set(markeredgewidth=0, markersize=8 if single else 4.5, alpha=1 if curve.smooth is None else 0.6)
         _add(axes, dot, "dots", curve)
-    _add_nonfinite(axes, curve)
+    _add_marks(axes, curve)
     return len(np.union1d(picked, np.flatnonzero(dots)))
 
 
@@ -132,20 +157,25 @@ def _add(axes: Axes, line: Line2D, kind: str, curve: Curve) -> None:
     axes.add_line(line)
 
 
-def _add_nonfinite(axes: Axes, curve: Curve) -> None:
-    """Mark NaN and −∞ at the bottom edge, +∞ at the top, where they occur."""
+def _add_marks(axes: Axes, curve: Curve) -> None:
+    """Mark what the line cannot show where it occurs: NaN, ±∞ (filled), values beyond the axis (hollow)."""
     low, high = axes.get_xlim()
+    outside, middle = beyond(axes, curve), sum(axes.get_ylim()) / 2
     lift = 0.026 * (curve.index % _STACK)
     kinds = (
         ("nan", np.isnan(curve.value), "x", 0.02 + lift),
         ("+inf", np.isposinf(curve.value), "^", 0.98 - lift),
         ("-inf", np.isneginf(curve.value), "v", 0.02 + lift),
+        ("above", outside & (curve.value > middle), "^", 0.98 - lift),
+        ("below", outside & (curve.value < middle), "v", 0.02 + lift),
     )
     for name, where, marker, height in kinds:
         if where.any():
             places = marks.spaced(curve.x[where], (high - low) / 90)
             line = Line2D(places, np.full(len(places), height), linestyle="none", marker=marker)
             line.set(markersize=6.5, markeredgewidth=1.7, color=marks.color(curve.index), zorder=5)
+            if name in ("above", "below"):
+                line.set_markerfacecolor("white")
             line.set_transform(axes.get_xaxis_transform())
             _add(axes, line, name, curve)
 

@@ -65,7 +65,7 @@ def _digits(low: float, high: float) -> int:
     size, gap = max(abs(low), abs(high)), high - low
     if gap <= 0 or not math.isfinite(gap):
         return 4
-    return min(max(4, math.ceil(math.log10(size) - math.log10(gap)) + 3), 16)
+    return min(max(4, math.ceil(math.log10(size) - math.log10(gap)) + 2), 16)
 
 
 def _at(x: float, axis: str) -> str:
@@ -109,6 +109,13 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     size, unit = next(((s, u) for s, u in _UNITS if largest >= s and largest >= 1e4), (1.0, ""))
     decimals = _decimals(gap / size)
     return [_plain(t / size, decimals, unit) for t in ticks]
+
+
+def short(value: float) -> str:
+    """Return one number as a figure shows it: "0.4138", "591.5k", "3e−5"."""
+    size, unit = next(((s, u) for s, u in _UNITS if 1e4 <= abs(value) < 1e15 and abs(value) >= s), (1.0, ""))
+    mantissa, _, exponent = number(value / size).partition("e")
+    return f"{mantissa}{f'e{int(exponent)}' if exponent else ''}{unit}".replace("-", "−")
 
 
 def _decimals(gap: float) -> int:

@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 
 from wandb_toolkit import __version__
 from wandb_toolkit.render import figure_marks as marks
-from wandb_toolkit.render.figure_axes import INK, MUTED, add_curve, end_of, prepare
-from wandb_toolkit.render.figure_text import axis_name
-from wandb_toolkit.render.text import clean, number, plural
+from wandb_toolkit.render.figure_axes import INK, MUTED, add_curve, beyond, end_of, prepare
+from wandb_toolkit.render.figure_text import axis_name, short
+from wandb_toolkit.render.text import clean, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,7 +152,7 @@ class Painter:
         top, bottom = self.height - 118 * px, 96 * px
         words = (
             (self._text(self.printable(chart.metric), size=15, weight="bold", color=INK, gid="title"), 56, 10),
-            (self._text(self.printable(_subtitle(chart, drawn)), size=9.5, color=MUTED, gid="subtitle"), 92, 8),
+            (self._text(self.printable(_subtitle(axes, chart, drawn)), size=9.5, color=MUTED, gid="subtitle"), 92, 8),
         )
         for text, down, smallest in words:
             self._put(text, 28 * px, self.height - down * px)
@@ -191,7 +191,7 @@ class Painter:
         labels = []
         for curve in shown:
             end = end_of(curve)[1]
-            value = number(end).replace("-", "−") if math.isfinite(end) else "no finite value"
+            value = short(end) if math.isfinite(end) else "no finite value"
             words = f"{self.printable(curve.label)}  {value}"
             labels.append((curve, self._text(words, size=size, color=INK, va="center", gid=f"label:{curve.label}")))
         if len(shown) < len(curves):
@@ -228,7 +228,7 @@ class Painter:
         return line
 
 
-def _subtitle(chart: Chart, drawn: tuple[int, ...]) -> str:
+def _subtitle(axes: Axes, chart: Chart, drawn: tuple[int, ...]) -> str:
     """One line on what is drawn and how."""
     parts = [chart.curves[0].label] if len(chart.curves) == 1 else []
     if any(curve.smooth is not None for curve in chart.curves):
@@ -245,6 +245,10 @@ def _subtitle(chart: Chart, drawn: tuple[int, ...]) -> str:
         count = sum(int(test(c.value).sum()) for c in chart.curves)
         if count:
             parts.append(f"{sign} {count:,} {what}")
+    outside = np.concatenate([c.value[beyond(axes, c)] for c in chart.curves]) if chart.curves else np.zeros(0)
+    if len(outside):
+        farthest = float(outside[np.argmax(np.abs(outside))])
+        parts.append(f"△ {_points(len(outside))} beyond the axis, as far as {short(farthest)}")
     return "  ·  ".join([*parts, *chart.notes])
 
 
