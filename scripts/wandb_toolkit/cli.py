@@ -83,7 +83,7 @@ def run_command(
     parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Exit], argv: Sequence[str] | None
 ) -> int:
     """Parse, run, and turn every outcome into an exit code: the one place where errors are shown."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = _joined(sys.argv[1:] if argv is None else argv)
     as_json, debug = "--json" in words, "--debug" in words
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -111,6 +111,17 @@ def run_command(
         what = f"Unexpected {type(error).__name__}: {error}"
         show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
         return Exit.FAILED
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return the words with ``--order -key`` as ``--order=-key``: argparse takes a leading dash for a flag."""
+    result: list[str] = []
+    for word in words:
+        if result and result[-1] == "--order":
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return result
 
 
 def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -> None:

@@ -72,8 +72,8 @@ def capped(infos: Sequence[MetricInfo], limit: int) -> list[Group]:
     share = max(limit // len(groups), 1)
     spare = limit - sum(min(len(members), share) for members in groups.values())
     result = []
-    for prefix, members in groups.items():
-        count = min(len(members), share)
+    for at, (prefix, members) in enumerate(groups.items()):
+        count = min(len(members), share) if at < limit else 0
         extra = min(len(members) - count, max(spare, 0))
         spare -= extra
         result.append(Group(prefix, tuple(members[: count + extra]), len(members) - count - extra))

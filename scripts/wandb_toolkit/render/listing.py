@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from wandb_toolkit.model import MetricInfo, Project, Run
 from wandb_toolkit.render.table import Column, fitting, table
@@ -11,7 +11,7 @@ from wandb_toolkit.render.text import duration, moment, number, plural
 
 _MEDIA_FACTS = ("_type", "path", "caption", "count", "nrows", "ncols", "size")
 _LEADING = 3  # metrics of a runs table that go after its group and tags
-_RANKS = {"project": 0, "group": 2, "tags": 4}
+_RANKS = {"project": 0, "group": 2, "duration": 2, "tags": 4}
 _STATISTICS = ("min", "max", "mean", "std", "first", "last")
 
 
@@ -127,7 +127,8 @@ def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int | None) -
         ("duration", [duration(run.duration) for run in runs]),
         ("steps", [number(run.steps) for run in runs]),
     ):
-        columns.append(Column(title, "left" if title.startswith("created") else "right", fixed=True))
+        align: Literal["left", "right"] = "left" if title.startswith("created") else "right"
+        columns.append(Column(title, align, fixed=True, rank=_RANKS.get(title, 0)))
         _append(cells, values)
     for at, metric in enumerate(metrics):
         columns.append(Column(metric, "right", fixed=True, rank=1 if at < _LEADING else 3))

@@ -27,8 +27,8 @@ STATE_STYLES = {
 class Column:
     """A column of a table.
 
-    `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal ones
-    the last; rank 0 stays.
+    `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal
+    ones the last; rank 0 stays.
     """
 
     title: str
