@@ -44,7 +44,7 @@ def gather(
     held = 0
     for run, history in source.histories(runs, None):
         if isinstance(history, ToolkitError):
-            errors.append({"run": run.label, "message": history.message})
+            errors.append({"run": run.id, "name": run.name, "message": history.message})
         else:
             reading = _reduce(run, history, overrides, primary)
             points = sum(len(one) for one in reading.history.series.values())

@@ -288,7 +288,7 @@ class Report:
     ugly: tuple[str, ...]
     comparison: Comparison | None
     next_experiments: tuple[Experiment, ...]
-    errors: tuple[Mapping[str, str], ...]  # runs that could not be read: {"run", "message"}
+    errors: tuple[Mapping[str, str], ...]  # runs that could not be read: {"run" (id), "name", "message"}
     generated_at: datetime
     tool_version: str
     lens: tuple[Lens, ...] = ()

@@ -15,6 +15,8 @@ from wandb_toolkit.wording import listed, quoted, sentence, short_names
 FEW_POINTS = 6  # below it, a level is said to rest on that many
 PEAK_WORTH_NAMING = 0.02  # of the gain, between the best point and the final level
 
+OF_THE_PROCESS = ("crashed", "stalled", "throughput_drop")
+
 # What a finding is called inside a sentence, where its id in words would not do.
 _LABELS = {
     "nan_or_inf": "NaN or infinity",
@@ -66,7 +68,8 @@ def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple
                 # Runs that ended by different errors have not the same thing in common.
                 same = (finding.id, str(finding.evidence.get("error") or ""))
                 groups.setdefault(same, []).append((name, report, finding))
-    ordered = sorted(groups.values(), key=lambda group: -len(group))
+    # What happened in training before what happened to the process.
+    ordered = sorted(groups.values(), key=lambda group: (-len(group), group[0][2].id in OF_THE_PROCESS))
     return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
 
 

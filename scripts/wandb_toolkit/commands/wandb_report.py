@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> Exit:
     for _ in ticker:  # lets it clear its line
         pass
     for error in report.errors:
-        cli.warn(f"{error['run']} could not be read: {error['message']}", args)
+        cli.warn(f"{error['name']} could not be read: {error['message']}", args)
     _deliver(report, out, args)
     return Exit.PARTIAL if report.errors else Exit.OK
 

@@ -14,6 +14,7 @@ from wandb_toolkit.render.text import clean, duration, moment, number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
 
 ROWS = 12  # of the comparison table
+SUMMARY = 4  # of Good, Bad and Ugly each in the summary
 SENTENCES = 6  # of Good, Bad and Ugly each
 KEYS = 8  # of the config differences
 VALUES = 4  # of one config key
@@ -78,9 +79,9 @@ def summary(report: Report) -> list[str]:
     """Return the report in a few plain lines: the verdict, the worst, the best, and what to do first."""
     lines = [headline(report).replace("**", "")]
     for title, sentences in (("Ugly", report.ugly), ("Bad", report.bad), ("Good", report.good)):
-        if sentences:
-            left = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-            lines.append(f"{title}: {sentence(sentences[0])}{left}")
+        lines += [f"{title}: {sentence(text)}" for text in sentences[:SUMMARY]]
+        left = len(sentences) - SUMMARY
+        lines += [f"{title}: {left} more."] if left > 0 else []
     if report.next_experiments:
         lines.append(f"Next: {sentence(report.next_experiments[0].title)}")
     return [clean(line) for line in lines]
@@ -222,7 +223,7 @@ def _experiments(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _errors(errors: Sequence[Mapping[str, str]]) -> list[str]:
-    return _capped([f"{quoted(one['run'])}: {one['message']}" for one in errors], 10)
+    return _capped([f"{quoted(one.get('name', one['run']))}: {one['message']}" for one in errors], 10)
 
 
 def _checked(report: Report) -> list[str]:
