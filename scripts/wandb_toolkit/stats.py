@@ -229,12 +229,13 @@ def last_fifth(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     late = t >= 0.4
     if late.sum() < 5:
         late = np.arange(len(t)) >= len(t) - 5
-    t, y = t[late], y[late]
+    t, y = t[late], np.asarray(y[late], dtype=np.float64)
     design = np.stack([np.ones(len(t)), t, t**2], axis=1)
     weight = np.ones(len(t))
-    solution: FloatArray = np.zeros(3)
+    solution = np.zeros(3)
     for _ in range(4):  # reweighted: outliers do not turn the parabola
-        solution, *_ = np.linalg.lstsq(design * weight[:, None], y * weight, rcond=None)
+        fit = np.linalg.lstsq(design * weight[:, None], y * weight, rcond=None)[0]
+        solution = np.asarray(fit, dtype=np.float64)
         apart = np.abs(y - design @ solution)
         limit = 2 * float(np.median(apart)) * _MAD_TO_SIGMA
         weight = np.sqrt(np.minimum(1.0, limit / np.maximum(apart, 1e-300))) if limit > 0 else weight

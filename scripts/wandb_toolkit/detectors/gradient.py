@@ -48,6 +48,6 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
                     "until_step": int(x[last - 1]),
                     "thresholds": {"times": times, "lasts": lasts},
                 },
-                advice="Clip the gradient norm near its usual level, lower the learning rate, look at the batches there.",
+                advice="Clip the gradient norm near its usual level, lower the learning rate, look at its batches.",
             )
     return None

@@ -100,7 +100,7 @@ def loss_spike(
     """The loss jumps abruptly by `noises` times its noise and by `jump` (20%), for `slow` points or `repeats` times.
 
     The four are the definition's. The first `warm` of the run and its first 5 points are the warm-up and not judged.
-    Where outliers go down as often as up it is heavy tails, not spikes.
+    Brief jumps no larger than the dips are heavy tails.
     """
     loss = proper_loss(view, 20)
     y = loss.y
@@ -109,7 +109,7 @@ def loss_spike(
     late = (np.arange(len(y)) >= 5) & (loss.x >= loss.x[0] + warm * (loss.x[-1] - loss.x[0]))
     with np.errstate(invalid="ignore"):
         up = late & (y - base > limit)
-        down = late & (base - y > limit)
+        dips = np.sort((stats.running_median(y, 9) - y)[late])
     events: list[tuple[int, int, float]] = []  # first point, points until back, height
     free = 0
     for i in np.flatnonzero(up):
@@ -119,12 +119,13 @@ def loss_spike(
         height = float(np.max(y[i : i + back]) - base[i])
         events.append((int(i), back, height))
         free = int(i) + max(back, 3)
+    # Heavy tails reach as far down as up: a brief jump has to be twice what the third deepest dip was.
+    tail = 2 * float(dips[-3]) if len(dips) > 3 else 0.0
+    events = [event for event in events if event[1] >= slow or event[2] > tail]
     slow_ones = [event for event in events if event[1] >= slow]
-    brief = len(events) - len(slow_ones)
-    tails = 3 * len(stats.stretches(down)) >= brief
-    if not slow_ones and (len(events) < repeats or tails):
+    if not slow_ones and len(events) < repeats:
         return None
-    first = (events if len(events) >= repeats and not tails else slow_ones)[0]
+    first = (events if len(events) >= repeats else slow_ones)[0]
     worst = max(events, key=lambda event: event[2])
     step = loss.step(first[0])
     count = f"{len(events)} times, first" if len(events) > 1 else "once,"
@@ -153,17 +154,18 @@ def loss_spike(
 
 def _local_noise(y: np.ndarray, overall: float) -> np.ndarray:
     """Return the noise before each point: the run's, or that of the last 25 points where it is larger."""
-    steps = np.abs(np.diff(y, prepend=y[0]))
-    local = stats.trailing_median(steps, 25) * 1.4826 / 2**0.5
+    bends = np.abs(np.diff(y, n=2, prepend=[y[0], y[0]]))  # second differences: a steep fall is no noise
+    local = stats.trailing_median(bends, 25) * 1.4826 / 6**0.5
     return np.maximum(np.nan_to_num(local), overall)
 
 
 def _points_until_back(y: np.ndarray, start: int, base: float, noise: float) -> int:
-    """Return how many points a spike stays above its base by a quarter of its height and two noises."""
-    peak = float(np.max(y[start : start + 5]))
-    near = base + max(0.25 * (peak - base), min(2 * noise, 0.5 * (peak - base)))
-    below = np.flatnonzero(y[start:] <= near)
-    return int(below[0]) if len(below) else len(y) - start
+    """Return how many points a spike stays above its base by 15% of its height and two noises."""
+    top = start + int(np.argmax(y[start : start + 5]))
+    peak = float(y[top])
+    near = base + max(0.15 * (peak - base), min(2 * noise, 0.5 * (peak - base)))
+    below = np.flatnonzero(y[top:] <= near)
+    return top - start + int(below[0]) if len(below) else len(y) - start
 
 
 @detector("overfitting", "The evaluation loss rises while the training loss falls on", "bad", ("loss", "eval_loss"))
@@ -185,13 +187,13 @@ def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: f
     if up < rise * scale or up < clear * held_out.noise or stats.rank_trend(after) < steady:
         return None
     at, here, there = t.x[best], *_levels_around(train, float(t.x[best]))
-    if there > here - max(train.error, 0.01 * abs(here)) and there > here - 0.02 * (train.start - train.end):
-        return None
+    if there > here + 2 * train.error + 0.01 * max(train.start - train.end, 0.0):
+        return None  # both rise: no overfitting
     step = int(at)
     return finding(
         "overfitting",
         f"{held_out.metric} was best ({num(low)}) at step {step:,} and rose by {up / scale:.0%} to {num(end)} while "
-        f"{loss.metric} fell on from {num(here)} to {num(there)}",
+        f"{loss.metric} {'fell on' if there < here - train.error else 'went'} from {num(here)} to {num(there)}",
         held_out,
         loss,
         step=step,

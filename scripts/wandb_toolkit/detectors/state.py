@@ -93,7 +93,7 @@ def stalled(view: RunView, intervals: float = 60, minutes: float = 90) -> Findin
         f"Nothing has come from this running run for {silent / 3600:.1f} h{usual}",
         step=step,
         evidence={"silent_seconds": silent, "interval_seconds": interval, "intervals": intervals, "minutes": minutes},
-        advice="Look whether the process still lives (a hung collective, a lost node); else resume from the checkpoint.",
+        advice="Look whether the process still lives (a hung collective, a lost node); if not, resume it.",
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
 
 
 def _spacing(view: RunView) -> Curve | None:
@@ -77,7 +82,7 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
         if not long_enough and not to_end:
             continue
         now = float(np.median(level[first:last]))
-        if now > (1 - fall) * usual or _longer_responses(view, x, int(first), last, usual / now):
+        if now > (1 - fall) * usual or _longer_responses(view, x, (int(first), last), now / usual, 0.75 * fall):
             continue
         step = int(x[first])
         ends = "to the end" if last == len(y) else f"until step {int(x[last - 1]):,}"
@@ -92,11 +97,12 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
     return None
 
 
-def _longer_responses(view: RunView, x: np.ndarray, first: int, last: int, slower: float) -> bool:
-    """Return whether responses grew by about as much as the run slowed down."""
+def _longer_responses(view: RunView, x: FloatArray, span: tuple[int, int], slower: float, fall: float) -> bool:
+    """Return whether the speed would have fallen by less than `fall` had responses kept their length."""
+    first, last = span
     if not view.has("length") or len(view.curve("length")) < 4:
         return False
     t = view.curve("length").trend
     earlier = np.interp(x[max(0, first - max(8, len(x) // 3)) : first], t.x, t.y)
     before, after = float(np.median(earlier)), float(np.median(np.interp(x[first:last], t.x, t.y)))
-    return before > 0 and after / before >= 0.7 * slower
+    return before > 0 and slower * after / before > 1 - fall
