@@ -22,20 +22,19 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 def run(file: str) -> int:
     """Run the command that `file` is named after and return its exit code."""
     restarted = os.environ.pop(GUARD, None)
-    missing = _missing()
+    missing = "" if _help_is_enough() else _missing()
     if missing:
         python = _environment_python()
         if python and not restarted:
             os.environ[GUARD] = python
             os.execv(python, [python, os.path.realpath(file), *sys.argv[1:]])
-        if not _help_is_enough():
-            return _not_set_up(missing)
+        return _not_set_up(missing)
     name = os.path.splitext(os.path.basename(file))[0]
     return int(importlib.import_module("wandb_toolkit.commands." + name).main())
 
 
 def _help_is_enough() -> bool:
-    """Whether only help is asked for, which needs no package."""
+    """Whether only help is asked for, which needs no package and should come at once."""
     return sys.version_info >= OLDEST and bool({"-h", "--help", "--version"} & set(sys.argv[1:]))
 
 
