@@ -92,6 +92,8 @@ def check_folder(folder: Path) -> None:
         if not above.is_dir():
             what = "a broken link" if above.is_symlink() and not above.exists() else "a file, not a folder"
             raise UsageError(f"The output path {above} is {what}.", "Give --output a folder, existing or new.")
+        with contextlib.suppress(FileNotFoundError):
+            folder.lstat()  # a name that is too long
         writable = os.access(above, os.W_OK | os.X_OK)
     except (OSError, ValueError) as error:
         raise UsageError(

@@ -7,9 +7,11 @@ as they stand, and only a key or a layout not seen before is decoded.
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.model import MetricKind
@@ -73,18 +75,22 @@ class _Keys(dict[bytes, "Column | None"]):
 
 
 class Columns:
-    """Collects history rows. `wanted` None keeps every key; else only those keys, and what tells their kind."""
+    """Collects history rows. `wanted` None keeps every key; else only those keys, and what tells their kind.
 
-    def __init__(self, wanted: Collection[str] | None = None) -> None:
+    Rows without a wanted key are passed over, unless `every_row`: only then is the step of each row known.
+    """
+
+    def __init__(self, wanted: Collection[str] | None = None, *, every_row: bool = False) -> None:
         self.wanted = None if wanted is None else frozenset(wanted)
         self.count = 0  # rows so far
         self.columns: dict[str, Column] = {}
         self._keys = _Keys(self._column_of)
         self._steps = self._column("_step")
-        self._direct: list[tuple[Column, bytes, bytes]] = []  # column, its item's first bytes, end of its name
+        self._direct: list[tuple[Column, bytes, tuple[bytes, ...]]] = []  # column, its item's first bytes, tails
         self._explicit: dict[int, int] = {}  # row → HistoryStep.num, where the row has no `_step`
+        self._passed = 0  # rows that hold no wanted key
         # A row that holds none of these bytes holds no wanted key, however its keys are written.
-        self._needles = None if self.wanted is None else tuple({k.rpartition(".")[2].encode() for k in self.wanted})
+        self._needles = None if self.wanted is None or every_row else tuple({t for k in self.wanted for t in tails(k)})
 
     def _column(self, name: str) -> Column:
         column = self.columns.get(name)
@@ -116,6 +122,7 @@ class Columns:
         self.count += 1
         needles = self._needles
         if needles is not None and not any(data.find(needle, pos, end) >= 0 for needle in needles):
+            self._passed += 1
             return
         if self._found_directly(row, data, pos, end):
             return
@@ -160,7 +167,7 @@ class Columns:
         wanted = self.wanted or frozenset()
         if len(wanted) <= _DIRECT_MOST and set(named) == wanted | {"_step"}:
             self._direct = [
-                (self.columns[name], key + VALUE_TAG, name.rpartition(".")[2].encode()) for name, key in named.items()
+                (self.columns[name], key + VALUE_TAG, tails(name)) for name, key in named.items()
             ]
 
     def _found_directly(self, row: int, data: bytes, pos: int, end: int) -> bool:
@@ -170,11 +177,13 @@ class Columns:
         they could stand only if it had control characters, and were no UTF-8 there, so what is found is the item.
         """
         found = []
-        for column, needle, tail in self._direct:
+        for column, needle, spellings in self._direct:
             at = data.find(needle, pos, end)
-            if at < 0 and data.find(tail, pos, end) < 0:
+            if at < 0:
+                if column is self._steps or any(data.find(tail, pos, end) >= 0 for tail in spellings):
+                    return False
                 continue  # not in this row
-            if at < 0 or data[at - 2] != 0x0A or data[at - 1] > 127 or at + data[at - 1] > end:
+            if data[at - 2] != 0x0A or data[at - 1] > 127 or at + data[at - 1] > end:
                 return False
             start = at + len(needle) + 1
             try:
@@ -239,6 +248,12 @@ class Columns:
         column.values.append(value)
         column.rows.append(row)
 
+    @property
+    def lacks_steps(self) -> bool:
+        """Whether a kept row names no step, which only a reader of every row can number."""
+        known = sum(map(isfinite, self._steps.values)) + len(self._explicit)
+        return self._needles is not None and self._passed + known < self.count
+
     def steps(self) -> FloatArray:
         """Return the `_step` of each row, (rows,); NaN for rows that were passed over."""
         import numpy as np
@@ -248,6 +263,7 @@ class Columns:
         steps[rows] = np.frombuffer(self._steps.values) if self._steps.values else np.empty(0)
         for row, step in self._explicit.items():
             steps[row] = step
+        steps[~np.isfinite(steps)] = np.nan
         if self._needles is None and np.isnan(steps).any():  # rows without any step: the one after the last
             known = -1.0
             for row in range(self.count):
@@ -269,9 +285,12 @@ class Columns:
             owner = next((part for part in _prefixes(name) if part in media), None)
             if owner is None:
                 result[name] = column
-            elif owner not in result:
-                tag = media[owner]
-                result[owner] = Column(owner, objects=tag.strings, media_type=tag.sample)
+            elif name == f"{owner}._type":
+                plain = self.columns.get(owner, Column(owner))  # the rows where it was no media: None at first, ...
+                total = plain.objects + column.strings
+                result[owner] = replace(plain, objects=total, media_type=plain.media_type or column.sample)
+            else:
+                result.setdefault(owner, Column(owner))  # its place in the order
         return result
 
 
@@ -280,18 +299,31 @@ def _prefixes(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def key_size(data: bytes) -> int:
-    """Return the length of an item's key fields, which come first in every writer's output."""
-    pos = 0
-    while pos < len(data):
-        tag, after = varint(data, pos)
-        if tag not in (0x0A, 0x12):
-            break
-        size, start = varint(data, after)
-        pos = start + size
-    return pos
+def tails(name: str) -> tuple[bytes, ...]:
+    """Return the name's last part as text and as JSON: a row that holds `name` holds one of them."""
+    tail = name.rpartition(".")[2]
+    if any(char == "\ufffd" or "\ud800" <= char <= "\udfff" for char in tail):
+        return (b"",)  # stands for bytes that are no UTF-8
+    escaped = json.dumps(tail)[1:-1], json.dumps(tail, ensure_ascii=False)[1:-1]
+    return tuple(dict.fromkeys(text.encode() for text in (tail, *escaped)))
+
+
+def key_size(data: bytes, pos: int, end: int) -> int:
+    """Return the length of the key fields, which come first, of the item in ``data[pos:end]``."""
+    at = pos
+    while at < end and data[at] in (0x0A, 0x12):
+        size, at = data[at + 1], at + 2
+        if size > 127:
+            size, at = varint(data, at - 1)
+        at += size
+    return at - pos
 
 
 def _split_item(data: bytes) -> tuple[bytes, bytes]:
     """Return (key fields as they stand, JSON value) of an item of any layout."""
-    return data[: key_size(data)], item(data)[1]
+    size = key_size(data, 0, len(data))
+    if data[size : size + 2] == VALUE_TAG:
+        length, start = varint(data, size + 2)
+        if start + length == len(data):
+            return data[:size], data[start:]
+    return data[:size], item(data)[1]

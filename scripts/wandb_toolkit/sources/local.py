@@ -127,7 +127,7 @@ class LocalSource:
             if not self._groups and self._entity is None and self._project is None:
                 raise NotFoundError(
                     f"There are no W&B runs at or below {self.path}",
-                    "Looked for run-* and offline-run-* folders and .wandb files. wandb writes them into ./wandb by default.",
+                    "Looked for run-* and offline-run-* folders and .wandb files. wandb writes them into ./wandb.",
                 )
         return self._found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,11 +59,10 @@ class LazySummary(Mapping[str, Any]):
 
 
 def _summary_of(found: RunDir) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
     if found.log is not None:
-        try:
+        with suppress(ToolkitError):
             summary = scan_log(found.log, card=False, summary=True).summary
-        except ToolkitError:
-            summary = {}
     beside = _beside(found)
     if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
         summary |= beside  # a killed process leaves its last rows out of the log

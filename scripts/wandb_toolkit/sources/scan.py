@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def scan_log(
 
     Args:
         path: the log.
-        keys: history metrics to keep; None keeps all, () none.
+        keys: history metrics to keep; None keeps all, () none. A log without steps is read twice for a choice of them.
         system: system metrics to keep (without the ``system.`` prefix); None keeps all.
         media: keep the media values.
         console: keep the end of the console output.
@@ -94,7 +95,38 @@ def scan_log(
     Raises:
         ToolkitError: the file is no readable log. Damage inside is counted in `damage`, never raised.
     """
-    return _Scanner(LogScan(path), keys, system, media, console, card, summary).run()
+    scan = _Scanner(LogScan(path), keys, system, media, console, card, summary).run()
+    if scan.history is not None and scan.history.lacks_steps:
+        again = _Scanner(LogScan(path), keys, (), False, False, False, False)
+        again.scan.history = Columns(keys, every_row=True)
+        scan.history = again.run().history
+    return scan
+
+
+class _SummaryKeys(dict[bytes, "bytes | None"]):
+    """Key fields → those of the key's first spelling; None for a dict written as a whole and in parts, too."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        super().__init__()
+        self._settle = settle  # called before a key turns None
+        self._paths: dict[tuple[str, ...], bytes] = {}
+        self._parents: set[tuple[str, ...]] = set()
+
+    def __missing__(self, key: bytes) -> bytes | None:
+        path, _ = rec.item(key)
+        first = self._paths.get(path)
+        if first is not None:
+            self[key] = self[first]
+            return self[key]
+        self._paths[path] = key
+        self[key] = key
+        parents = {path[:count] for count in range(1, len(path))}
+        self._parents |= parents
+        if path in self._parents or not parents.isdisjoint(self._paths):
+            self._settle()
+            related = {p for p in self._paths if p[: len(path)] == path[: len(p)]}
+            self.update([(known, None) for known in self if rec.item(known)[0] in related])
+        return self[key]
 
 
 class _Scanner:
@@ -113,6 +145,8 @@ class _Scanner:
         self.media = media
         self.system = system
         self.summary: dict[bytes, bytes] = {}  # key fields → value field, the newest of each
+        self.summary_keys = _SummaryKeys(self._flush_summary)
+        self.wants_summary = summary
         if keys is None or keys:
             scan.history = Columns(keys)
         self.last: dict[int, tuple[bytes, int, int]] = {}  # the newest record of the kinds that carry a time
@@ -182,14 +216,14 @@ class _Scanner:
         row: dict[str, Any] = {}
         for path, raw in rec.items(data, start, end):
             rec.put(row, path, rec.parse_json(raw))
-        step = row.get("_step")
+        step = _step_of(row, data, start, end)
         for key, value in rec.flatten(row):
             if isinstance(value, dict) and "_type" in value:
-                self.scan.media.append(Media(key, int(step) if isinstance(step, (int, float)) else None, value))
+                self.scan.media.append(Media(key, step, value))
 
     def _summary(self, data: bytes, pos: int, end: int) -> None:
         """Keep the newest value of each key as bytes; they are decoded once, at the end."""
-        latest = self.summary
+        latest, keys = self.summary, self.summary_keys
         while pos < end:
             tag = data[pos]
             size = data[pos + 1]
@@ -202,16 +236,21 @@ class _Scanner:
             if tag == UPDATE:
                 mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
                 if data[mid : mid + 2] != VALUE_TAG or data[pos + 1] > 127:
-                    mid = pos + key_size(data[pos:stop])
-                latest[data[pos:mid]] = data[mid:stop]
+                    mid = pos + key_size(data, pos, stop)
+                key = keys[data[pos:mid]]
+                if key is not None:
+                    latest[key] = data[mid:stop]
+                else:  # the order of writing counts
+                    path, raw = rec.item(data[pos:stop])
+                    rec.put(self.scan.summary, path, rec.parse_json(raw))
             elif tag == REMOVE:
                 self._flush_summary()
                 rec.drop(self.scan.summary, rec.item(data[pos:stop])[0])
             pos = stop
 
     def _flush_summary(self) -> None:
-        newest = [rec.item(key + value) for key, value in self.summary.items()]
-        for path, raw in sorted(newest, key=lambda pair: len(pair[0])):  # a dict before its parts
+        for key, value in self.summary.items():
+            path, raw = rec.item(key + value)
             rec.put(self.scan.summary, path, rec.parse_json(raw))
         self.summary.clear()
 
@@ -220,6 +259,10 @@ class _Scanner:
 
     def _run(self, data: bytes, start: int, end: int) -> None:
         self.scan.run.update(data, start, end)
+        if self.wants_summary:  # what a resumed run had before
+            for number, value in fields(data, start, end):
+                if number == 5 and isinstance(value, bytes):
+                    self._summary(value, 0, len(value))
 
     def _metric(self, data: bytes, start: int, end: int) -> None:
         found = rec.metric_definition(data, start, end)
@@ -274,8 +317,8 @@ class _Scanner:
             try:
                 if kind == rec.HISTORY:
                     row = {path[0]: rec.parse_json(raw) for path, raw in rec.items(data, start, end) if len(path) == 1}
-                    step = row.get("_step")
-                    scan.last_step = int(step) if isinstance(step, (int, float)) else scan.rows - 1
+                    step = _step_of(row, data, start, end)
+                    scan.last_step = scan.rows - 1 if step is None else step
                     when = row.get("_timestamp")
                     scan.newest = max(scan.newest, float(when) if isinstance(when, (int, float)) else 0.0)
                 elif kind == rec.STATS:
@@ -284,3 +327,14 @@ class _Scanner:
                     scan.newest = max(scan.newest, rec.output_line(data, start, end)[0])
             except WireError:
                 continue
+
+
+def _step_of(row: dict[str, Any], data: bytes, start: int, end: int) -> int | None:
+    """Return a history row's step: its `_step`, else its HistoryStep, else None."""
+    step = row.get("_step")
+    if isinstance(step, (int, float)) and isfinite(step):
+        return int(step)
+    for number, value in fields(data, start, end):
+        if number == 2 and isinstance(value, bytes):
+            return next((signed(num) for field_, num in fields(value) if field_ == 1 and isinstance(num, int)), 0)
+    return None

@@ -134,6 +134,8 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
                     continue
                 if zeros:
                     damage.stretches, damage.lost_bytes, zeros = damage.stretches + 1, damage.lost_bytes + zeros, 0
+                    damage.records += parts is not None
+                    parts = None
                 if kind <= _FIRST:
                     if parts is not None:
                         damage.records += 1
@@ -153,6 +155,8 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
             if unfinished and pos < end:
                 damage.cut_off = True  # inside a chunk's header
             pos = 0
+        if size % BLOCK:
+            break  # the end: what a writer has added since would not be read from the start of a block
     if parts is not None:
         damage.cut_off = True
 
