@@ -258,6 +258,17 @@ def test_lone_skill_folder_uses_the_shared_environment(bare: Path, lone: Path, t
     assert (Path(told["prefix"]), told["words"], told["guarded"]) == (place, ["x"], False)
 
 
+def test_lone_skill_folder_with_an_older_core(bare: Path, lone: Path, tmp_path: Path) -> None:
+    place = tmp_path / "data" / "wandb-toolkit" / "venv"
+    environment(place, complete=True)
+    (site,) = place.glob("lib/python3*/site-packages")
+    core(site)
+    (site / "wandb_toolkit" / "commands" / "wandb_report.py").unlink()
+    done = start(bare, lone, XDG_DATA_HOME=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
 def test_lone_skill_folder_uses_an_installed_package(lone: Path, tmp_path: Path) -> None:
     mine = environment(tmp_path / "mine", complete=True)
     (site,) = (tmp_path / "mine").glob("lib/python3*/site-packages")

@@ -25,20 +25,28 @@ def main() -> int:
             sys.path.insert(0, scripts)
             return int(importlib.import_module("_bootstrap").run(here))
     restarted = os.environ.pop(GUARD, "")
-    if sys.version_info >= (3, 11) and importlib.util.find_spec("wandb_toolkit"):
-        name = os.path.splitext(os.path.basename(here))[0]
-        return int(importlib.import_module("wandb_toolkit.commands." + name).main())
+    command = "wandb_toolkit.commands." + os.path.splitext(os.path.basename(here))[0]
+    if sys.version_info >= (3, 11) and installed(command):
+        return int(importlib.import_module(command).main())
     python = environment_python()
     if os.access(python, os.X_OK) and not restarted:
         os.environ[GUARD] = python
         os.execv(python, [python, here, *sys.argv[1:]])
-    message = "the code of wandb-toolkit is not installed (this skill folder is without its repository)"
+    message = "the code of this command is not installed (the skill folder is without its repository)"
     hint = "run once in a clone of wandb-toolkit: bash .venv-setup.sh --shared"
     if "--json" in sys.argv:
         sys.stderr.write(json.dumps({"type": "failed", "message": message, "hint": hint}) + "\n")
     else:
         sys.stderr.write("error: " + message + "; " + hint + "\n")
     return 1
+
+
+def installed(module: str) -> bool:
+    """Whether `module` can be imported; an older wandb-toolkit may lack a command."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def environment_python() -> str:
