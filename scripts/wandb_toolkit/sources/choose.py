@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wandb_toolkit.errors import AuthError, NotFoundError
 from wandb_toolkit.resolve import Target, parse_target
-from wandb_toolkit.sources.base import RunQuery, Source
+from wandb_toolkit.sources.base import Source
 
 
 def open_source(text: str | None, choice: str = "auto") -> tuple[Source, tuple[str, ...]]:
@@ -28,7 +28,7 @@ def open_source(text: str | None, choice: str = "auto") -> tuple[Source, tuple[s
         return LocalSource(target.path), ()
     selectors = (target.selector,) if target.selector else ()
     here = LocalSource(_here(), entity=target.entity, project=target.project)
-    if here.runs(RunQuery()):
+    if here.has_runs():
         return here, selectors
     raise _no_such_project(target, choice)
 
@@ -40,7 +40,8 @@ def _here() -> Path:
 def _no_such_project(target: Target, choice: str) -> Exception:
     from wandb_toolkit.sources.local import LocalSource
 
-    projects = LocalSource(_here()).projects()
+    here = LocalSource(_here(), entity=None, project=None)
+    projects = here.projects() if here.has_runs() else []
     seen = ", ".join(f"{p.entity or 'local'}/{p.name} ({p.run_count})" for p in projects[:5]) or "none"
     where = f"Local runs below {_here().resolve()}: {seen}."
     if choice == "local":

@@ -166,9 +166,7 @@ class Columns:
         named = {column.name: key for key, column in self._keys.items() if column is not None}
         wanted = self.wanted or frozenset()
         if len(wanted) <= _DIRECT_MOST and set(named) == wanted | {"_step"}:
-            self._direct = [
-                (self.columns[name], key + VALUE_TAG, tails(name)) for name, key in named.items()
-            ]
+            self._direct = [(self.columns[name], key + VALUE_TAG, tails(name)) for name, key in named.items()]
 
     def _found_directly(self, row: int, data: bytes, pos: int, end: int) -> bool:
         """Take the wanted items by searching for their bytes; False where the row must be walked.

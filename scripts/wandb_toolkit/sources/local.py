@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
@@ -12,7 +14,8 @@ from wandb_toolkit.resolve import select_runs
 from wandb_toolkit.sources.base import RunQuery, filter_runs, order_runs
 from wandb_toolkit.sources.local_files import list_files
 from wandb_toolkit.sources.local_history import SYSTEM, as_history, merge_history, merge_system, metric_infos
-from wandb_toolkit.sources.local_run import build_run
+from wandb_toolkit.sources.local_run import build_run, started_beside
+from wandb_toolkit.sources.records import RunFields
 from wandb_toolkit.sources.run_dirs import Found, RunDir, find_run_dirs
 from wandb_toolkit.sources.scan import LogScan, read_head, scan_log
 from wandb_toolkit.sources.terminal import last_lines, tail
@@ -33,6 +36,7 @@ class LocalSource:
         self._found: Found | None = None
         self._groups: dict[_Key, list[RunDir]] = {}
         self._started: dict[_Key, float] = {}  # the first start, Unix seconds
+        self._names: set[str] = set()  # display names, by the first records
         self._runs: dict[_Key, Run] = {}
         self._dirs: dict[tuple[str, ...], list[RunDir]] = {}
 
@@ -62,6 +66,12 @@ class LocalSource:
             )
         dated = sorted(projects, key=lambda project: project.name)
         return sorted(dated, key=lambda p: p.last_activity.timestamp() if p.last_activity else 0.0, reverse=True)
+
+    def has_runs(self) -> bool:
+        """Whether there is any run at all, found without reading the logs through."""
+        with suppress(NotFoundError):
+            self._search()
+        return bool(self._groups)
 
     def runs(self, query: RunQuery) -> list[Run]:
         """Return the runs that match, in the query's order."""
@@ -120,10 +130,11 @@ class LocalSource:
             if self.path.is_file():
                 read_head(self.path)  # the user named this very file: say what is wrong with it
             for found in self._found.dirs:
-                key, started = _identify(found)
+                key, started, name = _identify(found)
                 if self._wants(key):
                     self._groups.setdefault(key, []).append(found)
-                    self._started[key] = min(self._started.get(key, started), started)
+                    self._started[key] = min(self._started.get(key) or started, started or inf)
+                    self._names.add(name)
             if not self._groups and self._entity is None and self._project is None:
                 raise NotFoundError(
                     f"There are no W&B runs at or below {self.path}",
@@ -151,7 +162,7 @@ class LocalSource:
         chosen: list[_Key] = []
         for selector in query.selectors:
             keys = [key for key in self._groups if key[2] == selector.strip()]
-            if not keys and selector.strip() == "latest" and self._groups:
+            if not keys and selector.strip() == "latest" and self._groups and "latest" not in self._names:
                 keys = [max(self._groups, key=lambda key: (self._started[key], key[2]))]
             if len(keys) != 1:
                 return []
@@ -180,12 +191,10 @@ class LocalSource:
         return as_history(merge_history(scans), merge_system(scans), keys)
 
 
-def _identify(found: RunDir) -> tuple[_Key, float]:
-    """Return whose directory it is and when the run started (Unix seconds), by the log's first records."""
+def _identify(found: RunDir) -> tuple[_Key, float, str]:
+    """Return whose directory it is, when the run started (Unix seconds) and its name, by the log's first records."""
+    head = RunFields()
     if found.log is not None:
-        try:
+        with suppress(ToolkitError):
             head = read_head(found.log).run
-        except ToolkitError:
-            return ("", "", found.run_id), 0.0
-        return (head.entity, head.project, head.id or found.run_id), head.started
-    return ("", "", found.run_id), 0.0
+    return (head.entity, head.project, head.id or found.run_id), head.started or started_beside(found), head.name

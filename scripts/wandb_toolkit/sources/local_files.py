@@ -31,13 +31,15 @@ def list_files(dirs: Sequence[RunDir]) -> list[RunFile]:
 
 def _walk(root: Path) -> list[tuple[str, Path, int]]:
     found = []
-    inside = root.resolve()
+    inside = root.parent.resolve()
+    if not root.resolve().is_relative_to(inside):
+        return []
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder) / name
             try:
-                if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                    continue
+                if not path.is_file() or (path.is_symlink() and not path.resolve().is_relative_to(inside)):
+                    continue  # a pipe, or a link that leads out
                 found.append((path.relative_to(root).as_posix(), path, path.stat().st_size))
             except OSError:
                 continue

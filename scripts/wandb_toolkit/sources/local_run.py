@@ -89,7 +89,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
         entity=_word(scans, "entity"),
         project=_word(scans, "project"),
         state=state,
-        created_at=rec.utc(parts[0].started),
+        created_at=rec.utc(next((part.started for part in parts if part.started), None)),
         last_activity=rec.utc(final.newest),
         tags=next((scan.run.tags for scan in reversed(scans) if scan.run.tags), ()),
         group=_word(scans, "group"),
@@ -119,11 +119,15 @@ def _read(found: RunDir) -> _Part:
     if not {key for key in config if key != "_wandb"} and found.files:
         config = read_config(found.files / "config.yaml")
     started = scan.run.started if scan else 0.0
-    if not started and found.files:
-        started = _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt"))
+    started = started or started_beside(found)
     written = _modified(found)
     newest = scan.newest if scan and scan.newest else _number(_beside(found).get("_timestamp")) or started
     return _Part(found, scan, problem, config, started, min(newest, written) if newest > 0 else written)
+
+
+def started_beside(found: RunDir) -> float:
+    """Return the start that the metadata file names, in Unix seconds; 0.0 where there is none."""
+    return _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt")) if found.files else 0.0
 
 
 def _beside(found: RunDir) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Found:
 
     dirs: list[RunDir] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    logs: set[tuple[int, int]] = field(default_factory=set)  # device and inode: a linked log counts once
 
 
 def find_run_dirs(path: Path) -> Found:
@@ -92,6 +93,8 @@ def _take(folder: Path, listing: list[os.DirEntry[str]], found: Found) -> list[P
     has_files = any(entry.name == "files" and entry.is_dir() for entry in listing)
     files = folder / "files" if has_files else None
     for name in logs:
+        if _seen_log(folder / name, found):
+            continue
         found.dirs.append(RunDir(folder, folder / name, _log_id(name), files if named or len(logs) == 1 else None))
     if not logs and named and files is not None:
         found.dirs.append(RunDir(folder, None, named["id"], files))
@@ -104,6 +107,16 @@ def _take(folder: Path, listing: list[os.DirEntry[str]], found: Found) -> list[P
         and not (logs and entry.name == "files")
         and (entry.is_dir(follow_symlinks=False) or (entry.name == "wandb" and entry.is_dir()))
     ]
+
+
+def _seen_log(log: Path, found: Found) -> bool:
+    try:
+        status = log.stat()
+    except OSError:
+        return False
+    before = len(found.logs)
+    found.logs.add((status.st_dev, status.st_ino))
+    return len(found.logs) == before
 
 
 def _bare_log(path: Path) -> RunDir:
@@ -136,7 +149,7 @@ def _globbed(folder: Path, pattern: str) -> Iterator[Path]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object beside the log (bare NaN tokens allowed), {} where it is absent or unreadable."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would block
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -145,7 +158,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_config(path: Path) -> dict[str, Any]:
     """Return `files/config.yaml` with each value's ``value:`` wrapping undone, {} where absent or unreadable."""
     try:
-        if path.stat().st_size > _YAML_BYTES:
+        if not path.is_file() or path.stat().st_size > _YAML_BYTES:
             return {}
         raw = path.read_bytes()
     except OSError:

@@ -24,6 +24,8 @@ def last_lines(chunks: Iterable[str], count: int) -> list[str]:
 def tail(path: Path) -> str:
     """Return the end of a text file, "" where it cannot be read."""
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(size - _TAIL_BYTES, 0))
