@@ -45,9 +45,7 @@ def irregular(n: int, seed: int) -> tuple[FloatArray, FloatArray]:
     return x, rng.normal(size=n).cumsum() + rng.normal(size=n)
 
 
-@pytest.mark.parametrize(
-    ("n", "weight"), [(2, 0.9), (3, 0.01), (1000, 0.99), (1000, 0.5), (1000, 1e-9), (50_000, 0.2)]
-)
+@pytest.mark.parametrize(("n", "weight"), [(2, 0.9), (3, 0.01), (1000, 0.99), (1000, 0.5), (1000, 1e-9), (50_000, 0.2)])
 def test_twema_is_the_documented_recurrence(n: int, weight: float) -> None:
     x, value = irregular(n, n)
     span = float(x[-1] - x[0])
@@ -82,9 +80,7 @@ def test_twema_keeps_its_precision_over_a_million_points_and_is_what_pandas_comp
     weight=st.floats(0.001, 0.999),
     scale=st.floats(0.1, 1e5),
 )
-def test_twema_any_gaps_and_non_finite_values(
-    points: list[tuple[float, float]], weight: float, scale: float
-) -> None:
+def test_twema_any_gaps_and_non_finite_values(points: list[tuple[float, float]], weight: float, scale: float) -> None:
     x = np.cumsum([p[0] for p in points])
     value = np.array([p[1] for p in points], dtype=float)
     span = max(float(x[-1] - x[0]), 1e-3) if points else 1.0
