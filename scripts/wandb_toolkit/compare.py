@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
 TAIL_SHARE = 0.1  # of the points, for a level
+HEAD_SHARE = 0.02  # of the points, for where a curve starts: most change fastest there
 TAIL_MOST = 20  # points
 SETTLED_POINTS = 20  # fewest, to say when a curve has settled
 SETTLED_WINDOW = 5
@@ -79,7 +80,8 @@ def level_of(series: Series | None, direction: Direction = "max") -> Level | Non
         )
         best, best_step = float(values[at]), int(series.x[at])
     kept = values[finite]
-    start, end = _median(kept[:tail]), _median(values[-tail:])
+    head = min(max(round(len(values) * HEAD_SHARE), 1), TAIL_MOST)
+    start, end = _median(kept[:head]), _median(values[-tail:])
     return Level(
         start=start,
         end=end,

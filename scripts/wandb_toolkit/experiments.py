@@ -20,6 +20,7 @@ from wandb_toolkit.settings import find_setting, rule_book
 from wandb_toolkit.wording import quoted, short_names
 
 MOST = 6
+NEAR = 1.5  # times: closer to a healthy run's value, a setting explains nothing
 FEWEST = 3  # below it, second choices of the same findings are added
 
 _ROLE_WORDS = {
@@ -145,18 +146,18 @@ def _change(
     name = attempt.get("setting")
     setting = find_setting(report.run.config, name) if name else None
     if name is None or setting is None:
-        return str(attempt["otherwise"]).format_map(words)
+        return str(attempt.get("otherwise", "")).format_map(words)
     if "words" in attempt:
         present = number(setting.value) if isinstance(setting.value, float) else str(setting.value)
         known = _agreed(_healthy_settings(name, report, reports))
         beside = f", {quoted(known)} in the healthy runs" if known not in ("", present) else ""
         return f"{quoted(setting.key)} (now {quoted(present)}{beside}): {attempt['words'].format_map(words)}"
     if isinstance(setting.value, bool) or not isinstance(setting.value, (int, float)):
-        return str(attempt["otherwise"]).format_map(words)
+        return str(attempt.get("otherwise", "")).format_map(words)
     new, known = _new_value(attempt, float(setting.value), name, report, reports)
     if isinstance(setting.value, int) and setting.value >= 1:
         new = max(float(round(new)), 1.0)
-    if math.isclose(new, float(setting.value)):
+    if not math.isfinite(new) or math.isclose(new, float(setting.value)):
         return ""
     text = f"{quoted(setting.key)} from {number(setting.value)} to {number(rounded(new))}"
     return text + known + str(attempt.get("words_after", ""))
@@ -170,11 +171,15 @@ def _new_value(
     if old <= 0 and "zero" in attempt:
         above = [value for value in healthy if value > 0]
         return (min(above), " (as in the healthy runs)") if above else (float(attempt["zero"]), "")
-    new = old + float(attempt.get("add", 0.0)) if "add" in attempt else old * float(attempt.get("factor", 1.0))
+    new = old + float(attempt["add"]) if "add" in attempt else old * float(attempt.get("factor", 1.0))
+    if old <= 0 or not math.isfinite(old):
+        return new, ""  # no ratio to speak of
     beyond = [value for value in healthy if value > 0 and (value < old) == (new < old) and value != old]
     if not beyond:
         return new, ""
     nearest = min(beyond, key=lambda value: abs(math.log(value / old)))
+    if max(nearest / old, old / nearest) < NEAR:
+        return old, ""  # a healthy run has nearly this value: it is not what is wrong
     middle = math.sqrt(nearest * old)
     return middle, f" (half way, in ratio, to the {number(nearest)} of the healthy runs)"
 

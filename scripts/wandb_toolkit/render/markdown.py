@@ -25,7 +25,8 @@ OF_THE_STATE = ("crashed", "stalled")  # skipped because a run is finished or ru
 NAME_WIDTH = 32
 FEWEST_COLUMNS = 5  # of the comparison table in a narrow terminal
 
-_SPAN = re.compile(r"(`[^`]*`)")
+# A code span as `quoted` makes it. Runs of several backquotes pair by rules of their own: they are escaped instead.
+_SPAN = re.compile(r"((?<!`)`(?!`)[^`]*`(?!`))")
 _ROLE_NAMES = {
     "kl": "KL", "lr": "learning rate", "eval_loss": "eval loss", "grad_norm": "gradient norm",
     "clip_fraction": "clip fraction", "reward_std": "reward spread", "policy_std": "policy's standard deviation",

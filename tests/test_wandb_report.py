@@ -1,0 +1,240 @@
+"""The command: what it prints, where it writes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from report_cases import FakeSource, a_run, rising
+from wandb_toolkit import sources
+from wandb_toolkit.commands.wandb_report import ROLE_FLAGS, build_parser, main
+from wandb_toolkit.errors import Exit, ToolkitError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EXAMPLES = str(REPOSITORY / "examples" / "wandb")
+SCHEMA = json.loads((REPOSITORY / "docs" / "schemas" / "wandb_report.schema.json").read_text(encoding="utf-8"))
+LOSS = 2.0 - rising(1.0, 200)
+KEYS = {
+    "verdict", "source", "primary", "roles", "runs", "good", "bad", "ugly", "comparison", "next_experiments", "errors",
+    "generated_at", "tool_version",
+}  # fmt: skip
+
+
+def valid(text: str) -> dict[str, Any]:
+    """Parse strict JSON and hold it against the schema."""
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is no JSON")
+
+    document: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(document)
+    return document
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """Three runs in place of whatever the target names."""
+    content = [
+        (a_run(name, created_at=datetime(2025, 2, day, tzinfo=UTC), state=state), {"train/loss": LOSS * factor})
+        for name, day, state, factor in (("new", 3, "finished", 1), ("mid", 2, "crashed", 2), ("old", 1, "finished", 3))
+    ]
+    made = FakeSource(content)
+    monkeypatch.setattr(sources, "open_source", lambda text, choice: (made, ()))
+    return made
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_example_runs_are_judged_as_they_were_made(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([EXAMPLES, "--json"]) == Exit.OK
+    document = valid(capsys.readouterr().out)
+    assert list(document)[:3] == ["verdict", "source", "target"]
+    assert set(document) >= KEYS
+    assert document["primary"]["metric"] == "eval/accuracy"
+    found = {run["name"]: {f["id"] for f in run["findings"] if not f["consequence_of"]} for run in document["runs"]}
+    assert "nan_or_inf" in found["lr-too-high"]
+    assert "entropy_collapse" in found["entropy-collapse"]
+    assert "reward_hacking" in found["reward-hacking"]
+    assert "kl_too_low" in found["kl-leash"]
+    assert "crashed" in found["killed"]
+    assert {run["name"] for run in document["runs"] if run["verdict"] == "good"} == {
+        f"grpo-base-s{i}" for i in (1, 2, 3)
+    }
+    assert document["comparison"]["best"].startswith("grpobas")
+    assert [len(group["runs"]) for group in document["comparison"]["seed_groups"]] == [3]
+    assert 3 <= len(document["next_experiments"]) <= 6
+    assert {e["finding"] for e in document["next_experiments"]} >= {"nan_or_inf", "kl_too_low", "reward_hacking"}
+
+
+def test_markdown_is_the_default_and_stdout_holds_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([EXAMPLES]) == Exit.OK
+    said = capsys.readouterr()
+    assert said.out.startswith("# W&B report: ")
+    assert f"`wandb_report {EXAMPLES}`" in said.out
+    assert said.err == ""
+
+
+def test_the_newest_runs_are_taken_and_the_rest_is_counted(
+    fake: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["x", "--max-runs", "2", "--json"]) == Exit.OK
+    document = valid(capsys.readouterr().out)
+    assert [run["name"] for run in document["runs"]] == ["new", "mid"]
+    assert document["left_out"] == 1
+    assert main(["x", "--latest", "1", "--json"]) == Exit.OK
+    document = valid(capsys.readouterr().out)
+    assert [run["name"] for run in document["runs"]] == ["new"]
+    assert document["left_out"] == 0
+
+
+def test_runs_states_and_entity_and_project_choose(fake: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x", "--runs", "old,id-new", "--json"]) == Exit.OK
+    assert [run["name"] for run in valid(capsys.readouterr().out)["runs"]] == ["old", "new"]
+    assert main(["--entity", "e", "--project", "p", "--state", "crashed,failed", "--json"]) == Exit.OK
+    assert [run["name"] for run in valid(capsys.readouterr().out)["runs"]] == ["mid"]
+
+
+def test_role_flags_and_primary_are_used(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [EXAMPLES, "--latest", "2", "--primary", "train/reward", "--entropy", "train/kl", "--json"]
+    assert main(words) == Exit.OK
+    document = valid(capsys.readouterr().out)
+    assert document["primary"]["metric"] == "train/reward"
+    assert document["roles"]["entropy"] == "train/kl"
+    assert document["role_reasons"]["entropy"] == "given by you"
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["x", "--entity", "e", "--project", "p"], "name two places", "one of them"),
+        (["--entity", "e"], "--entity needs --project", "entity/project"),
+        (["x", "--runs", "a", "--latest", "2"], "contradict", "one of them"),
+        (["x", "--latest", "5", "--max-runs", "2"], "more than --max-runs 2", ""),
+        (["x", "--latest", "0"], "not a whole number", "usage"),
+        (["x", "--state", "finnished"], "no state 'finnished'", "finished"),
+        (["x", "--runs", "a,,b"], "blank part", ""),
+        (["x", "--tags", " "], "blank part", ""),
+        (["x", "--primary", " "], "--primary is blank", ""),
+        (["x", "--outt", "f"], "Unrecognized", "--out"),
+        (["x", "--out", "/"], "is a folder", "report.md"),
+        (["x", "--out", "report.html"], "cannot be written as .html", ".json"),
+    ],
+)
+def test_contradictions_are_usage_errors(
+    words: list[str], message: str, hint: str, fake: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--json"]) == Exit.USAGE
+    said = capsys.readouterr()
+    error = json.loads(said.err)
+    assert said.out == ""
+    assert message in error["message"]
+    assert hint in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["x", "--primary", "train/lss"], "train/loss"),
+        (["x", "--kl", "train/lss"], "train/loss"),
+        (["x", "--runs", "nwe"], "new"),
+        (["x", "--state", "killed"], "There are 3 runs: 2 finished, 1 crashed; none has a tag"),
+    ],
+)
+def test_what_is_not_there_names_what_is(
+    words: list[str], hint: str, fake: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == Exit.NOT_FOUND
+    assert hint in capsys.readouterr().err
+
+
+def test_an_empty_folder_and_a_missing_path_are_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == Exit.NOT_FOUND
+    assert main([str(tmp_path / "nowhere")]) == Exit.NOT_FOUND
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_that_fails_to_load_is_listed_and_the_exit_code_says_partly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = FakeSource([(a_run("fine"), {"train/loss": LOSS}), (a_run("lost"), ToolkitError("the log is damaged"))])
+    monkeypatch.setattr(sources, "open_source", lambda text, choice: (made, ()))
+    assert main(["x", "--json"]) == Exit.PARTIAL
+    said = capsys.readouterr()
+    assert valid(said.out)["errors"] == [{"run": "id-lost", "name": "lost", "message": "the log is damaged"}]
+    assert "warning: lost could not be read: the log is damaged" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "is_json"),
+    [("r.md", [], False), ("r.json", [], True), ("r", ["--json"], True), ("r.md", ["--json"], False), ("r", [], False)],
+)
+def test_out_writes_the_form_that_its_name_asks_for(
+    name: str, flags: Sequence[str], is_json: bool, fake: FakeSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new folder" / name
+    assert main(["x", "--out", str(path), *flags]) == Exit.OK
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("{" if is_json else "# W&B report")
+    if is_json:
+        valid(text)
+    printed = capsys.readouterr().out
+    if flags:
+        assert valid(printed)["path"] == str(path)
+    else:
+        assert printed.splitlines()[0] == f"Wrote {path}"
+        assert "3 runs: " in printed.splitlines()[1]
+        assert len(printed.splitlines()) < 15
+
+
+def test_out_without_a_folder_and_over_an_earlier_report(
+    fake: FakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.md").write_text("earlier")
+    assert main(["x", "--out", "report.md"]) == Exit.OK
+    assert (tmp_path / "report.md").read_text().startswith("# W&B report")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_an_output_path_that_cannot_be_fails_before_the_work(
+    fake: FakeSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert main(["x", "--out", str(tmp_path / "file" / "report.md")]) == Exit.USAGE
+    assert "a file, not a folder" in (said := capsys.readouterr().err)
+    assert "--out " in said
+    assert "--output" not in said
+    assert fake.asked == []
+
+
+def test_a_failed_report_leaves_the_earlier_one(fake: FakeSource, tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("earlier")
+    assert main(["x", "--out", str(path), "--primary", "no/such"]) == Exit.NOT_FOUND
+    assert path.read_text() == "earlier"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_help_starts_without_the_heavy_packages() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); from wandb_toolkit.commands.wandb_report import main;"
+        "main(['--help']); print([m for m in ('numpy', 'pandas', 'matplotlib', 'wandb', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_flag_is_explained() -> None:
+    text = build_parser().format_help()
+    for word in ("state", "tags", "runs", "latest", "max-runs", "primary", "out", "entity", "project", *ROLE_FLAGS):
+        assert f"--{word}" in text
