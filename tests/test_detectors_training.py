@@ -238,7 +238,7 @@ def test_pauses_slow_starts_and_longer_responses_are_no_drop() -> None:
     slow_start = (1000 + noise(30)) * (0.3 + 0.7 * step(0.05))
     for speed in (pauses, slow_start):
         assert "throughput_drop" not in found(view({"tokens_per_second": speed}))
-    longer = {
+    longer: dict[str, Any] = {
         "train/steps_per_second": 10 / (1 + 1.5 * step(0.5)),
         "train/completions/mean_length": 100 * (1 + 1.5 * step(0.5)),
     }

@@ -104,7 +104,8 @@ def loss_spike(
     """
     loss = proper_loss(view, 20)
     y = loss.y
-    base = stats.trailing_median(y, 9)
+    # Where the loss falls fast, the last three points are nearer to its level than the last nine.
+    base = np.fmin(stats.trailing_median(y, 9), stats.trailing_median(y, 3))
     limit = np.maximum(noises * _local_noise(y, loss.noise), jump * np.abs(base))
     late = (np.arange(len(y)) >= 5) & (loss.x >= loss.x[0] + warm * (loss.x[-1] - loss.x[0]))
     with np.errstate(invalid="ignore"):

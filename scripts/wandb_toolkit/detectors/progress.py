@@ -42,7 +42,7 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
     own = sign * (end - t.start)
     if float(np.max(sign * t.y)) - sign * end > max(0.25 * own, 0.15 * their_gain):
         return None  # it had been better: lost again, not levelled off
-    if their_gain <= 3 * t.error or missing < short * their_gain or main.x[-1] < 0.5 * reach:
+    if their_gain <= 6 * t.error or missing < max(short * their_gain, 4 * t.error) or main.x[-1] < 0.5 * reach:
         return None
     # It stops where it comes for good within a tenth of the siblings' gain, or the noise, of where it ends.
     margin = max(0.1 * their_gain, 2 * t.error)
@@ -73,7 +73,7 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
 
 
 @detector("undertrained", "The run ended while the primary metric was still improving", "bad")
-def undertrained(view: RunView, share: float = 0.08, sure: float = 3.0, whole: float = 5.0) -> Finding | None:
+def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: float = 5.0) -> Finding | None:
     """The run finished and the last fifth brought `share` (8%, the definition's) of the whole gain, beyond the noise.
 
     `sure` is in standard errors of what the last fifth brought; the whole gain must be `whole` times the trend's error,

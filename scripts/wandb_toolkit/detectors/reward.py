@@ -26,11 +26,17 @@ def reward_hacking(
         raise NotApplicable(f"{task.metric} is both the reward and the task metric")
     if direction_of(task.metric)[0] == "min":
         raise NotApplicable(f"{task.metric} is better lower")
-    return _falls(reward, task, reward_share, task_share) or _stays_behind(view, reward, task, level, more)
+    return _falls(view, reward, task, reward_share, task_share) or _stays_behind(view, reward, task, level, more)
 
 
-def _falls(reward: Curve, task: Curve, reward_share: float, task_share: float) -> Finding | None:
-    """Judge one run by itself: from the task metric's best on, do the two part?"""
+def _falls(
+    view: RunView, reward: Curve, task: Curve, reward_share: float, task_share: float, slight: float = 0.15
+) -> Finding | None:
+    """Judge one run by itself: from the task metric's best on, do the two part?
+
+    A task metric that gained only a `slight` part of what the siblings' did has nothing to lose.
+    """
+    others = view.relatives("task", task)
     r, t = reward.trend, task.trend
     peak = int(np.argmax(t.y))
     top = float(np.median(t.y[max(0, peak - 1) : peak + 2]))
@@ -38,6 +44,8 @@ def _falls(reward: Curve, task: Curve, reward_share: float, task_share: float) -
     gain, lost = top - t.start, top - end
     here = float(np.interp(t.x[peak], r.x, r.y))
     reward_gain, rose = r.end - r.start, r.end - here
+    if others and gain < slight * float(np.median([gain_of(other, 1) for other in others])):
+        return None
     if gain <= 3 * t.error or reward_gain <= 4 * r.error or len(t.y) - peak < 3:
         return None
     if lost < task_share * gain or lost < max(3.5 * t.error, 1.0 * task.noise):

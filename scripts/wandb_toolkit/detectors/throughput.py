@@ -28,6 +28,23 @@ def _spacing(view: RunView) -> Curve | None:
     return None
 
 
+def _momentary(average: Curve, most: int = 60) -> Curve:
+    """Return the speed between points of an average since the start: the steps over it are the time.
+
+    Of at most `most` points: an average is logged rounded, and its error weighs the more the closer the points are.
+
+    Raises:
+        NotApplicable: too few points, or too much scatter for an average.
+    """
+    used = np.flatnonzero((average.y > 0) & (average.x > 0))
+    used = used[:: max(1, len(used) // most)]
+    x, y = average.x[used], average.y[used]
+    took = np.diff(x / y)
+    if len(took) < 16 or (took <= 0).any():
+        raise NotApplicable(f"{average.metric} is an average since the start, from which no momentary speed follows")
+    return Curve(average.metric, x[1:], np.diff(x) / took, len(average))
+
+
 def _speed(view: RunView) -> Curve:
     """Return a curve of the momentary speed.
 
@@ -43,12 +60,7 @@ def _speed(view: RunView) -> Curve:
     if logged.kind == "average":
         if spacing is not None:
             return spacing
-        x, y = logged.x[logged.y > 0], logged.y[logged.y > 0]
-        took = np.diff(x / y)  # an average since the start: steps over it is the time
-        keep = took > 0
-        if keep.sum() < 20:
-            raise NotApplicable(f"{logged.metric} is an average since the start, and the rows' times are not known")
-        return Curve(logged.metric, x[1:][keep], np.diff(x)[keep] / took[keep], len(logged))
+        return _momentary(logged)
     if len(logged) < 20:
         raise NotApplicable(f"only {len(logged)} points of {logged.metric}, needs 20")
     if logged.kind == "seconds":
