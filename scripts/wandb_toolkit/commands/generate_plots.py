@@ -6,20 +6,21 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import cli
 from wandb_toolkit.artifacts import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
+from wandb_toolkit.commands.chosen_metrics import choose_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
-from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.render.text import clean, plural
 from wandb_toolkit.smoothing import VIEWPORT_SCALE, Smoothing
 
 if TYPE_CHECKING:
     from wandb_toolkit.charts import Chart
-    from wandb_toolkit.model import History, Run
+    from wandb_toolkit.commands.chosen_metrics import Chosen
+    from wandb_toolkit.model import Run
     from wandb_toolkit.render.figures import Raster
     from wandb_toolkit.sources.base import Source
 
@@ -32,13 +33,6 @@ generate_plots ./wandb latest --metrics loss,reward
 generate_plots ./wandb run-a,run-b --metrics 'train/*' --group-by-prefix
 generate_plots ./wandb 'seed-*' --all-metrics --smooth 20 --output figures
 generate_plots entity/project abc123 --metrics system.gpu.0.gpu --no-ema --json"""
-
-_INSTEAD = {
-    "image": "download_plots copies images.",
-    "media": "download_plots --pattern copies media files.",
-    "table": "download_plots --pattern '*.table.json' copies tables.",
-    "histogram": "Log its mean or a quantile as a number to plot it.",
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -86,16 +80,6 @@ def _number(text: str) -> float:
         return math.nan
 
 
-@dataclass
-class Drawn:
-    """What the command did, in the order of the figures."""
-
-    plots: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    errors: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
 def run(args: argparse.Namespace) -> Exit:
     """Draw the figures that the arguments ask for."""
     patterns = _patterns(args)
@@ -104,20 +88,19 @@ def run(args: argparse.Namespace) -> Exit:
         check_folder(_given_folder(args.output))
     source, runs = open_runs(args)
     folder = Folder(_given_folder(args.output) if args.output is not None else output_folder(runs))
-    done = Drawn()
-    histories = _read(source, runs, args, patterns, done)
-    metrics = _choose(patterns, source, runs, histories, args, done)
-    for warning in done.warnings:
-        cli.warn(warning, args)
+    chosen = choose_metrics(source, runs, patterns, args)
+    plots: list[dict[str, Any]] = []
     try:
-        _draw_all(metrics, runs, histories, smoothing, folder, args, done)
+        _draw_all(chosen, runs, smoothing, folder, args, plots)
     finally:  # interrupted too: what is finished is recorded
-        if done.plots:
-            done.warnings += _record(folder, done.plots, runs, source, smoothing)
-    payload = _payload(folder, source, runs, done)
+        if plots:
+            chosen.warnings += _record(folder, plots, runs, source, smoothing)
+    for warning in chosen.warnings:
+        cli.warn(warning, args)
+    payload = _payload(folder, source, runs, chosen, plots)
     cli.emit(args, payload, lambda: _text(payload))
     # What --all-metrics cannot draw is no failure; what was asked for by name is.
-    return Exit.PARTIAL if done.errors or (done.skipped and not args.all_metrics) else Exit.OK
+    return Exit.PARTIAL if chosen.errors or (chosen.skipped and not args.all_metrics) else Exit.OK
 
 
 def _given_folder(text: str) -> Path:
@@ -150,134 +133,13 @@ def _smoothing(args: argparse.Namespace) -> Smoothing:
     return Smoothing("twema", args.ema_weight or EMA_WEIGHT, args.viewport_scale or VIEWPORT_SCALE)
 
 
-def _is_glob(pattern: str) -> bool:
-    return any(char in pattern for char in "*?[")
-
-
-def _read(
-    source: Source, runs: Sequence[Run], args: argparse.Namespace, patterns: list[str] | None, done: Drawn
-) -> dict[int, History]:
-    """Return the histories by the run's place in `runs`; a run that cannot be read goes to `done.errors`.
-
-    Raises:
-        ToolkitError: none could be read.
-    """
-    from wandb_toolkit.charts import STEP, step_metric
-
-    every = patterns is None or any(map(_is_glob, patterns))
-    axis = [args.x_axis] if args.x_axis and args.x_axis != STEP else []
-    keys = None
-    if not every and patterns is not None:
-        defined = [step_metric(run, metric) for run in runs for metric in patterns]
-        keys = list(dict.fromkeys([*patterns, *axis, *(key for key in defined if key != STEP)]))
-    system = args.include_system or any(p.startswith("system.") for p in patterns or ())
-    histories: dict[int, History] = {}
-    failed: list[ToolkitError] = []
-    found = source.histories(runs, keys, system=system and every)
-    for i, (a_run, history) in enumerate(cli.progress(found, "reading runs", len(runs), args)):
-        if isinstance(history, ToolkitError):
-            failed.append(history)
-            done.errors.append({"run": a_run.id, "message": history.message})
-            done.warnings.append(f"{a_run.label} could not be read: {history.message}")
-        else:
-            histories[i] = history
-            done.warnings += [f"{a_run.label}: {text}" for text in (*a_run.warnings, *history.warnings)]
-    if not histories:
-        raise failed[0]
-    if every and axis and axis[0].startswith("_"):  # W&B's own axes come only when asked for by name
-        histories = _with_axis(source, runs, histories, axis)
-    return histories
-
-
-def _with_axis(
-    source: Source, runs: Sequence[Run], histories: Mapping[int, History], axis: list[str]
-) -> dict[int, History]:
-    from dataclasses import replace
-
-    merged = dict(histories)
-    for i, (_, found) in enumerate(source.histories([runs[i] for i in histories], axis)):
-        place = list(histories)[i]
-        if not isinstance(found, ToolkitError):
-            merged[place] = replace(merged[place], series={**merged[place].series, **found.series})
-    return merged
-
-
-def _choose(
-    patterns: list[str] | None,
-    source: Source,
-    runs: Sequence[Run],
-    histories: Mapping[int, History],
-    args: argparse.Namespace,
-    done: Drawn,
-) -> list[str]:
-    """Return the metrics to draw; those that cannot be drawn go to `done.skipped`.
-
-    Raises:
-        NotFoundError: a name or glob means no metric of any run, or there is no numeric metric at all.
-        UsageError: everything asked for is something else than numbers.
-    """
-    from fnmatch import fnmatchcase
-
-    kinds = {name: kind for history in histories.values() for name, kind in history.kinds.items()}
-    numeric = dict.fromkeys(name for history in histories.values() for name in history)
-    hidden = {args.x_axis, *(() if args.include_system else (n for n in numeric if n.startswith("system.")))}
-    chosen: dict[str, None] = {}
-    other: list[str] = []
-    unknown: list[str] = []
-    if patterns is None:
-        chosen = dict.fromkeys(name for name in numeric if name not in hidden)
-        other = [name for name in kinds if name not in numeric]
-    for pattern in patterns or ():
-        if pattern in numeric:
-            chosen[pattern] = None
-            continue
-        matching = [name for name in numeric if _is_glob(pattern) and fnmatchcase(name, pattern)]
-        if not pattern.startswith("system."):
-            matching = [name for name in matching if name not in hidden]
-        chosen |= dict.fromkeys(matching)
-        if pattern in kinds:
-            other.append(pattern)
-        elif not matching:
-            unknown.append(pattern)
-    if unknown:
-        raise _unknown(unknown, source, [runs[i] for i in histories])
-    done.skipped += [{"metric": name, "reason": _not_numeric(kinds[name])} for name in other]
-    if not chosen and other and patterns is not None:
-        raise UsageError(
-            f"{clean(other[0])} {_not_numeric(kinds[other[0]])}", "list_metrics shows what can be plotted."
-        )
-    if not chosen:
-        raise NotFoundError("There is no numeric metric to draw.", "list_metrics shows what was logged.")
-    return list(chosen)
-
-
-def _not_numeric(kind: str) -> str:
-    if kind == "number":
-        return "has no value."
-    article = "an" if kind[0] in "aeiou" else "a"
-    return f"is {article} {kind}, which has no line to draw. {_INSTEAD.get(kind, '')}".strip()
-
-
-def _unknown(unknown: list[str], source: Source, runs: Sequence[Run]) -> NotFoundError:
-    system = any(name.startswith("system.") for name in unknown)
-    names: dict[str, None] = {}
-    for a_run in runs[:20]:  # enough to name what is near
-        names |= {n: None for n, info in source.metrics(a_run, system=system).items() if info.kind == "number"}
-    where = runs[0].label if len(runs) == 1 else f"any of the {len(runs)} runs"
-    hints = [did_you_mean(name.strip("*?[]"), names, "metric") for name in unknown]
-    lines = hints if len(unknown) == 1 else [f"{name}: {hint}" for name, hint in zip(unknown, hints, strict=True)]
-    listed = ", ".join(map(repr, unknown))
-    return NotFoundError(f"No metric called {listed} in {where}.", "\n".join(lines))
-
-
 def _draw_all(
-    metrics: Sequence[str],
+    chosen: Chosen,
     runs: Sequence[Run],
-    histories: Mapping[int, History],
     smoothing: Smoothing,
     folder: Folder,
     args: argparse.Namespace,
-    done: Drawn,
+    plots: list[dict[str, Any]],
 ) -> None:
     """Draw in this thread while another packs and writes the picture before."""
     from wandb_toolkit.charts import build_chart
@@ -288,18 +150,18 @@ def _draw_all(
     written: list[Future[dict[str, Any]]] = []
     with ThreadPoolExecutor(1) as writer:
         try:
-            for metric in cli.progress(metrics, "drawing", len(metrics), args):
-                chart = build_chart(metric, runs, histories, smoothing, args.x_axis)
+            for metric in cli.progress(chosen.metrics, "drawing", len(chosen.metrics), args):
+                chart = build_chart(metric, runs, chosen.histories, smoothing, args.x_axis)
                 if not chart.curves:
                     reason = "; ".join(chart.notes) or "has no point"
-                    done.skipped.append({"metric": metric, "reason": reason})
+                    chosen.skipped.append({"metric": metric, "reason": reason})
                     continue
                 raster = painter.paint(chart, full=args.full_res)
                 written.append(writer.submit(_finish, folder, chart, raster, args.group_by_prefix))
                 if len(written) > 2:  # two pictures in memory are enough
                     written[-3].result()
         finally:
-            done.plots += [future.result() for future in written if future.exception() is None]
+            plots += [future.result() for future in written if future.exception() is None]
     for future in written:
         future.result()
 
@@ -351,7 +213,9 @@ def _record(
     return folder.record(SECTION, files, runs, source.description, smoothing=smoothing.as_dict())
 
 
-def _payload(folder: Folder, source: Source, runs: Sequence[Run], done: Drawn) -> dict[str, Any]:
+def _payload(
+    folder: Folder, source: Source, runs: Sequence[Run], chosen: Chosen, plots: list[dict[str, Any]]
+) -> dict[str, Any]:
     from wandb_toolkit.charts import run_labels
 
     return {
@@ -368,11 +232,11 @@ def _payload(folder: Folder, source: Source, runs: Sequence[Run], done: Drawn) -
             }
             for run, label in zip(runs, run_labels(runs), strict=True)
         ],
-        "plots": done.plots,
-        "skipped": done.skipped,
-        "errors": done.errors,
-        "warnings": done.warnings,
-        "metadata": str(folder.path / METADATA) if done.plots else None,
+        "plots": plots,
+        "skipped": chosen.skipped,
+        "errors": chosen.errors,
+        "warnings": chosen.warnings,
+        "metadata": str(folder.path / METADATA) if plots else None,
     }
 
 

@@ -25,6 +25,7 @@ INK, MUTED, GRID, BASE = "#1F2328", "#5B636C", "#E4E7EB", "#A0A7AF"
 LARGEST = 1e300  # matplotlib cannot lay out more
 
 _FEW_POINTS = 25  # up to here every point gets a dot
+_SPARSE = 200  # up to here what was logged needs less fading behind its smoothed line
 _MANY_CURVES = 8  # beyond, what was logged fades further behind the smoothed lines
 _PRESSED = 1000  # the y axis leaves points out only where all others would share about one row of pixels ...
 _RARE = 2.5  # ... and where they are this few, in percent, on either side
@@ -136,7 +137,8 @@ def add_curve(axes: Axes, curve: Curve, *, columns: int, full: bool, crowd: int)
         bold = Line2D(x[kept], np.clip(curve.smooth[kept], -LARGEST, LARGEST), **style, zorder=4)
         bold.set_linewidth(2.0 if crowd <= _MANY_CURVES else 1.4)
         _add(axes, bold, "smooth", curve)
-        raw.set(linewidth=0.9, alpha=0.3 if crowd <= _MANY_CURVES else 0.1, zorder=2)
+        faint = 0.3 if len(x) > _SPARSE else 0.5
+        raw.set(linewidth=0.9, alpha=faint if crowd <= _MANY_CURVES else faint / 3, zorder=2)
     picked = np.arange(len(x)) if full else marks.thin(x, value, columns)
     raw.set_data(x[picked], value[picked])
     _add(axes, raw, "raw", curve)

@@ -1,0 +1,165 @@
+"""The metrics that a command means, and the histories to draw them from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from wandb_toolkit import cli
+from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.render.text import clean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import History, Run
+    from wandb_toolkit.sources.base import Source
+
+_INSTEAD = {
+    "image": "download_plots copies images.",
+    "media": "download_plots --pattern copies media files.",
+    "table": "download_plots --pattern '*.table.json' copies tables.",
+    "histogram": "Log its mean or a quantile as a number to plot it.",
+}
+
+
+@dataclass
+class Chosen:
+    """What to draw, and what of it could not be had."""
+
+    histories: dict[int, History] = field(default_factory=dict)  # by the run's place; one that failed has none
+    metrics: list[str] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)  # metrics: {"metric", "reason"}
+    errors: list[dict[str, str]] = field(default_factory=list)  # runs: {"run", "message"}
+    warnings: list[str] = field(default_factory=list)
+
+
+def choose_metrics(source: Source, runs: Sequence[Run], patterns: list[str] | None, args: argparse.Namespace) -> Chosen:
+    """Return the metrics that names and globs mean (None: every numeric one), with the histories that hold them.
+
+    Raises:
+        ToolkitError: no run could be read.
+        NotFoundError: a name or glob means no metric of any run, or there is no numeric metric at all.
+        UsageError: everything asked for is something else than numbers.
+    """
+    chosen = Chosen()
+    chosen.histories = _read(source, runs, args, patterns, chosen)
+    chosen.metrics = _choose(patterns, source, runs, chosen.histories, args, chosen)
+    return chosen
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(char in pattern for char in "*?[")
+
+
+def _read(
+    source: Source, runs: Sequence[Run], args: argparse.Namespace, patterns: list[str] | None, done: Chosen
+) -> dict[int, History]:
+    """Return the histories by the run's place in `runs`; a run that cannot be read goes to `done.errors`.
+
+    Raises:
+        ToolkitError: none could be read.
+    """
+    from wandb_toolkit.charts import STEP, step_metric
+
+    every = patterns is None or any(map(_is_glob, patterns))
+    axis = [args.x_axis] if args.x_axis and args.x_axis != STEP else []
+    keys = None
+    if not every and patterns is not None:
+        defined = [step_metric(run, metric) for run in runs for metric in patterns]
+        keys = list(dict.fromkeys([*patterns, *axis, *(key for key in defined if key != STEP)]))
+    system = args.include_system or any(p.startswith("system.") for p in patterns or ())
+    histories: dict[int, History] = {}
+    failed: list[ToolkitError] = []
+    found = source.histories(runs, keys, system=system and every)
+    for i, (a_run, history) in enumerate(cli.progress(found, "reading runs", len(runs), args)):
+        if isinstance(history, ToolkitError):
+            failed.append(history)
+            done.errors.append({"run": a_run.id, "message": history.message})
+            done.warnings.append(f"{a_run.label} could not be read: {history.message}")
+        else:
+            histories[i] = history
+            done.warnings += [f"{a_run.label}: {text}" for text in (*a_run.warnings, *history.warnings)]
+    if not histories:
+        raise failed[0]
+    if every and axis and axis[0].startswith("_"):  # W&B's own axes come only when asked for by name
+        histories = _with_axis(source, runs, histories, axis)
+    return histories
+
+
+def _with_axis(
+    source: Source, runs: Sequence[Run], histories: Mapping[int, History], axis: list[str]
+) -> dict[int, History]:
+    merged = dict(histories)
+    again = source.histories([runs[place] for place in histories], axis)
+    for place, (_, found) in zip(histories, again, strict=True):
+        if not isinstance(found, ToolkitError):
+            merged[place] = replace(merged[place], series={**merged[place].series, **found.series})
+    return merged
+
+
+def _choose(
+    patterns: list[str] | None,
+    source: Source,
+    runs: Sequence[Run],
+    histories: Mapping[int, History],
+    args: argparse.Namespace,
+    done: Chosen,
+) -> list[str]:
+    """Return the metrics to draw; those that cannot be drawn go to `done.skipped`.
+
+    Raises:
+        NotFoundError: a name or glob means no metric of any run, or there is no numeric metric at all.
+        UsageError: everything asked for is something else than numbers.
+    """
+    kinds = {name: kind for history in histories.values() for name, kind in history.kinds.items()}
+    numeric = dict.fromkeys(name for history in histories.values() for name in history)
+    hidden = {args.x_axis, *(() if args.include_system else (n for n in numeric if n.startswith("system.")))}
+    chosen: dict[str, None] = {}
+    other: list[str] = []
+    unknown: list[str] = []
+    if patterns is None:
+        chosen = dict.fromkeys(name for name in numeric if name not in hidden)
+        other = [name for name in kinds if name not in numeric]
+    for pattern in patterns or ():
+        if pattern in numeric:
+            chosen[pattern] = None
+            continue
+        matching = [name for name in numeric if _is_glob(pattern) and fnmatchcase(name, pattern)]
+        if not pattern.startswith("system."):
+            matching = [name for name in matching if name not in hidden]
+        chosen |= dict.fromkeys(matching)
+        if pattern in kinds:
+            other.append(pattern)
+        elif not matching:
+            unknown.append(pattern)
+    if unknown:
+        raise _unknown(unknown, source, [runs[i] for i in histories])
+    done.skipped += [{"metric": name, "reason": _not_numeric(kinds[name])} for name in other]
+    if not chosen and other and patterns is not None:
+        raise UsageError(
+            f"{clean(other[0])} {_not_numeric(kinds[other[0]])}", "list_metrics shows what can be plotted."
+        )
+    if not chosen:
+        raise NotFoundError("There is no numeric metric to draw.", "list_metrics shows what was logged.")
+    return list(chosen)
+
+
+def _not_numeric(kind: str) -> str:
+    if kind == "number":
+        return "has no value."
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"is {article} {kind}, which has no line to draw. {_INSTEAD.get(kind, '')}".strip()
+
+
+def _unknown(unknown: list[str], source: Source, runs: Sequence[Run]) -> NotFoundError:
+    system = any(name.startswith("system.") for name in unknown)
+    names: dict[str, None] = {}
+    for a_run in runs[:20]:  # enough to name what is near
+        names |= {n: None for n, info in source.metrics(a_run, system=system).items() if info.kind == "number"}
+    where = runs[0].label if len(runs) == 1 else f"any of the {len(runs)} runs"
+    hints = [did_you_mean(name.strip("*?[]"), names, "metric") for name in unknown]
+    lines = hints if len(unknown) == 1 else [f"{name}: {hint}" for name, hint in zip(unknown, hints, strict=True)]
+    listed = ", ".join(map(repr, unknown))
+    return NotFoundError(f"No metric called {listed} in {where}.", "\n".join(lines))
