@@ -69,6 +69,9 @@ def test_a_value_that_a_healthy_run_nearly_has_is_not_blamed() -> None:
     well = judged("well", config={"beta": 0.09, "lr": 1e-4})
     first = next(e for e in proposed(sick, well) if e.finding)
     assert first.change == "`lr` from 1e-06 to 1e-05 (half way, in ratio, to the 0.0001 of the healthy runs)"
+    alike = judged("alike", config={"beta": 0.09, "lr": 1.2e-6})
+    first = next(e for e in proposed(sick, alike) if e.finding)
+    assert first.change == "`beta` from 0.1 to 0.01"
 
 
 def test_a_value_of_zero_or_below_gets_one_to_start_from() -> None:

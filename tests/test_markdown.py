@@ -55,7 +55,7 @@ def test_the_sections_come_in_order() -> None:
         "Good", "Bad", "Ugly", "Reinforcement learning", "Comparison", "Config differences", "Next experiments",
         "Not read", "Checked and skipped", "Metrics and their roles", "Reproduce",
     ]  # fmt: skip
-    assert text.startswith("# W&B report: wandb\n\n**UGLY** · 2 runs: 1 good, 1 ugly · 1 could not be read")
+    assert text.startswith("# W&B report: wandb\n\n**UGLY** · 2 runs: 1 good, 1 ugly · best `a` · 1 could not be read")
     assert "- KL `train/kl`: 0.001 → 0.2; no fault found." in text
     assert "- `lost`: no history." in text
     assert "`wandb_report wandb`" in text
@@ -108,6 +108,21 @@ def test_eighty_runs_stay_short_and_say_what_is_left_out() -> None:
     assert "12 older not read (--max-runs)" in text
     assert "`lr`: 80 values from 0 to 0.9875" in text
     assert "77 more reasons in --json." in text
+
+
+def test_roles_that_nothing_plays_are_one_line() -> None:
+    skipped = (
+        Skipped("kl_spike", "no metric for the role kl"),
+        Skipped("kl_runaway", "no metric for the role kl"),
+        Skipped("nan_or_inf", "no metric for the roles loss, grad_norm"),
+        Skipped("stalled", "the run is finished, not running"),
+        Skipped("overfitting", "only 3 points of eval/loss, needs 20"),
+    )
+    text = markdown(report_on(replace(judged("only"), skipped=skipped)))
+    assert "- Not judged, because no metric plays the role: KL, loss, gradient norm." in text
+    assert "- Skipped, only 3 points of eval/loss, needs 20: overfitting." in text
+    assert "5 skipped" in text
+    assert "not running" not in text
 
 
 def test_strangers_text_is_plain_text() -> None:
@@ -164,7 +179,7 @@ def test_prose_is_wrapped_for_a_terminal_and_no_line_starts_a_block() -> None:
 def test_the_summary_is_short_and_plain() -> None:
     reports = [judged(f"r{i}", a_finding(f"fault_{i}", "ugly"), verdict="ugly") for i in range(9)]
     lines = summary(report_on(*reports, judged("well")))
-    assert lines[0] == "UGLY · 10 runs: 1 good, 9 ugly"
+    assert lines[0] == "UGLY · 10 runs: 1 good, 9 ugly · best `r0`"
     assert "Ugly: 5 more." in lines
     assert len(lines) < 12
     assert not any("\n" in line for line in lines)

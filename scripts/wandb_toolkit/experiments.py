@@ -103,10 +103,14 @@ def _from_finding(
     """Yield the changes that the rule for this finding has to offer, the most promising first."""
     finding, report = case.finding, case.reports[0]
     words = _words(case, names[id(report)], primary)
-    for attempt in case.rule["try"]:
-        change = _change(attempt, report, reports, words)
+    also = f" (and {len(case.reports) - 1} more)" if len(case.reports) > 1 else ""
+    # Where healthy runs clear every setting, the first is still worth a try.
+    for compared in (reports, ()):
+        changes = [(attempt, _change(attempt, report, compared, words)) for attempt in case.rule["try"]]
+        if any(change for _, change in changes):
+            break
+    for attempt, change in changes:
         if change:
-            also = f" (and {len(case.reports) - 1} more)" if len(case.reports) > 1 else ""
             yield Experiment(
                 title=titled(f"{words['run']}{also}", change, len(reports)),
                 why=told(finding, report),

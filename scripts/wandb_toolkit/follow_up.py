@@ -9,7 +9,7 @@ from wandb_toolkit.compare import Level
 from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
 from wandb_toolkit.render.text import number
 from wandb_toolkit.sentences import told
-from wandb_toolkit.settings import Setting, find_setting
+from wandb_toolkit.settings import find_setting
 from wandb_toolkit.wording import quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
@@ -24,8 +24,8 @@ def titled(who: str, change: str, runs: int) -> str:
 
 
 def rounded(value: float) -> float:
-    """Return two significant digits: nobody tries a learning rate of 3.333e-06."""
-    return float(f"{value:.2g}") if abs(value) < 1000 else float(round(value))
+    """Return two or three significant digits: nobody tries a learning rate of 3.333e-06."""
+    return float(f"{value:.2g}") if abs(value) < 1000 else float(round(float(f"{value:.3g}")))
 
 
 def from_comparison(
@@ -104,17 +104,16 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
         return []
     gain, lost = abs(level.end - level.start), abs(level.best - level.end)
     metric, who = quoted(primary.metric), quoted(best.name)
-    steps = find_setting(report.run.config, "steps")
     if lost > LOST * gain and lost > 3 * level.noise and level.best_step < EARLY * level.last_step:
         why = f"{metric} was best at step {level.best_step:,} ({number(level.best)}) and ended at {number(level.end)}"
-        change = _shortened(steps, level.best_step, level.last_step)
+        change = _shortened(report, level.best_step, level.last_step)
         expect = f"{metric} ends at {number(level.best)} or better"
         refute = f"it ends near {number(level.end)} again: then the peak was noise"
     elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
         share = level.settled_step / max(level.last_step, 1)
         why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"
         stop = 1.2 * level.settled_step
-        change = _shortened(steps, stop, level.last_step)
+        change = _shortened(report, stop, level.last_step)
         expect = (
             f"{metric} ends within its noise of {number(level.end)}, for {1 - stop / level.last_step:.0%} less compute"
         )
@@ -124,15 +123,17 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
     return [Experiment(titled(who, change, runs), why, change, expect, refute, runs=(best.id,))]
 
 
-def _shortened(steps: Setting | None, stop: float, last: int) -> str:
+def _shortened(report: RunReport, stop: float, last: int) -> str:
     """Return the change in the config's own unit, which need not be W&B's step."""
+    steps = find_setting(report.run.config, "steps")
+    scheduled = find_setting(report.run.config, "schedule") or any(match.role == "lr" for match in report.roles)
     share = stop / max(last, 1)
     if steps and isinstance(steps.value, (int, float)) and steps.value * share >= 1:
         new = rounded(steps.value * share)
         text = f"{quoted(steps.key)} from {number(steps.value)} to {number(int(new) if new.is_integer() else new)}"
     else:
         text = f"end near step {int(rounded(stop)):,} instead of {last:,}"
-    return f"{text}, the learning-rate schedule shortened with it"
+    return f"{text}, the learning-rate schedule shortened with it" if scheduled else text
 
 
 def _improved(level: Level, primary: Primary) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from wandb_toolkit import roles
 from wandb_toolkit.errors import ToolkitError
@@ -41,12 +42,13 @@ def gather(
     """Return the readings in the order of `runs`, and the runs that could not be read, with the reason."""
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
+    known: _Known = {}
     held = 0
     for run, history in source.histories(runs, None):
         if isinstance(history, ToolkitError):
             errors.append({"run": run.id, "name": run.name, "message": history.message})
         else:
-            reading = _reduce(run, history, overrides, primary)
+            reading = _reduce(run, history, overrides, primary, known)
             points = sum(len(one) for one in reading.history.series.values())
             if held + points > points_held:
                 thin = {name: _thin(one) for name, one in reading.history.series.items()}
@@ -58,11 +60,17 @@ def gather(
     return readings, errors
 
 
-def _reduce(run: Run, history: History, overrides: Mapping[str, str], primary: str | None) -> Reading:
+# The metrics of a run → their roles, and which of them to keep: the runs of a project mostly log the same.
+_Known: TypeAlias = dict[tuple[str, ...], tuple[Mapping[str, RoleMatch], frozenset[str]]]
+
+
+def _reduce(run: Run, history: History, overrides: Mapping[str, str], primary: str | None, known: _Known) -> Reading:
     names = tuple(history)
-    found = roles.assign_roles(names, overrides)
-    alone = roles.choose_primary([names], primary)
-    wanted = {match.metric for match in found.values()} | ({alone.metric} if alone else set())
+    if names not in known:
+        found = roles.assign_roles(names, overrides)
+        alone = roles.choose_primary([names], primary)
+        known[names] = found, frozenset([m.metric for m in found.values()] + ([alone.metric] if alone else []))
+    found, wanted = known[names]
     kept = {name: one for name, one in history.series.items() if name in wanted}
     said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
     return Reading(replace(run, warnings=said), names, found, replace(history, series=kept))

@@ -13,7 +13,7 @@ from wandb_toolkit.render.text import number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
 
 FEW_POINTS = 6  # below it, a level is said to rest on that many
-PEAK_WORTH_NAMING = 0.02  # of the gain, between the best point and the final level
+PEAK_WORTH_NAMING = 0.15  # of the gain, between the best point and the final level
 
 OF_THE_PROCESS = ("crashed", "stalled", "throughput_drop")
 
@@ -145,7 +145,8 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
         text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
     if len(one) < FEW_POINTS:
         text += f" ({len(one)} points)"
-    if level.best_step is not None and abs(level.best - level.end) > PEAK_WORTH_NAMING * gain:
+    lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise
+    if level.best_step is not None and lost > max(PEAK_WORTH_NAMING * gain, 2 * noise):
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
 

@@ -32,6 +32,7 @@ _ROLE_NAMES = {
     "clip_fraction": "clip fraction", "reward_std": "reward spread", "policy_std": "policy's standard deviation",
     "task": "task metric",
 }  # fmt: skip
+_LACKING = re.compile(r"no metric for the roles? (.+)")  # as detectors say it
 # Where a line starts with one of these, Markdown takes it for a list, a heading or a quotation.
 _BLOCK_START = re.compile(r"(?:[-+*>]|#{1,6}|\d+[.)]|=+|-+)(?:\s|$)")
 
@@ -69,6 +70,9 @@ def headline(report: Report) -> str:
     elif report.runs:
         text += f", {report.runs[0].run.state}"
         text += ": nothing in it could be judged" if report.verdict == "unknown" else ""
+    if report.comparison and len(report.runs) > 1:
+        best = [line.name for line in report.comparison.runs if line.id == report.comparison.best]
+        text += f" · best {quoted(best[0], NAME_WIDTH)}" if best else ""
     if report.errors:
         text += f" · {len(report.errors)} could not be read"
     if report.left_out:
@@ -125,7 +129,7 @@ def _telling(line: Lens) -> bool:
 
 
 def _lens(line: Lens) -> str:
-    name = _ROLE_NAMES.get(line.role, line.role.replace("_", " "))
+    name = _role_name(line.role)
     levels = f"{number(line.start) or '?'} → {number(line.end) or '?'}"
     where = f" in {quoted(line.run)}" if line.run else ""
     return sentence(f"{name[:1].upper()}{name[1:]} {quoted(line.metric)}: {levels}{where}; {line.text}")
@@ -135,7 +139,7 @@ def _comparison(comparison: Comparison | None, primary: Primary | None, width: i
     if comparison is None or len(comparison.runs) < 2:
         return []
     name = _cell(quoted(primary.metric, 40)) if primary else "level"
-    heads = ["#", "run", f"final {name}", "best (step)", "verdict", "state", "steps", "time"]
+    heads = ["#", "run", f"final {name}", "verdict", "state", "best (step)", "steps", "time"]
     rows = [_row(rank, line, comparison.best) for rank, line in enumerate(comparison.runs[:ROWS], 1)]
     table = _table(heads, rows, right={0, 2, 6})
     while width and len(table[0]) > width and len(heads) > FEWEST_COLUMNS:
@@ -155,9 +159,9 @@ def _row(rank: int, line: RankedRun, best: str | None) -> list[str]:
         f"{rank}{' best' if line.id == best else ''}" if line.value is not None else "–",
         _cell(quoted(line.name, NAME_WIDTH)),
         number(line.value) or "–",
-        peak or "–",
         line.verdict,
         state,
+        peak or "–",
         f"{line.steps:,}" if line.steps is not None else "–",
         duration(line.duration) or "–",
     ]
@@ -242,14 +246,34 @@ def _checked(report: Report) -> list[str]:
     skipped = sum(len(one.skipped) for one in report.runs)
     over = "" if runs == 1 else f" over {runs} runs"
     said = [f"{plural(passed + found, 'check')} made{over}, {found} with a finding; {skipped} skipped."]
-    ordered = sorted(reasons.items(), key=lambda item: -sum(item[1].values()))
-    for reason, ids in ordered[:REASONS]:
-        most = max(ids.values())
-        where = "" if runs == 1 else " in all runs" if most == runs else f" in {most} of {runs} runs"
-        said.append(f"Skipped{where}, {reason}: {', '.join(sorted(ids))}.")
-    if len(ordered) > REASONS:
-        said.append(f"{plural(len(ordered) - REASONS, 'more reason')} in --json.")
+    said += _reasons(reasons, runs)
     return said + _warnings(report)
+
+
+def _reasons(reasons: Mapping[str, Counter[str]], runs: int) -> list[str]:
+    """Say why checks were skipped: the roles that nothing plays in one line, then the commonest other reasons."""
+    lacking: dict[str, int] = {}  # role → runs that lack it
+    others = []
+    for reason, ids in sorted(reasons.items(), key=lambda item: -sum(item[1].values())):
+        match = _LACKING.fullmatch(reason)
+        if match is None:
+            others.append(f"Skipped{_in(max(ids.values()), runs)}, {reason}: {', '.join(sorted(ids))}.")
+        for role in match[1].split(", ") if match else ():
+            lacking[role] = max(lacking.get(role, 0), *ids.values())
+    said = []
+    if lacking:
+        named = ", ".join(f"{_role_name(role)}{_in(count, runs)}" for role, count in lacking.items())
+        said.append(f"Not judged, because no metric plays the role: {named}.")
+    left = len(others) - REASONS
+    return [*said, *others[:REASONS], *([f"{plural(left, 'more reason')} in --json."] if left > 0 else [])]
+
+
+def _in(count: int, runs: int) -> str:
+    return "" if runs == 1 else " in all runs" if count == runs else f" in {count} of {runs} runs"
+
+
+def _role_name(role: str) -> str:
+    return _ROLE_NAMES.get(role, role.replace("_", " "))
 
 
 def _warnings(report: Report) -> list[str]:
@@ -270,7 +294,7 @@ def _roles(report: Report) -> list[str]:
         lines.append("No metric to rank by was recognised: name one with --primary.")
     why = {(m.role, m.metric): m.why for one in report.runs for m in one.roles}
     named = [
-        f"{_ROLE_NAMES.get(role, role.replace('_', ' '))} {quoted(metric)}"
+        f"{_role_name(role)} {quoted(metric)}"
         + (" (given by you)" if why.get((role, metric)) == "given by you" else "")
         for role, metric in report.roles.items()
     ]
