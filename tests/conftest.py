@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import sdk_runs
 
 _FOREIGN = ("WANDB_", "XDG_", "CLAUDE_", "CODEX_")

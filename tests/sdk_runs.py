@@ -148,6 +148,7 @@ def write_all(folder: Path) -> None:
         "WANDB_DISABLE_GIT": "true",
         "PYTHONWARNINGS": "ignore",
     }
+    # What takes longest comes first.
     chains = [["values"], ["resumed_first", "resumed_second"], ["raised", "killed"]]
 
     def start(scenario: str) -> subprocess.Popen[bytes]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import sdk_runs
 from sdk_runs import CALLS, CONFIG, FIRST_STEPS, KILLED_KEYS, KILLED_ROWS, SECOND_STEPS, UPDATES, killed_row
-
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.sources import RunQuery, history_of
 from wandb_toolkit.sources.local import LocalSource
