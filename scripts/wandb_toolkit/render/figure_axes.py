@@ -34,8 +34,8 @@ _TIME_STEPS = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 _ROUND = [1, 2, 2.5, 5, 10]
 
 
-def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str) -> None:
-    """Set limits, ticks and grid for the curves; the base line is the only frame."""
+def bare(axes: Axes) -> None:
+    """Give the axes their look: a thin grid behind the data, and the base line as the only frame."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(BASE)
@@ -43,6 +43,14 @@ def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.grid(axis="x", color=GRID, linewidth=0.4)
     axes.tick_params(length=0, labelsize=10.5, labelcolor=MUTED, pad=7)
+    axes.yaxis.set_major_formatter(_Numbers())
+    axes.xaxis.label.set(color=MUTED, fontsize=10.5)
+    axes.xaxis.label.set_parse_math(False)
+    axes.xaxis.labelpad = 6
+
+
+def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str) -> None:
+    """Set limits and ticks for the curves."""
     left = min((float(c.x[0]) for c in curves), default=0.0)
     right = max((float(c.x[-1]) for c in curves), default=1.0)
     axes.set_xlim(*_padded(left, right, 0.012))
@@ -50,7 +58,6 @@ def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str) -> None:
     axes.set_ylim(*_y_limits(value))
     _x_ticks(axes, x_axis)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=_ROUND) if len(value) else NullLocator())
-    axes.yaxis.set_major_formatter(_Numbers())
 
 
 def _padded(low: float, high: float, share: float) -> tuple[float, float]:
