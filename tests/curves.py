@@ -47,7 +47,11 @@ def history(metrics: Mapping[str, FloatArray | list[float]], last: float = N - 1
     series = {}
     for name, values in metrics.items():
         y = np.asarray(values, dtype=np.float64)
-        x = np.round(np.linspace(last / len(y), last, len(y))) if len(y) < N else np.arange(len(y), dtype=np.float64)
+        x = (
+            np.round(np.linspace(last / max(len(y), 1), last, len(y)))
+            if len(y) < N
+            else np.arange(len(y), dtype=np.float64)
+        )
         series[name] = Series(name, x, y)
     return History(series, rows=max(map(len, series.values()), default=0))
 

@@ -181,7 +181,7 @@ def test_both_losses_rising_is_divergence_not_overfitting() -> None:
     both = found(view({"train/loss": falling() + rise, "eval/loss": (falling() + rise)[::10]}))
     assert "loss_divergence" in both
     assert "overfitting" not in both
-    few = {"train/loss": falling(), "eval/loss": [3.0, 2.0, 1.0]}
+    few: dict[str, Any] = {"train/loss": falling(), "eval/loss": [3.0, 2.0, 1.0]}
     assert skipped(view(few))["overfitting"] == "only 3 points of eval/loss, needs 5"
 
 

@@ -11,10 +11,13 @@ from wandb_toolkit.roles import ROLES, assign_roles, choose_primary, direction_o
 
 FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
     "TRL GRPO": (
-        "train/loss train/reward train/reward_std train/kl train/entropy train/grad_norm train/learning_rate "
-        "train/num_tokens train/completions/mean_length train/completions/clipped_ratio train/completions/max_length "
-        "train/clip_ratio/low_mean train/clip_ratio/region_mean train/rewards/accuracy_reward/mean train/step_time "
-        "train/rewards/accuracy_reward/std train/rewards/format_reward/mean train/frac_reward_zero_std train/epoch",
+        (
+            "train/loss train/reward train/reward_std train/kl train/entropy train/grad_norm train/learning_rate "
+            "train/num_tokens train/completions/mean_length train/completions/clipped_ratio "
+            "train/completions/max_length train/clip_ratio/low_mean train/clip_ratio/region_mean "
+            "train/rewards/accuracy_reward/mean train/step_time train/rewards/accuracy_reward/std "
+            "train/rewards/format_reward/mean train/frac_reward_zero_std train/epoch"
+        ),
         {
             "loss": "train/loss", "reward": "train/reward", "reward_std": "train/reward_std", "kl": "train/kl",
             "entropy": "train/entropy", "grad_norm": "train/grad_norm", "lr": "train/learning_rate",
@@ -24,42 +27,60 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "TRL PPO": (
-        "objective/kl objective/entropy objective/rlhf_reward objective/scores policy/approxkl_avg policy/clipfrac_avg "
-        "loss/policy_avg loss/value_avg val/clipfrac_avg policy/entropy_avg val/ratio val/ratio_var lr eps episode",
+        (
+            "objective/kl objective/entropy objective/rlhf_reward objective/scores policy/approxkl_avg "
+            "policy/clipfrac_avg loss/policy_avg loss/value_avg val/clipfrac_avg policy/entropy_avg val/ratio "
+            "val/ratio_var lr eps episode"
+        ),
         {
             "kl": "objective/kl", "entropy": "objective/entropy", "reward": "objective/scores", "lr": "lr",
             "clip_fraction": "policy/clipfrac_avg", "loss": "loss/policy_avg", "importance_ratio": "val/ratio",
         },
     ),
     "TRL DPO": (
-        "train/loss eval/loss train/rewards/chosen train/rewards/rejected train/rewards/margins eval/rewards/accuracies "
-        "train/rewards/accuracies train/logps/chosen eval/runtime eval/samples_per_second train/learning_rate",
-        {"loss": "train/loss", "eval_loss": "eval/loss", "lr": "train/learning_rate", "task": "eval/rewards/accuracies"},
+        (
+            "train/loss eval/loss train/rewards/chosen train/rewards/rejected train/rewards/margins "
+            "eval/rewards/accuracies train/rewards/accuracies train/logps/chosen eval/runtime "
+            "eval/samples_per_second train/learning_rate"
+        ),
+        {
+            "loss": "train/loss", "eval_loss": "eval/loss", "lr": "train/learning_rate",
+            "task": "eval/rewards/accuracies",
+        },
     ),
     "veRL": (
-        "actor/pg_loss actor/kl_loss actor/kl_coef actor/ppo_kl actor/entropy actor/pg_clipfrac actor/pg_clipfrac_lower "
-        "actor/grad_norm actor/lr critic/score/mean critic/score/max critic/rewards/mean critic/advantages/mean "
-        "critic/vf_loss critic/vf_explained_var critic/lr critic/grad_norm response_length/mean "
-        "response_length/clip_ratio prompt_length/mean prompt_length/clip_ratio perf/throughput perf/time_per_step "
-        "val-core/gsm8k/acc/mean@1 val-core/gsm8k/acc/best@8/std timing_s/step",
+        (
+            "actor/pg_loss actor/kl_loss actor/kl_coef actor/ppo_kl actor/entropy actor/pg_clipfrac "
+            "actor/pg_clipfrac_lower actor/grad_norm actor/lr critic/score/mean critic/score/max "
+            "critic/rewards/mean critic/advantages/mean critic/vf_loss critic/vf_explained_var critic/lr "
+            "critic/grad_norm response_length/mean response_length/clip_ratio prompt_length/mean "
+            "prompt_length/clip_ratio perf/throughput perf/time_per_step val-core/gsm8k/acc/mean@1 "
+            "val-core/gsm8k/acc/best@8/std timing_s/step"
+        ),
         {
             "loss": "actor/pg_loss", "kl": "actor/kl_loss", "entropy": "actor/entropy", "grad_norm": "actor/grad_norm",
             "clip_fraction": "actor/pg_clipfrac", "lr": "actor/lr", "reward": "critic/score/mean",
-            "length": "response_length/mean", "truncation": "response_length/clip_ratio", "throughput": "perf/throughput",
+            "length": "response_length/mean", "truncation": "response_length/clip_ratio",
+            "throughput": "perf/throughput",
             "explained_variance": "critic/vf_explained_var", "task": "val-core/gsm8k/acc/mean@1",
         },
     ),
     "OpenRLHF": (
-        "train/policy_loss train/critic_loss train/kl train/reward train/return train/response_length train/actor_lr "
-        "train/critic_lr eval/eval_math_pass1",
+        (
+            "train/policy_loss train/critic_loss train/kl train/reward train/return train/response_length "
+            "train/actor_lr train/critic_lr eval/eval_math_pass1"
+        ),
         {
             "loss": "train/policy_loss", "kl": "train/kl", "reward": "train/reward", "length": "train/response_length",
             "lr": "train/actor_lr",
         },
     ),
     "slime": (
-        "train/loss train/pg_loss train/entropy_loss train/pg_clipfrac train/ppo_kl train/kl_loss train/grad_norm "
-        "train/lr-pg_0 rollout/raw_reward rollout/rewards rollout/response_lengths rollout/truncated eval/aime",
+        (
+            "train/loss train/pg_loss train/entropy_loss train/pg_clipfrac train/ppo_kl train/kl_loss "
+            "train/grad_norm train/lr-pg_0 rollout/raw_reward rollout/rewards rollout/response_lengths "
+            "rollout/truncated eval/aime"
+        ),
         {
             "loss": "train/loss", "entropy": "train/entropy_loss", "clip_fraction": "train/pg_clipfrac",
             "kl": "train/kl_loss", "lr": "train/lr-pg_0", "reward": "rollout/raw_reward",
@@ -68,9 +89,12 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "Stable-Baselines3": (
-        "rollout/ep_rew_mean rollout/ep_len_mean rollout/success_rate train/loss train/value_loss train/entropy_loss "
-        "train/policy_gradient_loss train/approx_kl train/clip_fraction train/clip_range train/explained_variance "
-        "train/learning_rate train/std time/fps time/total_timesteps eval/mean_reward",
+        (
+            "rollout/ep_rew_mean rollout/ep_len_mean rollout/success_rate train/loss train/value_loss "
+            "train/entropy_loss train/policy_gradient_loss train/approx_kl train/clip_fraction train/clip_range "
+            "train/explained_variance train/learning_rate train/std time/fps time/total_timesteps "
+            "eval/mean_reward"
+        ),
         {
             "loss": "train/loss", "reward": "rollout/ep_rew_mean", "task": "rollout/success_rate",
             "entropy": "train/entropy_loss", "kl": "train/approx_kl", "clip_fraction": "train/clip_fraction",
@@ -79,9 +103,11 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "CleanRL": (
-        "charts/episodic_return charts/episodic_length charts/SPS charts/learning_rate losses/value_loss "
-        "losses/policy_loss losses/entropy losses/old_approx_kl losses/approx_kl losses/clipfrac "
-        "losses/explained_variance",
+        (
+            "charts/episodic_return charts/episodic_length charts/SPS charts/learning_rate losses/value_loss "
+            "losses/policy_loss losses/entropy losses/old_approx_kl losses/approx_kl losses/clipfrac "
+            "losses/explained_variance"
+        ),
         {
             "loss": "losses/policy_loss", "reward": "charts/episodic_return", "entropy": "losses/entropy",
             "kl": "losses/approx_kl", "clip_fraction": "losses/clipfrac", "throughput": "charts/SPS",
@@ -89,11 +115,15 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "RLlib": (
-        "episode_reward_mean episode_reward_max episode_len_mean info/learner/default_policy/learner_stats/total_loss "
-        "info/learner/default_policy/learner_stats/kl info/learner/default_policy/learner_stats/cur_kl_coeff "
-        "info/learner/default_policy/learner_stats/entropy info/learner/default_policy/learner_stats/entropy_coeff "
-        "info/learner/default_policy/learner_stats/vf_explained_var "
-        "info/learner/default_policy/learner_stats/grad_gnorm",
+        (
+            "episode_reward_mean episode_reward_max episode_len_mean "
+            "info/learner/default_policy/learner_stats/total_loss info/learner/default_policy/learner_stats/kl "
+            "info/learner/default_policy/learner_stats/cur_kl_coeff "
+            "info/learner/default_policy/learner_stats/entropy "
+            "info/learner/default_policy/learner_stats/entropy_coeff "
+            "info/learner/default_policy/learner_stats/vf_explained_var "
+            "info/learner/default_policy/learner_stats/grad_gnorm"
+        ),
         {
             "reward": "episode_reward_mean", "loss": "info/learner/default_policy/learner_stats/total_loss",
             "kl": "info/learner/default_policy/learner_stats/kl",
@@ -103,9 +133,11 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "HF Trainer": (
-        "train/loss train/grad_norm train/learning_rate train/epoch train/global_step eval/loss eval/accuracy "
-        "eval/runtime eval/samples_per_second eval/steps_per_second train/total_flos train/train_loss train/train_runtime "
-        "train/train_samples_per_second",
+        (
+            "train/loss train/grad_norm train/learning_rate train/epoch train/global_step eval/loss eval/accuracy "
+            "eval/runtime eval/samples_per_second eval/steps_per_second train/total_flos train/train_loss "
+            "train/train_runtime train/train_samples_per_second"
+        ),
         {
             "loss": "train/loss", "eval_loss": "eval/loss", "grad_norm": "train/grad_norm", "lr": "train/learning_rate",
             "task": "eval/accuracy",
@@ -124,8 +156,10 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         {"loss": "train_loss", "eval_loss": "valid_loss", "task": "accuracy", "lr": "lr_0"},
     ),
     "YOLO": (
-        "train/box_loss train/cls_loss train/dfl_loss val/box_loss metrics/precision(B) metrics/mAP50(B) "
-        "metrics/mAP50-95(B) lr/pg0 lr/pg1",
+        (
+            "train/box_loss train/cls_loss train/dfl_loss val/box_loss metrics/precision(B) metrics/mAP50(B) "
+            "metrics/mAP50-95(B) lr/pg0 lr/pg1"
+        ),
         {"loss": "train/box_loss", "eval_loss": "val/box_loss", "task": "metrics/mAP50-95(B)", "lr": "lr/pg0"},
     ),
     "nanoGPT": (
@@ -133,7 +167,10 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         {"loss": "train/loss", "eval_loss": "val/loss", "lr": "lr", "throughput": "mfu"},
     ),
     "Megatron-LM": (
-        "lm-loss-training/lm_loss lm_loss_validation/lm_loss_validation grad-norm learning-rate loss-scale throughput",
+        (
+            "lm-loss-training/lm_loss lm_loss_validation/lm_loss_validation grad-norm learning-rate loss-scale "
+            "throughput"
+        ),
         {
             "loss": "lm-loss-training/lm_loss", "eval_loss": "lm_loss_validation/lm_loss_validation",
             "grad_norm": "grad-norm", "lr": "learning-rate", "throughput": "throughput",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 # isort: off - the order of import is the order of the registry
 from wandb_toolkit.detectors import (
     gradient,
@@ -66,7 +68,8 @@ def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, stric
     passed: list[str] = []
     for each in DETECTORS.values() if detectors is None else detectors:
         try:
-            result = each(view)
+            with np.errstate(all="ignore"):  # what overflows or is NaN is compared, and found wanting
+                result = each(view)
         except NotApplicable as reason:
             skipped.append(Skipped(each.id, str(reason)))
         except Exception as error:

@@ -87,6 +87,8 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
         low = (level <= (1 - fall) * before) & (np.arange(len(y)) >= 6)
     for first in np.flatnonzero(low):
         usual = float(before[first])
+        if usual <= 0:
+            continue
         back = np.flatnonzero(level[first:] > (1 - 0.75 * fall) * usual)
         last = int(first + back[0]) if len(back) else len(y)
         to_end = last == len(y) and part[-1] - part[first] >= 0.04 and last - first >= 5
