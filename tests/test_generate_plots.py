@@ -264,6 +264,9 @@ def test_the_step_metric_that_the_run_defined_is_the_x_axis(plots: Run) -> None:
     assert step.json["plots"][0]["x_axis"] == "_step"
     timed = plots(FakeSource([(run, history)]), "x", "--all-metrics", "--x-axis", "_runtime", "--json")
     assert [plot["x_axis"] for plot in timed.json["plots"]] == ["_runtime"] * 3
+    unknown = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "epochs")
+    assert unknown.code == 4
+    assert "epoch" in unknown.err.splitlines()[1]
     never = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "epoch", "--json")
     assert never.code == 6
     assert "epoch" in never.json["skipped"][0]["reason"]

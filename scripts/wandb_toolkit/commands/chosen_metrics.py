@@ -40,11 +40,15 @@ def choose_metrics(source: Source, runs: Sequence[Run], patterns: list[str] | No
 
     Raises:
         ToolkitError: no run could be read.
-        NotFoundError: a name or glob means no metric of any run, or there is no numeric metric at all.
+        NotFoundError: a name or glob (or the x axis) means no metric of any run, or no metric is numeric.
         UsageError: everything asked for is something else than numbers.
     """
+    from wandb_toolkit.charts import STEP
+
     chosen = Chosen()
     chosen.histories = _read(source, runs, args, patterns, chosen)
+    if args.x_axis and args.x_axis != STEP and not any(args.x_axis in h for h in chosen.histories.values()):
+        raise _unknown([args.x_axis], source, [runs[i] for i in chosen.histories])
     chosen.metrics = _choose(patterns, source, runs, chosen.histories, args, chosen)
     return chosen
 
