@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
 from typing import Any
@@ -142,6 +143,26 @@ def test_strangers_text_is_plain_text() -> None:
     assert "\n# head" not in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_random_scraps_of_markdown_render_as_text_and_keep_the_table_whole() -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    renderer = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    scraps = [
+        "`", "``", "```", "|", "<img>", "<b>", "[a](b)", "![a](b)", "*", "**", "_", "__", "\\", "~~", "&lt;", "<!--",
+        "](", "[", "]", "<http://e.x>", "http://e.x", "#", "-", "1.", "a", "'", "$", " ", "\n",
+    ]  # fmt: skip
+    ours = {"h1", "h2", "p", "strong", "ul", "ol", "li", "code", "table", "thead", "tbody", "tr", "th", "td"}
+    rng = random.Random(5)
+    for _ in range(150):
+        text = "".join(rng.choices(scraps, k=8))
+        sick = judged(text, a_finding("crashed", "ugly", f"it {text}"), verdict="ugly", config={text: text})
+        made = report_on(sick, judged("b", config={text: 1}), primary=Primary(text, "max", text), target=text)
+        html = renderer.render(markdown(made))
+        assert set(re.findall(r"<(\w+|!)", html)) <= ours, text
+        assert [len(re.findall(r"<t[dh]", row)) for row in re.findall(r"<tr>.*?</tr>", html, re.DOTALL)] == [8, 8, 8], (
+            text
+        )
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,17 @@ def test_the_lens_judges_by_findings_and_appears_for_rl_only() -> None:
     assert look_through([low], [history], {"loss": "train/loss", "grad_norm": "g"}, None) == ()
 
 
+def test_the_lens_shows_nan_and_clears_no_role_of_a_broken_run_quite() -> None:
+    roles = {"reward": "train/reward", "kl": "train/kl"}
+    content = {"train/reward": rising(1.0), "train/kl": [*rising(0.1), *np.full(30, np.nan)]}
+    history = History({name: curve(values, name) for name, values in content.items()})
+    sick = judged("a", a_finding("nan_or_inf", "ugly"), verdict="ugly", roles=roles, passed=("reward_collapse",))
+    reward, kl = look_through([sick], [history], roles, "id-a")
+    assert reward.text.endswith("no fault of its own")
+    assert kl.end is not None
+    assert np.isnan(kl.end)
+
+
 def test_the_lens_undoes_the_frameworks_sign_and_says_why_it_could_not_judge() -> None:
     from dataclasses import replace
 

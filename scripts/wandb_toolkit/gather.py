@@ -61,7 +61,7 @@ def gather(
 
 
 # The metrics of a run → their roles, and which of them to keep: the runs of a project mostly log the same.
-_Known: TypeAlias = dict[tuple[str, ...], tuple[Mapping[str, RoleMatch], frozenset[str]]]
+_Known: TypeAlias = dict[tuple[str, ...], tuple[dict[str, RoleMatch], frozenset[str]]]
 
 
 def _reduce(run: Run, history: History, overrides: Mapping[str, str], primary: str | None, known: _Known) -> Reading:

@@ -86,7 +86,7 @@ def _of_best(sights: Sequence[_Sight], best: str | None) -> Sequence[_Sight]:
 
 def _middle(values: Sequence[float]) -> float | None:
     finite = [value for value in values if not math.isnan(value)]
-    return float(np.median(finite)) if finite else None
+    return float(np.median(finite)) if finite else math.nan if values else None
 
 
 def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
@@ -100,7 +100,8 @@ def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
     if said:
         return ", ".join(said)
     if any(judge in s.report.passed for judge in judges for s in sights):
-        return "no fault found"
+        alone = len(sights) == 1 and sights[0].report.verdict == "ugly"
+        return "no fault of its own" if alone else "no fault found"
     reasons = [k.reason for s in sights for k in s.report.skipped if k.id in judges]
     return f"not judged ({reasons[0]})" if reasons else "not judged"
 

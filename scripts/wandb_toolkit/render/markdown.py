@@ -125,7 +125,7 @@ def _capped(sentences: Sequence[str], limit: int = SENTENCES) -> list[str]:
 
 def _telling(line: Lens) -> bool:
     """Whether the line belongs into the short report: the roles everyone looks at, and any with a fault."""
-    return line.role in LENS_ALWAYS or not line.text.endswith(("no fault found", ")", "not judged"))
+    return line.role in LENS_ALWAYS or not line.text.endswith(("no fault found", "of its own", ")", "not judged"))
 
 
 def _lens(line: Lens) -> str:
