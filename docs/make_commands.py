@@ -1,0 +1,95 @@
+"""Write docs/commands.md from the commands' own parsers: `.venv/bin/python docs/make_commands.py`.
+
+Read from the parsers rather than from `--help`, whose layout differs between versions of Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+HEAD = """\
+# Commands
+
+<!-- Written by docs/make_commands.py. Do not edit: run it again. -->
+
+What `--help` says, in one page. Each command is a script (`python3 scripts/list_runs.py ...`), and a name on the PATH
+once the package is installed.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    sys.path.insert(0, str(HERE.parent / "scripts"))
+    commands = importlib.import_module("wandb_toolkit.commands")
+    parsers = [parser_of(name) for name in commands.NAMES]
+    parts = [HEAD, *map(_section, parsers), _common(parsers[0])]
+    return "\n".join(parts)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return a command's parser."""
+    made = importlib.import_module(f"wandb_toolkit.commands.{name}").build_parser()
+    assert isinstance(made, argparse.ArgumentParser)
+    return made
+
+
+def own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the arguments that are not those of every command."""
+    return [action for action, shared in _actions(parser) if not shared]
+
+
+def common_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the arguments that every command takes."""
+    return [action for action, shared in _actions(parser) if shared]
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[tuple[argparse.Action, bool]]:
+    """Return each argument, and whether every command has it. argparse has no public way to ask."""
+    groups = parser._action_groups  # noqa: SLF001
+    shared = {id(a) for group in groups if group.title == "common" for a in group._group_actions}  # noqa: SLF001
+    general = {"--help", "--version"}
+    return [(a, id(a) in shared or bool(general & set(a.option_strings))) for a in parser._actions]  # noqa: SLF001
+
+
+def _section(parser: argparse.ArgumentParser) -> str:
+    what, _, examples = (parser.description or "").partition("\n\nexamples:\n")
+    code = "\n".join(line.strip() for line in examples.splitlines())
+    return f"## {parser.prog}\n\n{what}\n\n```\n{code}\n```\n\n{_table(own_actions(parser))}\n"
+
+
+def _common(parser: argparse.ArgumentParser) -> str:
+    codes = (parser.epilog or "").removeprefix("exit codes:\n")
+    each = re.findall(r"(\d+) (.+?)(?=\s{2,}\d|\n|$)", codes)
+    rows = "\n".join(f"| {code} | {meaning.strip()} |" for code, meaning in each)
+    table = _table(common_actions(parser))
+    return f"## Every command\n\n{table}\n\n| exit code | meaning |\n|---|---|\n{rows}\n"
+
+
+def _table(actions: Iterable[argparse.Action]) -> str:
+    rows = [f"| {_name(action)} | {_cell(action.help or '')} |" for action in actions]
+    return "\n".join(["| argument | meaning |", "|---|---|", *rows])
+
+
+def _name(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return f"`{action.dest}`" + (" (optional)" if action.nargs == "?" else "")
+    names = ", ".join(f"`{option}`" for option in action.option_strings)
+    if action.nargs == 0:
+        return names
+    value = "\\|".join(map(str, action.choices)) if action.choices else action.metavar or action.dest.upper()
+    return f"{names} {value}"
+
+
+def _cell(text: str) -> str:
+    plain = text.replace("%%", "%").replace("|", "\\|")
+    return re.sub(r"<(\w+)>", r"&lt;\1&gt;", re.sub(r"(?<![\w`])(--[\w-]+)", r"`\1`", plain)).replace("*", "\\*")
+
+
+if __name__ == "__main__":
+    (HERE / "commands.md").write_text(page(), encoding="utf-8")
