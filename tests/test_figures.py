@@ -67,6 +67,14 @@ def test_raw_is_faint_and_smoothed_bold_with_the_values_logged(painter: Painter)
         assert raw[label].get_color() == smooth[label].get_color()
 
 
+def test_a_run_whose_smoothed_line_leaves_the_axis_shows_its_points_more(painter: Painter) -> None:
+    values = np.sin(np.arange(400.0)).tolist()
+    values[7] = 1e17
+    painter.draw(chart_of(line("loss", values), noisy(400), smoothing=Smoothing()))
+    raw = artists(painter, "raw")
+    assert (raw["run-0"].get_alpha() or 1) > (raw["run-1"].get_alpha() or 1)
+
+
 def test_without_smoothing_the_line_is_what_was_logged(painter: Painter) -> None:
     painter.draw(chart_of(noisy()))
     assert not artists(painter, "smooth")

@@ -105,7 +105,8 @@ def build_chart(
     import numpy as np
 
     labels = run_labels(runs)
-    found = {i: histories[i][metric] for i in sorted(histories) if metric in histories[i]}
+    logged = {i: histories[i].get(metric) for i in sorted(histories)}
+    found = {i: series for i, series in logged.items() if series is not None and len(series)}
     axis, notes = _choose_axis(metric, runs, histories, found, x_axis)
     lines = []
     for i, series in found.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from wandb_toolkit.render.text import clean, plural
 from wandb_toolkit.smoothing import VIEWPORT_SCALE, Smoothing
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from wandb_toolkit.charts import Chart
     from wandb_toolkit.commands.chosen_metrics import Chosen
     from wandb_toolkit.model import Run
@@ -142,6 +143,8 @@ def _draw_all(
     plots: list[dict[str, Any]],
 ) -> None:
     """Draw in this thread while another packs and writes the picture before."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from wandb_toolkit.charts import build_chart
     from wandb_toolkit.render.figures import Painter
 

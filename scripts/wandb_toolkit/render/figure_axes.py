@@ -144,8 +144,10 @@ def add_curve(axes: Axes, curve: Curve, *, columns: int, full: bool, crowd: int)
         bold = Line2D(x[kept], np.clip(curve.smooth[kept], -LARGEST, LARGEST), **style, zorder=4)
         bold.set_linewidth(2.0 if crowd <= _MANY_CURVES else 1.4)
         _add(axes, bold, "smooth", curve)
-        faint = 0.3 if len(x) > _SPARSE else 0.5
-        raw.set(linewidth=0.9, alpha=faint if crowd <= _MANY_CURVES else faint / 3, zorder=2)
+        faint = (0.3 if len(x) > _SPARSE else 0.5) / (1 if crowd <= _MANY_CURVES else 3)
+        if beyond(axes, curve).any():  # a spike may carry the smoothed line away for long
+            faint = 0.8
+        raw.set(linewidth=0.9, alpha=faint, zorder=2)
     picked = np.arange(len(x)) if full else marks.thin(x, value, columns)
     raw.set_data(x[picked], value[picked])
     _add(axes, raw, "raw", curve)
