@@ -116,13 +116,14 @@ def test_roles_that_nothing_plays_are_one_line() -> None:
         Skipped("kl_spike", "no metric for the role kl"),
         Skipped("kl_runaway", "no metric for the role kl"),
         Skipped("nan_or_inf", "no metric for the roles loss, grad_norm"),
+        Skipped("throughput_drop", "no metric for the role throughput, and no times of 20 rows"),
         Skipped("stalled", "the run is finished, not running"),
         Skipped("overfitting", "only 3 points of eval/loss, needs 20"),
     )
     text = markdown(report_on(replace(judged("only"), skipped=skipped)))
-    assert "- Not judged, because no metric plays the role: KL, loss, gradient norm." in text
+    assert "- Not judged, because no metric plays the role: KL, loss, gradient norm, throughput." in text
     assert "- Skipped, only 3 points of eval/loss, needs 20: overfitting." in text
-    assert "5 skipped" in text
+    assert "6 skipped" in text
     assert "not running" not in text
 
 

@@ -61,10 +61,11 @@ def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], 
         change = "the same config with two more seeds"
     else:
         lead = abs(best.value - rival.value)
-        why = f"{who} leads {quoted(rival.name)} by {number(lead, 2)} in {metric}, and that may be chance"
+        ahead = f"leads {quoted(rival.name)} by {number(lead, 2)}" if lead else f"is level with {quoted(rival.name)}"
+        why = f"{who} {ahead} in {metric}, and that may be chance"
         change = f"two more seeds of {who} and of {quoted(rival.name)}"
-        expect = f"{who} stays ahead in the mean, by more than the seeds of either differ"
-        refute = f"the seeds of one differ by more than {number(lead, 2)}"
+        expect = f"{who} is ahead in the mean, by more than the seeds of either differ"
+        refute = "the two means lie within the seeds' spread: then take the cheaper of the two"
     title = titled(who, change, 1 if rival else len(comparison.runs))
     runs = (best.id, rival.id) if rival else (best.id,)
     return [Experiment(title, why, change, expect, refute, runs=runs)]

@@ -32,7 +32,7 @@ _ROLE_NAMES = {
     "clip_fraction": "clip fraction", "reward_std": "reward spread", "policy_std": "policy's standard deviation",
     "task": "task metric",
 }  # fmt: skip
-_LACKING = re.compile(r"no metric for the roles? (.+)")  # as detectors say it
+_LACKING = re.compile(r"no metric for the roles? (\w+(?:, \w+)*?)(?:, and .*)?")  # as detectors say it
 # Where a line starts with one of these, Markdown takes it for a list, a heading or a quotation.
 _BLOCK_START = re.compile(r"(?:[-+*>]|#{1,6}|\d+[.)]|=+|-+)(?:\s|$)")
 
