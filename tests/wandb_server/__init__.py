@@ -16,9 +16,9 @@
 ``python -m tests.wandb_server DIR`` serves the runs below a folder.
 """
 
+from .answers import Limits
 from .faults import Call, Fault, Record
 from .history import Column, History
-from .resolvers import Limits
 from .schema import OLD_SERVER
 from .server import KEY, Server
 from .store import EPOCH, Export, File, Project, Run, Store, Sweep, User

@@ -90,9 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             status, body, headers = _spoiled(fault, status, body, headers)
         call.status = status
-        if (
-            owner.gzip and self.host == "api" and len(body) > 1000 and "gzip" in call.headers.get("accept-encoding", "")
-        ):
+        if owner.gzip and self.host == "api" and len(body) > 1000 and "gzip" in call.headers.get("accept-encoding", ""):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         self.send_response(status)
@@ -156,9 +154,7 @@ class ApiHandler(_Handler):
     def _file(self, call: Call, signed_in: bool | None, limit: dict[str, str]) -> None:
         owner = self.server.owner
         path = call.path.removeprefix("/files/")
-        if not signed_in and not owner.public(path):
-            self.error(call, 404, "not found", limit)
-        elif owner.stored(f"files/{path}") is None:
+        if not (signed_in or owner.public(path)) or owner.stored(f"files/{path}") is None:
             self.error(call, 404, "not found", limit)
         else:
             self.send(call, 302, b"", "text/html", {**limit, "Location": owner.sign(f"files/{path}")})

@@ -8,11 +8,11 @@ import json
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from .history import Column, History, Rows, jsonable
-from .store import Run
+from .store import Export, Run
 
 
 def export_of(run: Run) -> list[bytes]:
@@ -20,23 +20,24 @@ def export_of(run: Run) -> list[bytes]:
     if run.parquet is None:
         rows = np.arange(run.exported_rows, dtype=np.int64)
         parts = [part for part in np.array_split(rows, run.export.files) if len(part)]
-        files = [_file(run.rows, part, run.export.row_group, run.export.padded) for part in parts]
+        files = [_file(run.rows, part, run.export) for part in parts]
         if run.export.shuffled:
             files.sort(key=lambda data: hashlib.sha256(data).digest())
         run.parquet = files
     return run.parquet
 
 
-def _file(history: History, rows: Rows, row_group: int, padded: bool) -> bytes:
+def _file(history: History, rows: Rows, export: Export) -> bytes:
     by_top: dict[str, list[Column]] = {}
     for column in history.columns.values():
-        by_top.setdefault(column.path[0], []).append(column)
+        by_top.setdefault(column.name if export.flat else column.path[0], []).append(column)
     arrays = {}
     for top, columns in by_top.items():
-        if padded or any(_within(column, rows)[0].size for column in columns):
-            arrays[top] = _flat(columns[0], rows) if columns[0].path == (top,) else _nested(columns, rows)
+        if export.padded or any(_within(column, rows)[0].size for column in columns):
+            plain = export.flat or len(columns[0].path) == 1
+            arrays[top] = _flat(columns[0], rows) if plain else _nested(columns, rows)
     buffer = io.BytesIO()
-    pq.write_table(pa.table(arrays), buffer, row_group_size=row_group, compression="snappy")
+    pq.write_table(pa.table(arrays), buffer, row_group_size=export.row_group, compression="snappy")
     return buffer.getvalue()
 
 

@@ -4,86 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from graphql import GraphQLError, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
+import numpy as np
+from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema
 
+from .answers import ForbiddenError, Request, connection, moment
 from .filters import FilterError, like, matches, ordered
 from .history import dumps, jsonable, sample
 from .parquet import export_of
-from .store import File, Project, Run, Store, Sweep, User
-
-T = TypeVar("T")
+from .store import File, Project, Run, Sweep, User
 
 FEATURES = ("SWEEPS_QUERY_FILTERING", "TOTAL_COUNT_IN_FILE_CONNECTION", "EXPAND_DEFINED_METRIC_GLOBS")
-
-
-class Unavailable(Exception):
-    """The server gives up on the request: HTTP 502."""
-
-
-class Forbidden(Exception):
-    """The key may not see what it asks for: HTTP 403."""
-
-
-@dataclass
-class Limits:
-    """What a server refuses or cuts."""
-
-    page: int = 1000  # rows of a connection; more are cut to this
-    samples: int | None = None  # of one sampledHistory spec; more are cut to this
-    history_keys: int | None = None  # keys that one request may read of histories; more end in 502
-
-
-@dataclass
-class Request:
-    """One GraphQL request, as the resolvers see it."""
-
-    store: Store
-    limits: Limits
-    signed_in: bool
-    file_url: Callable[[Run, File], str]  # on the API host, redirects to storage
-    signed_url: Callable[[str], str]  # storage path → URL with a signature
-    touched: set[str] = field(default_factory=set)  # ids of the runs that were read for more than a listing
-    keys_read: int = 0
-
-    def read_keys(self, count: int) -> None:
-        """Count keys of histories that this request has read."""
-        self.keys_read += count
-        if self.limits.history_keys is not None and self.keys_read > self.limits.history_keys:
-            raise Unavailable
-
-
-def moment(value: datetime | None) -> str | None:
-    """Return the time as W&B's DateTime."""
-    return None if value is None else value.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def connection(items: Sequence[T], request: Request, first: int | None, after: str | None) -> dict[str, Any]:
-    """Return one page of `items` with opaque cursors."""
-    start = 0
-    if after:
-        try:
-            start = int(base64.b64decode(after, validate=True).decode().removeprefix("at:"))
-        except ValueError as error:
-            raise GraphQLError(f"invalid cursor: {after}") from error
-    size = min(50 if first is None else first, request.limits.page)
-    if size < 0:
-        raise GraphQLError("first must not be negative")
-    cursors = [base64.b64encode(f"at:{at + 1}".encode()).decode() for at in range(start, min(start + size, len(items)))]
-    return {
-        "edges": [{"node": node, "cursor": cursor} for node, cursor in zip(items[start:], cursors, strict=False)],
-        "pageInfo": {
-            "endCursor": cursors[-1] if cursors else None,
-            "hasNextPage": start + size < len(items),
-            "startCursor": cursors[0] if cursors else None,
-            "hasPreviousPage": start > 0,
-        },
-        "totalCount": len(items),
-    }
 
 
 def bind(schema: GraphQLSchema) -> GraphQLSchema:
@@ -99,25 +35,30 @@ def bind(schema: GraphQLSchema) -> GraphQLSchema:
 
 
 def _with_request(resolver: Callable[..., Any]) -> Callable[..., Any]:
-    def resolve(owner: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    def resolve(owner: Any, info: Any, **arguments: Any) -> Any:
         try:
-            return resolver(owner, info.context, **arguments)
+            return resolver(owner, info.context, **{_snake(name): value for name, value in arguments.items()})
         except FilterError as error:
             raise GraphQLError(str(error)) from error
 
     return resolve
 
 
+@cache
+def _snake(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
 def _visible(project: Project | None, request: Request) -> Project | None:
     if project is None or project.access == "public" or (request.signed_in and project.access == "private"):
         return project
     if project.access == "forbidden" and request.signed_in:
-        raise Forbidden(f"permission denied: {project.entity}/{project.name}")
+        raise ForbiddenError(f"permission denied: {project.entity}/{project.name}")
     return None
 
 
-def _project(_: Any, request: Request, name: str | None = None, entityName: str | None = None) -> Project | None:
-    entity = entityName or request.store.viewer.username
+def _project(_: Any, request: Request, name: str | None = None, entity_name: str | None = None) -> Project | None:
+    entity = entity_name or request.store.viewer.username
     return _visible(request.store.projects.get((entity, name or "uncategorized")), request)
 
 
@@ -127,10 +68,14 @@ def _projects(entity: str, request: Request) -> list[Project]:
 
 
 def _models(
-    _: Any, request: Request, entityName: str | None = None, first: int | None = None, after: str | None = None,
+    _: Any,
+    request: Request,
+    entity_name: str | None = None,
+    first: int | None = None,
+    after: str | None = None,
     order: str | None = None,
 ) -> dict[str, Any] | None:
-    entity = entityName or request.store.viewer.username
+    entity = entity_name or request.store.viewer.username
     if not request.store.knows(entity):
         return None
     return connection(_projects(entity, request), request, first, after)
@@ -152,8 +97,14 @@ def _chosen(runs: Sequence[Run], filters: str | None) -> list[Run]:
 
 
 def _runs(
-    owner: Project | Sweep, request: Request, filters: str | None = None, order: str | None = None,
-    first: int | None = None, after: str | None = None, before: str | None = None, last: int | None = None,
+    owner: Project | Sweep,
+    request: Request,
+    filters: str | None = None,
+    order: str | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    before: str | None = None,
+    last: int | None = None,
 ) -> dict[str, Any]:
     return connection(ordered(_chosen(_runs_of(owner, request), filters), order), request, first, after)
 
@@ -165,7 +116,7 @@ def _runs_of(owner: Project | Sweep, request: Request) -> list[Run]:
     return [run for p in projects for run in p.runs.values() if run.sweep == owner.id]
 
 
-def _run(owner: Project, request: Request, name: str, missingOk: bool | None = None) -> Run | None:
+def _run(owner: Project, request: Request, name: str, missing_ok: bool | None = None) -> Run | None:
     run = owner.runs.get(name)
     if run is not None:
         request.touched.add(run.id)
@@ -177,16 +128,16 @@ def _subset(tree: dict[str, Any], keys: list[str] | None) -> str:
 
 
 def _history(
-    run: Run, request: Request, minStep: int | None = None, maxStep: int | None = None, samples: int | None = None
+    run: Run, request: Request, min_step: int | None = None, max_step: int | None = None, samples: int | None = None
 ) -> list[str]:
     request.touched.add(run.id)
     request.read_keys(len(run.rows.columns))
-    rows = run.rows.between(minStep, maxStep)
+    rows = run.rows.between(min_step, max_step)
     return [dumps(row) for row in run.rows.rows(sample(rows, 500 if samples is None else samples))]
 
 
 def _sampled_history(
-    run: Run, request: Request, specs: list[str], packVersion: int | None = None
+    run: Run, request: Request, specs: list[str], pack_version: int | None = None
 ) -> list[list[dict[str, Any]]]:
     request.touched.add(run.id)
     answers = []
@@ -202,13 +153,13 @@ def _sampled_history(
     return answers
 
 
-def _parquet_history(run: Run, request: Request, liveKeys: list[str]) -> dict[str, Any]:
+def _parquet_history(run: Run, request: Request, live_keys: list[str]) -> dict[str, Any]:
     request.touched.add(run.id)
     project = run.home
     exports = export_of(run)
     paths = [f"exports/{project.entity}/{project.name}/{run.id}/{number}" for number in range(len(exports))]
     rows = run.rows.between(None, None)[run.exported_rows :]
-    known = [key for key in liveKeys if key in run.rows.columns]
+    known = [key for key in live_keys if key in run.rows.columns]
     live = [{key: row[key] for key in known if key in row} for row in run.rows.rows(rows)] if len(known) > 1 else None
     if live is None:
         live = run.rows.select(known, rows) if known and len(rows) else []
@@ -219,16 +170,18 @@ def _parquet_history(run: Run, request: Request, liveKeys: list[str]) -> dict[st
 
 
 def _events(run: Run, request: Request, samples: int | None = None) -> list[str]:
-    import numpy as np
-
     request.touched.add(run.id)
     rows = sample(np.arange(len(run.events)), 500 if samples is None else samples)
     return [dumps(run.events[row]) for row in rows.tolist()]
 
 
 def _log_lines(
-    run: Run, request: Request, first: int | None = None, last: int | None = None, after: str | None = None,
-    useImprovedPagination: bool | None = None,
+    run: Run,
+    request: Request,
+    first: int | None = None,
+    last: int | None = None,
+    after: str | None = None,
+    use_improved_pagination: bool | None = None,
 ) -> dict[str, Any]:
     lines = [
         {
@@ -246,8 +199,12 @@ def _log_lines(
 
 
 def _files(
-    run: Run, request: Request, names: list[str] | None = None, pattern: str | None = None,
-    first: int | None = None, after: str | None = None,
+    run: Run,
+    request: Request,
+    names: list[str] | None = None,
+    pattern: str | None = None,
+    first: int | None = None,
+    after: str | None = None,
 ) -> dict[str, Any]:
     request.touched.add(run.id)
     chosen = [
@@ -303,7 +260,7 @@ ENTITY: dict[str, Callable[..., Any]] = {
     "id": lambda name, _: base64.b64encode(f"Entity:{name}".encode()).decode(),
     "name": lambda name, _: name,
     "isTeam": lambda name, request: name != request.store.viewer.username,
-    "projects": lambda name, request, first=None, after=None: connection(_projects(name, request), request, first, after),
+    "projects": lambda name, request, **page: connection(_projects(name, request), request, **page),
 }
 PROJECT: dict[str, Callable[..., Any]] = {
     "id": lambda p, _: base64.b64encode(f"Project:v1:{p.name}:{p.entity}".encode()).decode(),
@@ -321,12 +278,10 @@ PROJECT: dict[str, Callable[..., Any]] = {
     "bucket": _run,
     "totalSweeps": lambda p, _: len(p.sweeps),
     "sweeps": _sweeps,
-    "sweep": lambda p, _, sweepName: p.sweeps.get(sweepName),
+    "sweep": lambda p, _, sweep_name: p.sweeps.get(sweep_name),
 }
 RUN: dict[str, Callable[..., Any]] = {
-    "id": lambda run, _: base64.b64encode(
-        f"Run:v1:{run.id}:{run.home.name}:{run.home.entity}".encode()
-    ).decode(),
+    "id": lambda run, _: base64.b64encode(f"Run:v1:{run.id}:{run.home.name}:{run.home.entity}".encode()).decode(),
     "projectId": lambda run, _: str(run.home.number),
     "project": lambda run, _: run.home,
     "name": lambda run, _: run.id,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-import re
 import threading
 import time
 from collections.abc import Collection
@@ -14,12 +12,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, execute, parse, validate
+from graphql import DocumentNode, FieldNode, GraphQLError, OperationDefinitionNode, execute_sync, parse, validate
 
+from .answers import ForbiddenError, Limits, Request, UnavailableError
 from .faults import Call, Fault, Host, Kind, Record
 from .hosts import ApiHandler, Listener, StorageHandler
 from .parquet import export_of
-from .resolvers import Forbidden, Limits, Request, Unavailable, bind
+from .resolvers import bind
 from .schema import make_schema
 from .store import File, Run, Store
 
@@ -162,7 +161,7 @@ class Server:
         call.operation = _operation(document, body.get("operationName"))
         request = Request(self.store, self.limits, signed_in, self._file_url, self.sign)
         try:
-            result = execute(
+            result = execute_sync(
                 self._schema,
                 document,
                 context_value=request,
@@ -171,12 +170,10 @@ class Server:
             )
         finally:
             call.runs = request.touched
-        if not hasattr(result, "errors"):
-            raise TypeError("resolvers are not asynchronous")
         for error in result.errors or ():
-            if isinstance(error.original_error, Unavailable):
+            if isinstance(error.original_error, UnavailableError):
                 return 502, {"errors": [{"message": "bad gateway"}]}
-            if isinstance(error.original_error, Forbidden):
+            if isinstance(error.original_error, ForbiddenError):
                 return 403, {"errors": [error.formatted], "data": None}
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
@@ -239,8 +236,8 @@ def _operation(document: DocumentNode, wanted: str | None) -> str:
     chosen = next((node for node in operations if node.name and node.name.value == wanted), operations[0])
     if chosen.name:
         return chosen.name.value
-    first = re.search(r"\w+", str(json.dumps(chosen.selection_set.selections[0].to_dict()["name"]["value"])))
-    return first.group() if first else ""
+    first = chosen.selection_set.selections[0]
+    return first.name.value if isinstance(first, FieldNode) else ""
 
 
 __all__ = ["KEY", "Fault", "Host", "Limits", "Server"]

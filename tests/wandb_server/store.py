@@ -69,6 +69,7 @@ class Export:
     row_group: int = 1000
     shuffled: bool = True  # several URLs come in an order that is not that of the steps
     padded: bool = True  # each file has a column for every key of the run, null throughout where nothing was logged
+    flat: bool = False  # True: a nested dict has a column for each key, "a.b"; False: one struct column, "a"
     listed_live: bool = True  # False: what is not exported is not announced either; only `history` has it
 
 
