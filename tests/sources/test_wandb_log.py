@@ -21,7 +21,7 @@ from wandb_toolkit.sources.wandb_log import Damage, read_records
 NAMED = [b"record %04d " % number * (number % 40 + 1) for number in range(400)]  # three blocks
 
 
-def read(data: bytes, path: Path, blocks: int = 32) -> tuple[list[bytes], Damage]:
+def read(data: bytes | bytearray, path: Path, blocks: int = 32) -> tuple[list[bytes], Damage]:
     path.write_bytes(data)
     damage = Damage()
     return list(read_records(path, damage, blocks)), damage
@@ -80,7 +80,7 @@ def test_a_file_that_grows_while_it_is_read(log: Path) -> None:
     first, second = framed(NAMED[:100]), framed(NAMED)
     log.write_bytes(first)
     damage = Damage()
-    found = []
+    found: list[bytes] = []
     for record in read_records(log, damage):
         if not found:
             with log.open("ab") as file:

@@ -71,6 +71,12 @@ def zigzag(value: int) -> int:
 
 
 def double(data: bytes) -> float:
-    """Return a double field's value."""
+    """Return a double field's value.
+
+    Raises:
+        WireError: it is not eight bytes long.
+    """
+    if len(data) != 8:
+        raise WireError("a double of another length")
     result: float = struct.unpack("<d", data)[0]
     return result
