@@ -145,7 +145,7 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "Lightning": (
         "train_loss_step train_loss_epoch val_loss val_acc epoch trainer/global_step lr-AdamW",
-        {"loss": "train_loss_epoch", "eval_loss": "val_loss", "task": "val_acc", "lr": "lr-AdamW"},
+        {"loss": "train_loss_step", "eval_loss": "val_loss", "task": "val_acc", "lr": "lr-AdamW"},
     ),
     "Keras": (
         "loss accuracy val_loss val_accuracy epoch lr",
@@ -216,7 +216,10 @@ def test_roles_of_a_framework(framework: str) -> None:
             "clip_fraction",
             "train/completions/clipped_ratio response_length/clip_ratio val/clipfrac_avg train/clip_range",
         ),
-        ("grad_norm", "grad_norm_clip max_grad_norm critic/grad_norm param_norm gradients/layer.weight"),
+        (
+            "grad_norm",
+            "layers/0/grad_norm layer12.grad_norm max_grad_norm critic/grad_norm param_norm gradients/a.weight",
+        ),
         ("lr", "critic/lr lr_scale train/critic_lr"),
         ("length", "rollout/ep_len_mean prompt_length/mean charts/episodic_length response_length/max"),
         ("throughput", "eval/samples_per_second eval/steps_per_second train/train_samples_per_second"),

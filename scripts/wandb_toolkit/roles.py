@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,31 @@ class RolePatterns:
     roles: Mapping[str, tuple[RolePattern, ...]]
     never: Mapping[str, tuple[re.Pattern[str], ...]]
     rules: tuple[DirectionRule, ...] = ()
-    words: Mapping[str, Direction] = ()  # type: ignore[assignment]
+    words: Mapping[str, Direction] = field(default_factory=dict)
     tiers: tuple[Tier, ...] = ()
+    _known: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def hits(self, words: str) -> tuple[tuple[str, int], ...]:
+        """Return (role, place of the pattern) of all patterns that a key matches and no exception bars, in order.
+
+        Kept, because the runs of a project share their keys.
+        """
+        if words not in self._known:
+            self._known[words] = tuple(self._find(words))
+        return self._known[words]
+
+    def _find(self, words: str) -> Iterator[tuple[str, int]]:
+        for role, patterns in self.roles.items():
+            barred: bool | None = None
+            for place, pattern in enumerate(patterns):
+                if not _matches(pattern.regex, words):
+                    continue
+                if "*" in pattern.match:  # a key spelt out is meant, whatever the exceptions say
+                    if barred is None:
+                        barred = any(_matches(regex, words) for regex in self.never.get(role, ()))
+                    if barred:
+                        continue
+                yield role, place
 
 
 def words_of(metric: str) -> str:
@@ -181,9 +204,13 @@ def assign_roles(
     book = patterns or _built_in()
     names = list(dict.fromkeys(metrics))
     words = {name: words_of(name) for name in names if not _NO_METRIC.match(name)}
+    by_place: dict[str, dict[int, list[str]]] = {}
+    for name, key in words.items():
+        for role, place in book.hits(key):
+            by_place.setdefault(role, {}).setdefault(place, []).append(name)
     found: dict[str, RoleMatch] = {}
     for role in book.roles:
-        match = _match_role(role, words, book)
+        match = _best(role, by_place.get(role, {}), words, book)
         if match:
             found[role] = match
     for role, metric in (overrides or {}).items():
@@ -198,26 +225,23 @@ def assign_roles(
 def _override(role: str, metric: str, words: Mapping[str, str], book: RolePatterns) -> RoleMatch:
     """Return the match that the user asked for, with the sign and kind that the patterns know for that very key."""
     for pattern in book.roles[role]:
-        if _applies(pattern, words_of(metric), words):
+        if _matches(pattern.regex, words_of(metric)) and _given(pattern, words):
             return RoleMatch(role, metric, "given by you", pattern.sign, pattern.kind)
     return RoleMatch(role, metric, "given by you")
 
 
-def _applies(pattern: RolePattern, key: str, words: Mapping[str, str]) -> bool:
-    if not _matches(pattern.regex, key):
-        return False
+def _given(pattern: RolePattern, words: Mapping[str, str]) -> bool:
+    """Return whether the run logs what the pattern asks for beside its key."""
     return not pattern.given or any(_matches(given, other) for given in pattern.given for other in words.values())
 
 
-def _match_role(role: str, words: Mapping[str, str], book: RolePatterns) -> RoleMatch | None:
-    never = book.never.get(role, ())
-    for pattern in book.roles[role]:
-        hits = [name for name, key in words.items() if _applies(pattern, key, words)]
-        exact = "*" not in pattern.match  # a key spelt out is meant, whatever the exceptions say
-        hits = [name for name in hits if exact or not any(_matches(regex, words[name]) for regex in never)]
-        if hits:
-            chosen = min(hits, key=lambda name: (len(words[name]), name))
-            others = f", of {len(hits)} that match" if len(hits) > 1 else ""
+def _best(role: str, places: Mapping[int, list[str]], words: Mapping[str, str], book: RolePatterns) -> RoleMatch | None:
+    """Return the match of the first pattern that some metric matches; of several metrics, the shortest."""
+    for place in sorted(places):
+        pattern, names = book.roles[role][place], places[place]
+        if _given(pattern, words):
+            chosen = min(names, key=lambda name: (len(words[name]), name))
+            others = f", of {len(names)} that match" if len(names) > 1 else ""
             return RoleMatch(role, chosen, f'"{pattern.match}" ({pattern.source}){others}', pattern.sign, pattern.kind)
     return None
 
@@ -265,21 +289,23 @@ def choose_primary(
 
 def _candidates(counts: Mapping[str, int], book: RolePatterns) -> list[tuple[tuple[int, int], str]]:
     """Return (tier, place within the tier) of every metric that has one."""
-    words = {name: words_of(name) for name in counts}
-    barred = {name for name, key in words.items() if any(_matches(r, key) for r in book.never.get("primary", ()))}
-    found: dict[str, tuple[int, int]] = {}
+    found = []
+    for name in counts:
+        key = words_of(name)
+        rank = None if any(_matches(regex, key) for regex in book.never.get("primary", ())) else _rank(key, book)
+        if rank:
+            found.append((rank, name))
+    return found
+
+
+def _rank(key: str, book: RolePatterns) -> tuple[int, int] | None:
+    """Return the first tier, and the place within it, that has a pattern for the key."""
+    by_role = dict(reversed(book.hits(key)))  # the first place of each role
     for rank, tier in enumerate(book.tiers):
-        place = 0
-        for pattern in tier.patterns:
+        for place, pattern in enumerate(tier.patterns):
             role = pattern[1:-1] if pattern.startswith("[") else None
-            choices = book.roles[role] if role else (_pattern({"match": pattern}),)
-            never = book.never.get(role, ()) if role else ()
-            for choice in choices:
-                place += 1
-                for name, key in words.items():
-                    if name in found or name in barred or not _applies(choice, key, words):
-                        continue
-                    if "*" in choice.match and any(_matches(regex, key) for regex in never):
-                        continue
-                    found[name] = (rank, place)
-    return [(rank, name) for name, rank in found.items()]
+            if role in by_role:
+                return rank, place * 1000 + by_role[role]
+            if role is None and _matches(_compile(pattern), key):
+                return rank, place * 1000
+    return None

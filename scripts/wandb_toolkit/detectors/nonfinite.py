@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
 from wandb_toolkit.model import Finding, Series
 
+_HARMLESS = "An overflow under loss scaling skips a step and is harmless when rare; use bf16 if it repeats."
+_RESTART = (
+    "Restart from a checkpoint before that step with a lower learning rate, a longer warm-up or gradient clipping; "
+    "look at the batch of that step, and at fp16 overflow (bf16 has none)."
+)
 ROLES = ("loss", "grad_norm", "kl", "entropy", "eval_loss")
 
 
@@ -63,28 +69,18 @@ def nan_or_inf(view: RunView, few: float = 0.05) -> Finding | None:
         title += "; " + ", ".join(f"{bad.metric} from step {bad.step:,}" for bad in found[1:])
     grad = view.roles.get("grad_norm")
     harmless = recovered and grad is not None and [bad.metric for bad in found] == [grad.metric]
-    return _with_metrics(
-        finding(
-            "nan_or_inf",
-            title,
-            step=first.step,
-            severity="bad" if harmless else "ugly",
-            evidence={
-                "first": {bad.metric: {"step": bad.step, "rows": bad.rows, "of": bad.of} for bad in found},
-                "recovered": recovered,
-            },
-            advice="An overflow under loss scaling skips a step and is harmless when rare; use bf16 if it repeats."
-            if harmless
-            else "Restart from a checkpoint before that step with a lower learning rate, a longer warm-up or gradient "
-            "clipping; look at the batch of that step, and at fp16 overflow (bf16 has none).",
-        ),
-        found,
+    made = finding(
+        "nan_or_inf",
+        title,
+        step=first.step,
+        severity="bad" if harmless else "ugly",
+        evidence={
+            "first": {bad.metric: {"step": bad.step, "rows": bad.rows, "of": bad.of} for bad in found},
+            "recovered": recovered,
+            "sparkline": stats.sparkline(view.history[first.metric].value),
+        },
+        advice=_HARMLESS if harmless else _RESTART,
     )
-
-
-def _with_metrics(made: Finding, found: list[_Bad]) -> Finding:
-    from dataclasses import replace
-
     return replace(made, metrics=tuple(bad.metric for bad in found))
 
 

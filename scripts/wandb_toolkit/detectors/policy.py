@@ -69,8 +69,8 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
     what = "standard deviation" if view.has("policy_std") else "entropy"
     return finding(
         "entropy_collapse",
-        f"{entropy.metric} collapsed from {num(start)} to {num(end)} ({max(end, 0) / start:.0%} of where it began); "
-        f"the {what} left its course at step {step:,}",
+        f"{entropy.metric} collapsed from {num(start)} to {num(end)}, {100 * max(end, 0) / start:.2g}% of where it "
+        f"began; the {what} left its course at step {step:,}",
         entropy,
         step=step,
         evidence={"start": start, "end": end, "left": end / start, "thresholds": {"left": left, "lasts": lasts}},
