@@ -262,7 +262,9 @@ def _reasons(reasons: Mapping[str, Counter[str]], runs: int) -> list[str]:
             lacking[role] = max(lacking.get(role, 0), *ids.values())
     said = []
     if lacking:
-        named = ", ".join(f"{_role_name(role)}{_in(count, runs)}" for role, count in lacking.items())
+        named = ", ".join(
+            _role_name(role) + ("" if count == runs else _in(count, runs)) for role, count in lacking.items()
+        )
         said.append(f"Not judged, because no metric plays the role: {named}.")
     left = len(others) - REASONS
     return [*said, *others[:REASONS], *([f"{plural(left, 'more reason')} in --json."] if left > 0 else [])]
