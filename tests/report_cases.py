@@ -93,8 +93,17 @@ class FakeSource:
         chosen = select_runs(query.selectors, self.all) if query.selectors else self.all
         return [r for r in chosen if not query.states or r.state in query.states]
 
+    def count(self, query: RunQuery) -> int:
+        return len(self.runs(query))
+
+    def summary_names(self, runs: Sequence[Run]) -> list[str]:
+        return []
+
+    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
+        return [{} for _ in runs]
+
     def histories(
-        self, runs: Sequence[Run], keys: Sequence[str] | None = None, *, system: bool = False, full: bool = True
+        self, runs: Sequence[Run], keys: Any = None, *, system: bool = False, full: bool = True
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         for run in runs:
             found = next(h for r, h in zip(self.all, self.content.values(), strict=True) if r.id == run.id)
