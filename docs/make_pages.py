@@ -1,31 +1,61 @@
-"""Write docs/commands.md from the commands' own parsers: `.venv/bin/python docs/make_commands.py`.
+"""Write docs/commands.md and the outputs shown in README.md: `.venv/bin/python docs/make_pages.py`.
 
-Read from the parsers rather than from `--help`, whose layout differs between versions of Python.
+commands.md is read from the commands' parsers rather than from `--help`, whose layout differs between versions of
+Python. In README.md, a comment before a block says which command's output it shows, and between which lines::
+
+    <!-- output: wandb_report examples/wandb | ^## Good | ^## Bad -->
+
+from the first line that matches to before the next that does; both patterns may be left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import re
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+OUTPUT = re.compile(r"<!-- output: (?P<what>.+?) -->\n+```\n(?P<block>.*?)```\n", re.DOTALL)
 HEAD = """\
 # Commands
 
-<!-- Written by docs/make_commands.py. Do not edit: run it again. -->
+<!-- Written by docs/make_pages.py. Do not edit: run it again. -->
 
 What `--help` says, in one page. Each command is a script (`python3 scripts/list_runs.py ...`), and a name on the PATH
 once the package is installed.
 """
 
 
-def page() -> str:
-    """Return the whole page."""
-    sys.path.insert(0, str(HERE.parent / "scripts"))
+def readme(text: str) -> str:
+    """Return README.md's text with every output as it is now."""
+    return OUTPUT.sub(lambda match: f"<!-- output: {match['what']} -->\n\n```\n{output(match['what'])}```\n", text)
+
+
+def output(what: str) -> str:
+    """Return what a command prints, run in the repository's folder, between the lines wanted."""
+    line, first, last = (part.strip() for part in f"{what} | | ".split("|")[:3])
+    name, *words = shlex.split(line)
+    said = io.StringIO()
+    command = importlib.import_module(f"wandb_toolkit.commands.{name}")
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        code = command.main(words)
+    if code:
+        raise RuntimeError(f"{line} ended with {code}")
+    lines = said.getvalue().splitlines()
+    begin = next(at for at, text in enumerate(lines) if re.search(first, text))
+    ends = (at for at, text in enumerate(lines[begin + 1 :], begin + 1) if last and re.search(last, text))
+    return "\n".join(lines[begin : next(ends, len(lines))]).rstrip() + "\n"
+
+
+def commands_page() -> str:
+    """Return the page of all commands and flags."""
     commands = importlib.import_module("wandb_toolkit.commands")
     parsers = [parser_of(name) for name in commands.NAMES]
     parts = [HEAD, *map(_section, parsers), _common(parsers[0])]
@@ -92,4 +122,7 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    (HERE / "commands.md").write_text(page(), encoding="utf-8")
+    sys.path.insert(0, str(ROOT / "scripts"))
+    (HERE / "commands.md").write_text(commands_page(), encoding="utf-8")
+    start = ROOT / "README.md"
+    start.write_text(readme(start.read_text(encoding="utf-8")), encoding="utf-8")
