@@ -46,7 +46,10 @@ def noise(y: FloatArray) -> float:
     """
     if len(y) < 4:
         return float("nan")
-    return min(_spread(np.diff(y)) / 2**0.5, _spread(np.diff(y, n=2)) / 6**0.5)
+    if len(y) > 20_000:  # ten stretches of 2,000 points tell it as well
+        starts = np.linspace(0, len(y) - 2000, 10).astype(int)
+        y = y[starts[:, None] + np.arange(2000)]
+    return min(_spread(np.diff(y).ravel()) / 2**0.5, _spread(np.diff(y, n=2).ravel()) / 6**0.5)
 
 
 def running_median(y: FloatArray, window: int) -> FloatArray:
