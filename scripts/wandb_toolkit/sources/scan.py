@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from wandb_toolkit.sources import records as rec
-from wandb_toolkit.sources.columns import VALUE_TAG, Column, Columns, key_size
+from wandb_toolkit.sources.columns import Column, Columns
+from wandb_toolkit.sources.latest import Latest
 from wandb_toolkit.sources.wandb_log import Damage, read_records
 from wandb_toolkit.sources.wire import WireError, fields, signed, varint
 
-UPDATE, REMOVE = 0x0A, 0x12  # tags of a SummaryRecord's items
 _CONSOLE_BYTES = 256_000  # of raw console text kept for the tail
 
 
@@ -103,32 +103,6 @@ def scan_log(
     return scan
 
 
-class _SummaryKeys(dict[bytes, "bytes | None"]):
-    """Key fields → those of the key's first spelling; None for a dict written as a whole and in parts, too."""
-
-    def __init__(self, settle: Callable[[], None]) -> None:
-        super().__init__()
-        self._settle = settle  # called before a key turns None
-        self._paths: dict[tuple[str, ...], bytes] = {}
-        self._parents: set[tuple[str, ...]] = set()
-
-    def __missing__(self, key: bytes) -> bytes | None:
-        path, _ = rec.item(key)
-        first = self._paths.get(path)
-        if first is not None:
-            self[key] = self[first]
-            return self[key]
-        self._paths[path] = key
-        self[key] = key
-        parents = {path[:count] for count in range(1, len(path))}
-        self._parents |= parents
-        if path in self._parents or not parents.isdisjoint(self._paths):
-            self._settle()
-            related = {p for p in self._paths if p[: len(path)] == path[: len(p)]}
-            self.update([(known, None) for known in self if rec.item(known)[0] in related])
-        return self[key]
-
-
 class _Scanner:
     def __init__(
         self,
@@ -144,11 +118,10 @@ class _Scanner:
         self.card = card
         self.media = media
         self.system = system
-        self.summary: dict[bytes, bytes] = {}  # key fields → value field, the newest of each
-        self.summary_keys = _SummaryKeys(self._flush_summary)
-        self.wants_summary = summary
+        self.summary = Latest() if summary else None
         if keys is None or keys:
             scan.history = Columns(keys)
+        self.config: list[tuple[bytes, int, int]] = []
         self.last: dict[int, tuple[bytes, int, int]] = {}  # the newest record of the kinds that carry a time
         self.console_size = 0
         self.handlers: dict[int, Callable[[bytes, int, int], None]] = {rec.HISTORY: self._history}
@@ -159,8 +132,8 @@ class _Scanner:
                 rec.EXIT: self._exit,
                 rec.PREEMPTING: self._preempting,
             }
-        if summary:
-            self.handlers[rec.SUMMARY] = self._summary
+        if self.summary is not None:
+            self.handlers[rec.SUMMARY] = self.summary.add
         self.handlers[rec.RUN] = self._run
         if card or system is None or system:
             self.handlers[rec.STATS] = self._stats
@@ -221,48 +194,15 @@ class _Scanner:
             if isinstance(value, dict) and "_type" in value:
                 self.scan.media.append(Media(key, step, value))
 
-    def _summary(self, data: bytes, pos: int, end: int) -> None:
-        """Keep the newest value of each key as bytes; they are decoded once, at the end."""
-        latest, keys = self.summary, self.summary_keys
-        while pos < end:
-            tag = data[pos]
-            size = data[pos + 1]
-            pos += 2
-            if size > 127:
-                size, pos = varint(data, pos - 1)
-            stop = pos + size
-            if stop > end:
-                raise WireError("item runs past the end of its record")
-            if tag == UPDATE:
-                mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
-                if data[mid : mid + 2] != VALUE_TAG or data[pos + 1] > 127:
-                    mid = pos + key_size(data, pos, stop)
-                key = keys[data[pos:mid]]
-                if key is not None:
-                    latest[key] = data[mid:stop]
-                else:  # the order of writing counts
-                    path, raw = rec.item(data[pos:stop])
-                    rec.put(self.scan.summary, path, rec.parse_json(raw))
-            elif tag == REMOVE:
-                self._flush_summary()
-                rec.drop(self.scan.summary, rec.item(data[pos:stop])[0])
-            pos = stop
-
-    def _flush_summary(self) -> None:
-        for key, value in self.summary.items():
-            path, raw = rec.item(key + value)
-            rec.put(self.scan.summary, path, rec.parse_json(raw))
-        self.summary.clear()
-
     def _config(self, data: bytes, start: int, end: int) -> None:
-        rec.apply_config(self.scan.config, data, start, end)
+        self.config.append((data, start, end))
 
     def _run(self, data: bytes, start: int, end: int) -> None:
         self.scan.run.update(data, start, end)
-        if self.wants_summary:  # what a resumed run had before
+        if self.summary is not None:  # what a resumed run had before
             for number, value in fields(data, start, end):
                 if number == 5 and isinstance(value, bytes):
-                    self._summary(value, 0, len(value))
+                    self.summary.add(value, 0, len(value))
 
     def _metric(self, data: bytes, start: int, end: int) -> None:
         found = rec.metric_definition(data, start, end)
@@ -309,10 +249,16 @@ class _Scanner:
             self.console_size -= len(console.popleft())
 
     def _finish(self) -> None:
-        self._flush_summary()
         scan = self.scan
-        initial = scan.run.config
-        scan.config = {**initial, **scan.config}
+        if self.summary is not None:
+            scan.summary = self.summary.tree()
+            scan.damage.records += self.summary.broken
+        scan.config = scan.run.config
+        for data, start, end in self.config:  # behind all run records: a repeated one holds the config of the start
+            try:
+                rec.apply_config(scan.config, data, start, end)
+            except WireError:
+                scan.damage.records += 1
         for kind, (data, start, end) in self.last.items():
             try:
                 if kind == rec.HISTORY:
