@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Host = Literal["api", "storage"]
 Kind = Literal[
@@ -122,3 +122,14 @@ class Record:
     def sent(self) -> int:
         """Bytes of all answers' bodies."""
         return sum(call.sent for call in self.calls)
+
+    def totals(self) -> dict[str, Any]:
+        """Return the counts as JSON: requests, bytes, the most at once, requests by operation, leaks."""
+        return {
+            "requests": len(self.calls),
+            "sent": self.sent,
+            "received": sum(call.received for call in self.calls),
+            "peak": self.peak,
+            "by_operation": dict(self.by_operation()),
+            "leaks": list(self.leaks),
+        }

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -132,6 +133,7 @@ class History:
                 node[column.path[-1]] = value
         return result
 
+    @cached_property
     def last_values(self) -> dict[str, Any]:
         """Return the newest value of every key: the summary that a plain run has."""
         summary: dict[str, Any] = {}
@@ -143,6 +145,7 @@ class History:
                 node[column.path[-1]] = column.values[-1:].tolist()[0]
         return summary
 
+    @cached_property
     def keys_info(self) -> dict[str, Any]:
         """Return W&B's `historyKeys`."""
         keys = {

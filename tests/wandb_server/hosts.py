@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import time
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -132,6 +133,13 @@ class ApiHandler(_Handler):
     def answer(self, call: Call, body: bytes) -> None:
         """Answer the request."""
         owner = self.server.owner
+        if call.path in ("/_stats", "/_reset"):
+            owner.record.calls.remove(call)
+            found = owner.record.totals()
+            if call.path == "/_reset":
+                owner.record.clear()
+            self.send(call, 200, json.dumps(found).encode())
+            return
         signed_in = owner.signed_in(dict(call.headers))
         limit = owner.over_limit() or {}
         if "Retry-After" in limit:
@@ -182,11 +190,11 @@ class StorageHandler(_Handler):
         if data is None:
             self.send(call, 404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml")
             return
-        digest = hashlib.md5(data, usedforsecurity=False)
+        digest = _digest(data)
         more = {
             "Accept-Ranges": "bytes",
-            "ETag": f'"{digest.hexdigest()}"',
-            "x-goog-hash": f"md5={base64.b64encode(digest.digest()).decode()}",
+            "ETag": f'"{digest.hex()}"',
+            "x-goog-hash": f"md5={base64.b64encode(digest).decode()}",
         }
         part = re.fullmatch(r"bytes=(\d*)-(\d*)", call.headers.get("range", ""))
         if part is None or part.groups() == ("", ""):
@@ -200,6 +208,11 @@ class StorageHandler(_Handler):
             return
         more["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
         self.send(call, 206, data[start:stop], "application/octet-stream", more)
+
+
+@lru_cache(maxsize=256)
+def _digest(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def _spoiled(fault: Fault, status: int, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:

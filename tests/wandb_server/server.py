@@ -93,6 +93,13 @@ class Server:
         """Return the variables that lead the SDK and our scripts here."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
 
+    def warm(self) -> Server:
+        """Make every export now rather than when it is first asked for: for measurements."""
+        for project in self.store.projects.values():
+            for run in project.runs.values():
+                export_of(run)
+        return self
+
     def start(self) -> Server:
         """Serve from threads of this process until `stop`."""
         for listener in (self._api, self._storage):

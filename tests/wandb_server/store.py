@@ -96,7 +96,8 @@ class Run:
     heartbeat_at: datetime | None = None
     console: list[str] = field(default_factory=list)
     export: Export = field(default_factory=Export)
-    wandb_config: Mapping[str, Any] = field(default_factory=lambda: {"cli_version": "0.31.0"})  # config's `_wandb`
+    step_metrics: Mapping[str, str] = field(default_factory=dict)  # metric or glob → its x axis (define_metric)
+    exit_code: int | None = None
 
     def __post_init__(self) -> None:
         if self.display_name == "as id":
@@ -116,13 +117,25 @@ class Run:
     @property
     def shown_summary(self) -> Mapping[str, Any]:
         """The summary that was given, else the last values."""
-        return self.rows.last_values() if self.summary is None else self.summary
+        return self.rows.last_values if self.summary is None else self.summary
+
+    @property
+    def wandb_config(self) -> dict[str, Any]:
+        """The config's `_wandb`, where definitions of metrics are kept with protobuf field numbers for names."""
+        encoded: list[dict[str, Any]] = []
+        places: dict[str, int] = {}
+        for axis in dict.fromkeys(self.step_metrics.values()):
+            encoded.append({"1": axis, "6": [3], "7": []})
+            places[axis] = len(encoded)
+        for name, axis in self.step_metrics.items():
+            encoded.append({"2" if "*" in name else "1": name, "5": places[axis], "6": [1, 3], "7": []})
+        return {"cli_version": "0.31.0", "m": encoded, "python_version": "3.11.7"}
 
     @property
     def wrapped_config(self) -> dict[str, Any]:
         """The config as W&B stores it, each value in a dict."""
         wrapped = {key: {"desc": None, "value": value} for key, value in self.config.items()}
-        return {**wrapped, "_wandb": {"desc": None, "value": dict(self.wandb_config)}}
+        return {**wrapped, "_wandb": {"desc": None, "value": self.wandb_config}}
 
     @property
     def exported_rows(self) -> int:
