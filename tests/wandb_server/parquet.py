@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from .history import Column, History, Rows, jsonable
 from .store import Export, Run
