@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,7 +83,7 @@ class Run:
     state: str = "finished"
     config: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] | None = None
-    events: list[Mapping[str, Any]] = field(default_factory=list)  # system metric rows
+    events: Sequence[Mapping[str, Any]] = ()  # system metric rows
     files: list[File] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     group: str | None = None
