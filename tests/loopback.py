@@ -6,9 +6,10 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,7 +20,7 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message  # names in any case
     body: bytes
     port: int  # of the client: requests over one connection have the same
 
@@ -32,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self.command, self.path, dict(self.headers.items()), body, self.client_address[1])
+        request = Request(self.command, self.path, self.headers, body, self.client_address[1])
         with self.server.lock:
             self.server.requests.append(request)
             answer = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
@@ -125,7 +126,7 @@ def cut(body: bytes, after: int, **headers: str) -> Answer:
     """Declare the whole body, send a part, hang up."""
 
     def answer(handler: Handler, _: Request) -> None:
-        handler.send(body[:after], declared=len(body), **headers)
+        handler.send(body[:after], 200, len(body), **headers)
         handler.close_connection = True
         handler.connection.shutdown(socket.SHUT_RDWR)
 
@@ -142,14 +143,16 @@ def ranges(body: bytes, etag: str = '"1"') -> Answer:
 
     def answer(handler: Handler, request: Request) -> None:
         wanted = request.headers.get("Range")
+        named = {"ETag": etag} if etag else {}
         if not wanted:
-            handler.send(body, ETag=etag)
+            handler.send(body, 200, None, **named)
             return
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         start, end = int(first), min(int(last or len(body)), len(body) - 1)
         if start >= len(body):
             handler.send(b"", 416, Content_Range=f"bytes */{len(body)}")
             return
-        handler.send(body[start : end + 1], 206, Content_Range=f"bytes {start}-{end}/{len(body)}", ETag=etag)
+        named["Content-Range"] = f"bytes {start}-{end}/{len(body)}"
+        handler.send(body[start : end + 1], 206, None, **named)
 
     return answer

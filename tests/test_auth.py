@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
-import traceback
 from pathlib import Path
 
 import pytest
 
+from tracebacks import everything_about
 from wandb_toolkit import auth
 from wandb_toolkit.auth import Credentials, Secret, SecretText, find_credentials
 from wandb_toolkit.errors import AuthError, UsageError
@@ -71,14 +71,6 @@ def test_a_key_of_the_wrong_shape_is_named_but_not_shown(
     assert problem in caught.value.message
     assert "WANDB_API_KEY" in caught.value.message
     assert not key.strip() or key.strip() not in everything_about(caught.value)
-
-
-def everything_about(error: BaseException) -> str:
-    """Return all that any handler could print, locals of every frame included."""
-    plain = "".join(traceback.format_exception(error))
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours = [line for line in shown.format() if "test_auth.py" not in line]
-    return f"{plain}\n{''.join(ours)}\n{error!r}\n{error}"
 
 
 def test_the_shape_rule_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,8 @@ def reason_in(body: bytes, kind: str) -> str:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return described(body, kind) if body.strip() else ""
+        said = described(body, kind)
+        return said if said.startswith("an HTML") else plain(body[:1000].decode("utf-8", "replace"), 120)
     while isinstance(answer, (dict, list)) and answer:
         if isinstance(answer, list):
             answer = answer[0]
@@ -197,7 +198,7 @@ def described(body: bytes, kind: str) -> str:
     start = body[:20_000].decode("utf-8", "replace")
     if not start.strip():
         return "nothing"
-    if "html" in kind.lower() or re.match(r"\s*(<!doctype html|<html|<head|<body)", start, re.IGNORECASE):
+    if "html" in kind.lower() or re.match(r"\s*(<!doctype html|<html|<head|<body|<title)", start, re.IGNORECASE):
         title = re.search(r"<title[^>]*>(.*?)</title>", start, re.IGNORECASE | re.DOTALL)
         titled = plain(title[1], 80) if title else ""
         return f"an HTML page titled {titled!r}" if titled else "an HTML page"

@@ -155,6 +155,8 @@ class FileReader:
                 skip = max(0, skip - len(chunk))
                 if progress.count > file.max_bytes:
                     raise _too_large(file)
+            if progress.count < (file.expected_size or 0) and not reply.headers.get("Content-Length"):
+                raise TryAgain(f"{shown(place)} broke off after {progress.count} of {file.expected_size} bytes")
 
     @contextmanager
     def _get(

@@ -112,7 +112,7 @@ class Retrying:
             if failure.wait is not None:
                 self._not_before = max(self._not_before, self._clock() + failure.wait)
                 return failure.wait + 0.2 * jitter * min(1.0, failure.wait)
-        return jitter * min(LONGEST_WAIT, FIRST_WAIT * 2.0**tries)
+        return jitter * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (tries - 1))
 
     def _wait_for_gate(self, budget: Budget) -> None:
         """Hold a call back while the server wants none, unless that outlasts its budget: then let it find out."""
