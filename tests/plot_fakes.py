@@ -16,7 +16,7 @@ import pytest
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile, Series
 from wandb_toolkit.resolve import select_runs
-from wandb_toolkit.sources.base import RunQuery
+from wandb_toolkit.sources.base import KeyChoice, RunQuery
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
 
@@ -45,6 +45,7 @@ class FakeSource:
     facts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     kind: str = "fake"
     description: str = "a fake"
+    warnings: tuple[str, ...] = ()
 
     def projects(self, entity: str | None = None) -> list[Project]:
         raise AssertionError(entity)
@@ -53,8 +54,17 @@ class FakeSource:
         runs = [run for run, _ in self.content]
         return select_runs(query.selectors, runs) if query.selectors else runs
 
+    def count(self, query: RunQuery) -> int:
+        return len(self.runs(query))
+
+    def summary_names(self, runs: Sequence[Run]) -> list[str]:
+        raise AssertionError(runs)
+
+    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
+        raise AssertionError(runs, keys)
+
     def histories(
-        self, runs: Sequence[Run], keys: Sequence[str] | None = None, *, system: bool = False, full: bool = True
+        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         del full
         for run in runs:
@@ -80,16 +90,20 @@ class FakeSource:
         raise AssertionError(run, lines)
 
 
-def _narrowed(history: History, keys: Sequence[str] | None, system: bool) -> History:
+def _narrowed(history: History, keys: KeyChoice, system: bool) -> History:
     """What a source answers: without keys no axis of W&B's own, and system metrics only when asked for."""
 
-    def wanted(name: str) -> bool:
-        if keys is not None:
-            return name in keys
+    def public(name: str) -> bool:
         return not name.startswith("_") and (system or not name.startswith("system."))
 
-    series = {n: s for n, s in history.series.items() if wanted(n)}
-    return History(series, {n: k for n, k in history.kinds.items() if wanted(n)}, 10)
+    kinds = {name: kind for name, kind in history.kinds.items() if public(name)}
+    if callable(keys):
+        chosen = {*keys(kinds), *(name for name in kinds if name.startswith("system."))}
+    else:
+        chosen = set(kinds) if keys is None else set(keys)
+        kinds = {}
+    kinds |= {name: kind for name, kind in history.kinds.items() if name in chosen}
+    return History({n: s for n, s in history.series.items() if n in chosen}, kinds, 10)
 
 
 @dataclass
@@ -116,7 +130,7 @@ def call(
 ) -> Outcome:
     """Run a command on a fake source (None: on what its arguments name)."""
     if source is not None:
-        monkeypatch.setattr("wandb_toolkit.sources.open_source", lambda text, choice="auto": (source, ()))
+        monkeypatch.setattr("wandb_toolkit.sources.open_source", lambda *_, **__: (source, ()))
     code = main([str(word) for word in argv])
     captured = capsys.readouterr()
     return Outcome(code, captured.out, captured.err)

@@ -80,6 +80,7 @@ class FakeSource:
 
     kind = "local"
     description = "memory"
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, content: Sequence[tuple[Run, Mapping[str, Any] | ToolkitError]]) -> None:
         self.content = {id(run): history for run, history in content}
@@ -107,12 +108,13 @@ class FakeSource:
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         for run in runs:
             found = next(h for r, h in zip(self.all, self.content.values(), strict=True) if r.id == run.id)
-            self.asked.append((run.id, keys))
+            self.asked.append((run.id, None if callable(keys) else keys))
             if isinstance(found, ToolkitError):
                 yield run, found
             else:
-                series = {k: curve(v, k) for k, v in found.items() if keys is None or k in keys}
-                yield run, History(series, dict.fromkeys(series, "number"), rows=100)
+                chosen = keys(dict.fromkeys(found, "number")) if callable(keys) else keys
+                series = {k: curve(v, k) for k, v in found.items() if chosen is None or k in chosen}
+                yield run, History(series, dict.fromkeys(found if callable(keys) else series, "number"), rows=100)
 
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
         return {}

@@ -17,7 +17,7 @@ import pytest
 from wandb_toolkit.commands import list_metrics, list_projects, list_runs
 from wandb_toolkit.listing import capped, prefix_of, telling_metrics
 from wandb_toolkit.model import MetricInfo
-from wandb_toolkit.render.listing import flat_summary, metrics_table
+from wandb_toolkit.render.listing import metrics_table
 from wandb_toolkit.render.table import Column, fitting, table
 
 ROOT = Path(__file__).parents[1]
@@ -269,6 +269,8 @@ def test_telling_metrics_put_known_roles_first_and_constants_nowhere() -> None:
     assert set(telling_metrics(runs[:1])) == {"eval/accuracy", "loss", "zeta", "same"}
 
 
-def test_flat_summary_keeps_media_small() -> None:
-    summary = {"a": {"b": {"c": 1}}, "h": {"_type": "histogram", "bins": [1] * 64, "values": [1] * 63}, "empty": {}}
-    assert flat_summary(summary) == {"a.b.c": 1, "h": {"_type": "histogram"}, "empty": {}}
+def test_summaries_keep_media_small(capsys: Capture) -> None:
+    runs = run_json(capsys, "list_runs", EXAMPLES)
+    summary = next(run["summary_metrics"] for run in runs if run["name"] == "grpo-base-s1")
+    assert set(summary["eval/completion_length"]) == {"_type"}  # no bins
+    assert summary["samples"]["_type"] == "table-file"

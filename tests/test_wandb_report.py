@@ -47,7 +47,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
         for name, day, state, factor in (("new", 3, "finished", 1), ("mid", 2, "crashed", 2), ("old", 1, "finished", 3))
     ]
     made = FakeSource(content)
-    monkeypatch.setattr(sources, "open_source", lambda text, choice: (made, ()))
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     return made
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_fails_to_load_is_listed_and_the_exit_code_says_partly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = FakeSource([(a_run("fine"), {"train/loss": LOSS}), (a_run("lost"), ToolkitError("the log is damaged"))])
-    monkeypatch.setattr(sources, "open_source", lambda text, choice: (made, ()))
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     assert main(["x", "--json"]) == Exit.PARTIAL
     said = capsys.readouterr()
     assert valid(said.out)["errors"] == [{"run": "id-lost", "name": "lost", "message": "the log is damaged"}]

@@ -10,13 +10,14 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 from wandb_toolkit import __version__
-from wandb_toolkit.errors import Exit, ToolkitError, UsageError, did_you_mean
-from wandb_toolkit.model import Run, State
+from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.model import State
 from wandb_toolkit.render import json_text
 from wandb_toolkit.render.text import clean
 
@@ -73,8 +74,15 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
     group.add_argument(
-        "--source", choices=("auto", "local"), default="auto", help="where to read (auto: a path that exists is local)"
+        "--source",
+        choices=("auto", "api", "local"),
+        default="auto",
+        help="where to read (auto: a path that exists is local, else the W&B server)",
     )
+    group.add_argument(
+        "--timeout", type=seconds, default=60.0, metavar="S", help="seconds one operation on a server may take (60)"
+    )
+    group.add_argument("--no-cache", action="store_true", help="neither read nor keep ended runs' full histories")
     group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -163,6 +171,29 @@ def comma_list(text: str) -> list[str]:
     return parts
 
 
+def open_source(args: argparse.Namespace, text: str | None) -> tuple[Source, tuple[str, ...]]:
+    """Return the source that a target names, read as the common flags say, and the selectors that it holds.
+
+    Raises:
+        ToolkitError: as `sources.open_source`.
+    """
+    from wandb_toolkit import sources
+
+    reading = sources.Reading(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
+    return sources.open_source(text, args.source, entity=getattr(args, "entity", None), reading=reading)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0 (an argparse type)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
 def states(text: str) -> frozenset[str]:
     """Return the run states that a --state flag names, empty for "any".
 
@@ -177,31 +208,20 @@ def states(text: str) -> frozenset[str]:
     return frozenset() if "any" in wanted else frozenset(wanted)
 
 
-def one_run(source: Source, selectors: Sequence[str]) -> Run:
-    """Return the one run that the selectors name; without any, the only run there is, else the latest.
-
-    Raises:
-        NotFoundError: there is none.
-        UsageError: they name several.
-    """
+def no_runs(source: Source) -> NotFoundError:
+    """Return the error for a query that no run matches: what there is instead."""
     from wandb_toolkit.sources.base import RunQuery
 
-    runs = source.runs(RunQuery(selectors=tuple(selectors) or ("latest",)))
-    if len(runs) > 1:
-        names = ", ".join(run.label for run in runs[:5])
-        raise UsageError(f"{', '.join(selectors)} names {len(runs)} runs; one is wanted.", f"They are: {names}")
-    return runs[0]
-
-
-def run_selectors(of_target: Sequence[str], given: str | None) -> list[str]:
-    """Return the selectors of a command whose target may name a run itself (a URL), as may its second argument.
-
-    Raises:
-        UsageError: both do, and differ.
-    """
-    if given is not None and of_target and list(of_target) != [given]:
-        raise UsageError(f"The target already names {', '.join(of_target)}; {given!r} names another run.")
-    return [given] if given is not None else list(of_target)
+    everything = RunQuery(limit=1000)
+    there = source.runs(everything)
+    if not there:
+        return NotFoundError(f"There are no runs in {source.description}.")
+    states = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in there).most_common())
+    tags = ", ".join(sorted({tag for run in there for tag in run.tags})[:10])
+    total = source.count(everything)
+    newest = f"; of the newest {len(there)}" if total > len(there) else ""
+    hint = f"There are {total} runs{newest}: {states}" + (f"; tags: {tags}" if tags else "; none has a tag")
+    return NotFoundError("No run has the state, tags and group asked for.", f"{hint}.")
 
 
 def positive_int(text: str) -> int:

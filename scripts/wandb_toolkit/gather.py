@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wandb_toolkit import roles
 from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.model import History, RoleMatch, Run, Series
+from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.sources.base import Source
 
+AXES = ("_runtime",)  # read beside the metrics: where no throughput is logged, it shows in the spacing of rows
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 
@@ -42,13 +43,13 @@ def gather(
     """Return the readings in the order of `runs`, and the runs that could not be read, with the reason."""
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
-    known: _Known = {}
+    chooser = _Chooser(overrides, primary)
     held = 0
-    for run, history in source.histories(runs, None):
+    for run, history in source.histories(runs, chooser, full=False):
         if isinstance(history, ToolkitError):
             errors.append({"run": run.id, "name": run.name, "message": history.message})
         else:
-            reading = _reduce(run, history, overrides, primary, known)
+            reading = _reading(run, history, chooser)
             points = sum(len(one) for one in reading.history.series.values())
             if held + points > points_held:
                 thin = {name: _thin(one) for name, one in reading.history.series.items()}
@@ -61,19 +62,35 @@ def gather(
 
 
 # The metrics of a run → their roles, and which of them to keep: the runs of a project mostly log the same.
-_Known: TypeAlias = dict[tuple[str, ...], tuple[dict[str, RoleMatch], frozenset[str]]]
+_Known: TypeAlias = dict[tuple[str, ...], tuple[dict[str, RoleMatch], tuple[str, ...]]]
 
 
-def _reduce(run: Run, history: History, overrides: Mapping[str, str], primary: str | None, known: _Known) -> Reading:
-    names = tuple(history)
-    if names not in known:
-        found = roles.assign_roles(names, overrides)
-        alone = roles.choose_primary([names], primary)
-        known[names] = found, frozenset([m.metric for m in found.values()] + ([alone.metric] if alone else []))
-    found, wanted = known[names]
-    kept = {name: one for name, one in history.series.items() if name in wanted}
+@dataclass(frozen=True)
+class _Chooser:
+    """Chooses what to read of a run, once it is known what it logged."""
+
+    overrides: Mapping[str, str]
+    primary: str | None
+    known: _Known = field(default_factory=dict)
+
+    def __call__(self, kinds: Mapping[str, MetricKind]) -> Sequence[str]:
+        return (*self.judged(kinds)[2], *AXES)
+
+    def judged(self, kinds: Mapping[str, MetricKind]) -> tuple[tuple[str, ...], dict[str, RoleMatch], tuple[str, ...]]:
+        """Return a run's numeric metrics, their roles, and the metrics to keep."""
+        names = tuple(name for name, kind in kinds.items() if kind == "number" and name not in AXES)
+        if names not in self.known:
+            found = roles.assign_roles(names, self.overrides)
+            alone = roles.choose_primary([names], self.primary)
+            kept = [match.metric for match in found.values()] + ([alone.metric] if alone else [])
+            self.known[names] = found, tuple(dict.fromkeys(kept))
+        return names, *self.known[names]
+
+
+def _reading(run: Run, history: History, chooser: _Chooser) -> Reading:
+    names, found, _ = chooser.judged(history.kinds)
     said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
-    return Reading(replace(run, warnings=said), names, found, replace(history, series=kept))
+    return Reading(replace(run, warnings=said), names, found, history)
 
 
 def _thin(series: Series) -> Series:
@@ -89,7 +106,9 @@ def fill(source: Source, readings: Sequence[Reading], metric: str) -> list[Readi
     lacking = [one for one in readings if metric in one.names and metric not in one.history]
     if not lacking:
         return list(readings)
-    found = dict(zip(map(id, lacking), source.histories([one.run for one in lacking], [metric]), strict=True))
+    found = dict(
+        zip(map(id, lacking), source.histories([one.run for one in lacking], [metric], full=False), strict=True)
+    )
     filled = []
     for one in readings:
         _, history = found.get(id(one), (one.run, None))
@@ -103,5 +122,5 @@ def complete(source: Source, readings: Sequence[Reading]) -> Iterator[Reading]:
         if not one.thinned:
             yield one
             continue
-        for _, history in source.histories([one.run], list(one.history)):
+        for _, history in source.histories([one.run], list(one.history), full=False):
             yield one if isinstance(history, ToolkitError) else one.with_series(history)

@@ -14,6 +14,16 @@ _RANKED_ROLES = frozenset({"task", "eval_loss", "reward", "loss", "throughput"})
 Best = tuple[float | None, int | None, str]  # value, step, "max" or "min"
 
 
+def likely_metrics(names: Sequence[str], limit: int = 60) -> list[str]:
+    """Return at most `limit` of the names, those with a known role first: what a table may come to show."""
+    from wandb_toolkit.roles import assign_roles
+
+    shown = [name for name in names if not name.startswith("_")]
+    roles = assign_roles(shown)
+    leading = [roles[role].metric for role in _FIRST_ROLES if role in roles]
+    return list(dict.fromkeys([*leading, *shown]))[:limit]
+
+
 def telling_metrics(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the numeric summary metrics that tell the runs apart, the most telling first.
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     FloatArray: TypeAlias = NDArray[np.float64]
 
-Json: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
 State = Literal["running", "finished", "crashed", "failed", "killed", "preempted", "pending"]
 Severity = Literal["ugly", "bad", "good"]
 Direction = Literal["max", "min"]
@@ -153,6 +152,7 @@ class RunFile:
     step: int | None = None
     caption: str | None = None
     sha256: str | None = None  # as declared by the logger; None: undeclared
+    md5: str | None = None  # base64, as a server declares it
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wandb_toolkit import cli
@@ -13,8 +14,8 @@ from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_yo
 from wandb_toolkit.render.text import clean
 
 if TYPE_CHECKING:
-    from wandb_toolkit.model import History, Run
-    from wandb_toolkit.sources.base import Source
+    from wandb_toolkit.model import History, MetricKind, Run
+    from wandb_toolkit.sources.base import KeyChoice, Source
 
 _INSTEAD = {
     "image": "download_plots copies images.",
@@ -65,18 +66,19 @@ def _read(
     Raises:
         ToolkitError: none could be read.
     """
-    from wandb_toolkit.charts import STEP, step_metric
+    from wandb_toolkit.charts import STEP
 
-    every = patterns is None or any(map(_is_glob, patterns))
-    axis = [args.x_axis] if args.x_axis and args.x_axis != STEP else []
-    keys = None
-    if not every and patterns is not None:
-        defined = [step_metric(run, metric) for run in runs for metric in patterns]
-        keys = list(dict.fromkeys([*patterns, *axis, *(key for key in defined if key != STEP)]))
+    axes = {axis for run in runs for axis in run.step_metrics.values()} | {args.x_axis}
+    axes -= {STEP, None}
+    keys: KeyChoice
+    if patterns is None or any(map(_is_glob, patterns)):
+        keys = partial(_matching, patterns, axes)
+    else:
+        keys = list(dict.fromkeys([*patterns, *sorted(axes)]))
     system = args.include_system or any(p.startswith("system.") for p in patterns or ())
     histories: dict[int, History] = {}
     failed: list[ToolkitError] = []
-    found = source.histories(runs, keys, system=system and every)
+    found = source.histories(runs, keys, system=system and callable(keys), full=args.full_res)
     for i, (a_run, history) in enumerate(cli.progress(found, "reading runs", len(runs), args)):
         if isinstance(history, ToolkitError):
             failed.append(history)
@@ -87,20 +89,15 @@ def _read(
             done.warnings += [f"{a_run.label}: {text}" for text in (*a_run.warnings, *history.warnings)]
     if not histories:
         raise failed[0]
-    if every and axis and axis[0].startswith("_"):  # W&B's own axes come only when asked for by name
-        histories = _with_axis(source, runs, histories, axis)
     return histories
 
 
-def _with_axis(
-    source: Source, runs: Sequence[Run], histories: Mapping[int, History], axis: list[str]
-) -> dict[int, History]:
-    merged = dict(histories)
-    again = source.histories([runs[place] for place in histories], axis)
-    for place, (_, found) in zip(histories, again, strict=True):
-        if not isinstance(found, ToolkitError):
-            merged[place] = replace(merged[place], series={**merged[place].series, **found.series})
-    return merged
+def _matching(patterns: Sequence[str] | None, axes: Collection[str], kinds: Mapping[str, MetricKind]) -> list[str]:
+    """Return the numeric ones of a run's metrics that names and globs mean, and what they may be drawn against."""
+    numeric = [name for name, kind in kinds.items() if kind == "number"]
+    if patterns is not None:
+        numeric = [n for n in numeric if n in patterns or any(fnmatchcase(n, p) for p in patterns if _is_glob(p))]
+    return list(dict.fromkeys([*numeric, *sorted(axes)]))
 
 
 def _choose(
@@ -119,7 +116,13 @@ def _choose(
     """
     kinds = {name: kind for history in histories.values() for name, kind in history.kinds.items()}
     numeric = dict.fromkeys(name for history in histories.values() for name in history)
-    hidden = {args.x_axis, *(() if args.include_system else (n for n in numeric if n.startswith("system.")))}
+    hidden = {
+        args.x_axis,
+        "_step",
+        "_runtime",
+        "_timestamp",
+        *(() if args.include_system else (n for n in numeric if n.startswith("system."))),
+    }
     chosen: dict[str, None] = {}
     other: list[str] = []
     unknown: list[str] = []
@@ -157,11 +160,16 @@ def _not_numeric(kind: str) -> str:
     return f"is {article} {kind}, which has no line to draw. {_INSTEAD.get(kind, '')}".strip()
 
 
+def _nothing(_: Mapping[str, MetricKind]) -> Sequence[str]:
+    return ()
+
+
 def _unknown(unknown: list[str], source: Source, runs: Sequence[Run]) -> NotFoundError:
     system = any(name.startswith("system.") for name in unknown)
     names: dict[str, None] = {}
-    for a_run in runs[:20]:  # enough to name what is near
-        names |= {n: None for n, info in source.metrics(a_run, system=system).items() if info.kind == "number"}
+    for _, history in source.histories(runs[:20], _nothing, system=system):  # enough to name what is near
+        if not isinstance(history, ToolkitError):
+            names |= {name: None for name, kind in history.kinds.items() if kind == "number"}
     where = runs[0].label if len(runs) == 1 else f"any of the {len(runs)} runs"
     hints = [did_you_mean(name.strip("*?[]"), names, "metric") for name in unknown]
     lines = hints if len(unknown) == 1 else [f"{name}: {hint}" for name, hint in zip(unknown, hints, strict=True)]

@@ -20,39 +20,42 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None
     parser.add_argument("run", nargs="?", help=f"{what} (may be left out where the target is one run)")
 
 
-def open_runs(args: argparse.Namespace) -> tuple[Source, list[Run]]:
-    """Return the source that the target names and the runs meant there.
+def open_runs(args: argparse.Namespace, default: str | None = None) -> tuple[Source, list[Run]]:
+    """Return the source that the target names and the runs meant there; `default` selects where none is named.
 
     Raises:
         UsageError: no run is named where there are several, or the target and the argument both name one.
         NotFoundError: a selector matches nothing, or there is no run at all.
     """
-    from wandb_toolkit.sources import RunQuery, open_source
+    from wandb_toolkit.sources import RunQuery
 
-    source, selectors = open_source(args.target, args.source)
+    source, selectors = cli.open_source(args, args.target)
     if args.run is not None:
         if selectors and selectors != (args.run,):
             raise UsageError(
                 f"The target already names the run {selectors[0]}, and {args.run!r} names another.", "Give one of them."
             )
         selectors = (args.run,)
-    runs = source.runs(RunQuery(selectors=selectors))
+    if not selectors and default is not None:
+        selectors = (default,)
+    query = RunQuery(selectors=selectors, limit=None if selectors else 10)
+    runs = source.runs(query)
     if not runs:
         raise NotFoundError(f"There are no runs in {args.target}.")
     if not selectors and len(runs) > 1:
         names = [run.name for run in runs]
         hint = f"Give a {cli.RUN_HELP}. {did_you_mean('', names, 'run')}"
-        raise UsageError(f"Which of the {len(runs)} runs in {args.target} is meant?", hint)
+        raise UsageError(f"Which of the {source.count(query)} runs in {args.target} is meant?", hint)
     return source, runs
 
 
-def the_run(args: argparse.Namespace) -> tuple[Source, Run]:
+def the_run(args: argparse.Namespace, default: str | None = None) -> tuple[Source, Run]:
     """Return the source and the one run meant.
 
     Raises:
         UsageError: the selector matches several.
     """
-    source, runs = open_runs(args)
+    source, runs = open_runs(args, default)
     if len(runs) > 1:
         hint = f"Name one of them: {', '.join(run.id for run in runs[:8])}"
         raise UsageError(f"{args.run!r} means {len(runs)} runs, and this command takes one.", hint)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wandb_toolkit import cli
+from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ list_metrics ./wandb latest --json | jq '."train/loss".last'"""
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = cli.Parser("list_metrics", "List what a run logged, with statistics over its whole history.", EXAMPLES)
-    parser.add_argument("target", help=cli.TARGET_HELP)
-    parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP} (default: the latest)")
+    add_run_arguments(parser, several=False)
     parser.add_argument("--include-system", action="store_true", help="also CPU, GPU, memory, ... (system.*)")
     parser.add_argument("--pattern", metavar="GLOB", help="only metrics whose name matches")
     parser.add_argument("--limit", type=cli.positive_int, default=60, metavar="N", help="rows of the table (60)")
+    parser.add_argument(
+        "--budget",
+        type=cli.positive_int,
+        metavar="N",
+        help="points of a run on a server to read for exact statistics (20,000,000); above, samples",
+    )
     cli.add_common_flags(parser)
     return parser
 
@@ -36,10 +42,8 @@ def run(args: argparse.Namespace) -> Exit:
     """List the metrics."""
     from wandb_toolkit.listing import best_of
     from wandb_toolkit.render import listing as shapes
-    from wandb_toolkit.sources import open_source
 
-    source, selectors = open_source(args.target, args.source)
-    chosen = cli.one_run(source, cli.run_selectors(selectors, args.run))
+    source, chosen = the_run(args, default="latest")
     infos = source.metrics(chosen, system=args.include_system)
     if args.pattern is not None:
         matching = {name: info for name, info in infos.items() if fnmatchcase(name, args.pattern)}
@@ -71,9 +75,12 @@ def _text(chosen: Run, infos: Mapping[str, MetricInfo], limit: int) -> str:
     groups = capped(list(infos.values()), limit)
     shown = [info for group in groups for info in group.shown]
     rows = max((info.count for info in infos.values() if not info.system), default=0)
+    how = "statistics are over every logged point"
+    if not all(info.exact for info in infos.values()):
+        how = "statistics are from samples (--budget N reads more)"
     head = f"{clean(chosen.label)}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
     lines = [
-        f"{head}; statistics are over every logged point",
+        f"{head}; {how}",
         shapes.metrics_table(shown, {info.name: best_of(info) for info in shown}, terminal_width()),
     ]
     hidden = [group for group in groups if group.hidden]

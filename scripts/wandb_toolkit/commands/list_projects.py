@@ -31,9 +31,8 @@ def run(args: argparse.Namespace) -> Exit:
     """List the projects."""
     from wandb_toolkit.render import listing as shapes
     from wandb_toolkit.render.table import terminal_width
-    from wandb_toolkit.sources import open_source
 
-    source, _ = open_source(args.path, args.source)
+    source, _ = cli.open_source(args, args.path)
     projects = source.projects(args.entity)
     if not projects:
         entities = sorted({project.entity or "local" for project in source.projects()})

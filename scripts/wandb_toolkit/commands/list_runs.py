@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import cli
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
+from wandb_toolkit.render.table import terminal_width
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Run
+    from wandb_toolkit.sources.base import Source
 
 _PIPE_METRICS = 6  # summary columns of a table that nobody's terminal limits
 _WARNINGS = 5
@@ -46,57 +48,57 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> Exit:
     """List the runs."""
     from wandb_toolkit.render import listing as shapes
-    from wandb_toolkit.sources import RunQuery, open_source
+    from wandb_toolkit.sources import RunQuery
 
     chosen = cli.comma_list(args.metrics) if args.metrics is not None else None
-    source, selectors = open_source(args.target, args.source)
+    source, selectors = cli.open_source(args, args.target)
     query = RunQuery(
         states=cli.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
         group=args.group,
         selectors=selectors,
-        order=_order(args.order),
+        order=args.order if args.order.startswith(("+", "-")) else f"-{args.order}",
+        limit=args.limit,
+        names=chosen is None and not args.json,
     )
     runs = source.runs(query)
     if not runs:
-        there = source.runs(RunQuery())
-        states = ", ".join(sorted({one.state for one in there}))
-        raise NotFoundError(
-            f"None of {len(there)} runs matches.", f"Their states: {states}. Loosen --state, --tags or --group."
-        )
-    shown = runs[: args.limit]
-    if chosen is not None:
-        _check_metrics(chosen, shown)
-    cli.emit(args, [shapes.run_json(one, chosen) for one in shown], lambda: _table(shown, chosen))
-    _notes(args, shown, len(runs), getattr(source, "warnings", ()))
+        raise cli.no_runs(source)
+    total = source.count(query) if len(runs) == args.limit and not selectors else len(runs)
+    if args.json or chosen is not None:
+        summaries = source.summaries(runs, chosen)
+        _check_metrics(chosen or (), runs, summaries, source)
+    if args.json:
+        cli.emit(args, [shapes.run_json(*one) for one in zip(runs, summaries, strict=True)], str)
+    elif chosen is not None:
+        print(shapes.runs_table(runs, summaries, chosen, terminal_width())[0])
+    else:
+        print(_table(source, runs))
+    _notes(args, runs, total, source.warnings)
     return Exit.OK
 
 
-def _order(text: str) -> str:
-    return text if text.startswith(("+", "-")) else f"-{text}"
-
-
-def _check_metrics(chosen: Sequence[str], runs: Sequence[Run]) -> None:
-    from wandb_toolkit.render.listing import flat_summary
-
-    present = dict.fromkeys(key for one in runs for key in flat_summary(one.summary))
+def _check_metrics(
+    chosen: Sequence[str], runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]], source: Source
+) -> None:
     for name in chosen:
-        if name not in present:
-            names = [key for key in present if not key.startswith("_")]
+        if not any(name in summary for summary in summaries):
+            names = [key for key in source.summary_names(runs) if not key.startswith("_")]
             raise NotFoundError(f"No run has the summary metric {name!r}.", did_you_mean(name, names, "metric"))
 
 
-def _table(runs: Sequence[Run], chosen: Sequence[str] | None) -> str:
-    from wandb_toolkit.listing import telling_metrics
+def _table(source: Source, runs: Sequence[Run]) -> str:
+    from wandb_toolkit.listing import likely_metrics, telling_metrics
     from wandb_toolkit.render import listing as shapes
-    from wandb_toolkit.render.table import terminal_width
 
+    names = source.summary_names(runs)
+    summaries = source.summaries(runs, likely_metrics(names))
+    telling = telling_metrics(summaries)
     width = terminal_width()
-    telling = telling_metrics([shapes.flat_summary(one.summary) for one in runs]) if chosen is None else list(chosen)
-    shown = telling[:_PIPE_METRICS] if chosen is None and width is None else telling
-    text, count = shapes.runs_table(runs, shown, width)
-    if chosen is None and count < len(telling):
-        text += f"\n{len(telling) - count} more summary metrics: --metrics A,B chooses, --json has all"
+    text, count = shapes.runs_table(runs, summaries, telling if width else telling[:_PIPE_METRICS], width)
+    more = len(names) - sum(name.startswith("_") for name in names) - count
+    if more > 0:
+        text += f"\n{more} more summary metrics: --metrics A,B chooses, --json has all"
     return text
 
 

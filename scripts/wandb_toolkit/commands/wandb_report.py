@@ -6,13 +6,13 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from wandb_toolkit import cli
-from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.errors import Exit, ToolkitError, UsageError
 from wandb_toolkit.model import State
 from wandb_toolkit.render import json_text
 
@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> Exit:
     from datetime import UTC, datetime
 
     from wandb_toolkit.report import build_report
-    from wandb_toolkit.sources import open_source
 
-    source, selectors = open_source(_target(args), args.source)
+    source, selectors = cli.open_source(args, _target(args))
     runs, left_out = _choose(source, _query(args, selectors), args)
     ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)
     report = build_report(
@@ -112,22 +111,13 @@ def _target(args: argparse.Namespace) -> str | None:
     return str(args.target) if args.target is not None else None
 
 
-def _states(text: str) -> frozenset[str]:
-    states = cli.comma_list(text)
-    known = get_args(State)
-    for state in states:
-        if state != "any" and state not in known:
-            raise UsageError(f"There is no state {state!r}.", did_you_mean(state, ["any", *known], "state"))
-    return frozenset() if "any" in states else frozenset(states)
-
-
 def _query(args: argparse.Namespace, selectors: Sequence[str]) -> RunQuery:
     from wandb_toolkit.sources import RunQuery
 
     if selectors and args.runs is not None:
         raise UsageError(f"The target already names {', '.join(selectors)}; --runs names others.", "Give one of them.")
     return RunQuery(
-        states=_states(args.state),
+        states=cli.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
         selectors=tuple(selectors) if args.runs is None else tuple(cli.comma_list(args.runs)),
     )
@@ -139,27 +129,17 @@ def _choose(source: Source, query: RunQuery, args: argparse.Namespace) -> tuple[
     Raises:
         NotFoundError: none does; the hint says what there is instead.
     """
+    most = args.latest or args.max_runs or MAX_RUNS
+    query = replace(query, limit=None if query.selectors else most)
     runs = source.runs(query)
     if not runs:
-        raise _no_runs(source, query)
+        raise cli.no_runs(source)
     if args.latest:
         from wandb_toolkit.resolve import newest_first
 
         return newest_first(runs)[: args.latest], 0
-    most = args.max_runs or MAX_RUNS
-    return runs[:most], max(len(runs) - most, 0)
-
-
-def _no_runs(source: Source, query: RunQuery) -> NotFoundError:
-    from wandb_toolkit.sources import RunQuery
-
-    there = source.runs(RunQuery())
-    if not there:
-        return NotFoundError(f"There are no runs in {source.description}.")
-    states = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in there).most_common())
-    tags = ", ".join(sorted({tag for run in there for tag in run.tags})[:10])
-    hint = f"There are {len(there)} runs: {states}" + (f"; tags: {tags}" if tags else "; none has a tag")
-    return NotFoundError("No run has the state and tags asked for.", f"{hint}.")
+    total = source.count(query) if len(runs) == query.limit else len(runs)
+    return runs[:most], total - len(runs[:most])
 
 
 def _check_out(text: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from wandb_toolkit.model import MetricInfo, Project, Run
@@ -28,9 +28,8 @@ def project_json(project: Project) -> dict[str, Any]:
     }
 
 
-def run_json(run: Run, metrics: Collection[str] | None = None) -> dict[str, Any]:
-    """Return one element of list_runs' JSON; `metrics` narrows `summary_metrics`."""
-    summary = flat_summary(run.summary)
+def run_json(run: Run, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one element of list_runs' JSON; `summary` is the part of its flat summary to show."""
     return {
         "id": run.id,
         "name": run.name,
@@ -48,22 +47,16 @@ def run_json(run: Run, metrics: Collection[str] | None = None) -> dict[str, Any]
         "exit_code": run.exit_code,
         "url": run.url,
         "paths": list(run.paths),
-        "summary_metrics": summary if metrics is None else {key: summary.get(key) for key in metrics},
+        "summary_metrics": {key: _brief(value) for key, value in summary.items()},
         "warnings": list(run.warnings),
     }
 
 
-def flat_summary(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the summary with nested keys joined by "."; of media, what identifies it (no histogram's bins)."""
-    flat: dict[str, Any] = {}
-    for key, value in summary.items():
-        if isinstance(value, Mapping) and "_type" in value:
-            flat[f"{prefix}{key}"] = {fact: value[fact] for fact in _MEDIA_FACTS if fact in value}
-        elif isinstance(value, Mapping) and value:
-            flat |= flat_summary(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _brief(value: Any) -> Any:
+    """Return a summary value; of media, what identifies it (no histogram's bins)."""
+    if isinstance(value, Mapping) and "_type" in value:
+        return {fact: value[fact] for fact in _MEDIA_FACTS if fact in value}
+    return value
 
 
 def metric_json(info: MetricInfo, best: tuple[float | None, int | None, str] | None) -> dict[str, Any]:
@@ -109,7 +102,9 @@ def projects_table(projects: Sequence[Project], width: int | None) -> str:
     return table([columns[at] for at in used], [[row[at] for at in used] for row in rows], width)
 
 
-def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int | None) -> tuple[str, int]:
+def runs_table(
+    runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str], width: int | None
+) -> tuple[str, int]:
     """Return the table of list_runs with a column for each of `metrics` that fits, and how many did."""
     several = len({(run.entity, run.project) for run in runs}) > 1
     columns = [Column("name"), Column("id", fixed=True), Column("state", fixed=True)]
@@ -132,7 +127,7 @@ def runs_table(runs: Sequence[Run], metrics: Sequence[str], width: int | None) -
         _append(cells, values)
     for at, metric in enumerate(metrics):
         columns.append(Column(metric, "right", fixed=True, rank=1 if at < _LEADING else 3))
-        _append(cells, [number(flat_summary(run.summary).get(metric)) for run in runs])
+        _append(cells, [number(summary.get(metric)) for summary in summaries])
     fitted = len(fitting(columns, cells, width)) if width else len(columns)
     return table(columns, cells, width), max(fitted - (len(columns) - len(metrics)), 0)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from wandb_toolkit.errors import ToolkitError, UsageError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
+from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,27 @@ class RunQuery:
         "-created_at"  # "+" or "-" (default) before created_at, heartbeat_at, name, summary_metrics.X, config.X
     )
     limit: int | None = None
+    names: bool = False  # `summary_names` of the result will be asked for
+
+
+# Which metrics to read: names, all (None), or a function that chooses once it is known what kind each logged key is.
+KeyChoice: TypeAlias = "Sequence[str] | Callable[[Mapping[str, MetricKind]], Sequence[str]] | None"
 
 
 class Source(Protocol):
     """A place that holds runs. Foreign errors leave it as `ToolkitError`s."""
 
     kind: str  # "local" or "api"
-    description: str  # what the user named, for messages
+
+    @property
+    def description(self) -> str:
+        """What the user named, for messages."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be looked into, so far."""
+        ...
 
     def projects(self, entity: str | None = None) -> list[Project]:
         """Return the projects, most recently active first."""
@@ -45,13 +59,26 @@ class Source(Protocol):
         """
         ...
 
+    def count(self, query: RunQuery) -> int:
+        """Return how many runs match, whatever the query's limit. Costs nothing behind `runs` with the same query."""
+        ...
+
+    def summary_names(self, runs: Sequence[Run]) -> list[str]:
+        """Return the flat names of the summary metrics that the runs are likely to have."""
+        ...
+
+    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Return each run's flat summary, only `keys` of it (None: all); an absent key is absent."""
+        ...
+
     def histories(
-        self, runs: Sequence[Run], keys: Sequence[str] | None = None, *, system: bool = False, full: bool = True
+        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         """Yield each run's history in the order of `runs`; an error concerns that run only.
 
-        `keys` None reads every numeric metric. `system` adds the system metrics (``system.cpu`` ...); a key that starts
-        with ``system.`` is read in any case. `full` False allows a sample where the whole is costly.
+        `keys` None reads every numeric metric; with a function, `History.kinds` holds what it was shown. `system` adds
+        the system metrics (``system.cpu`` ...); a key that starts with ``system.`` is read in any case. `full` False
+        allows a sample where the whole is costly.
         """
         ...
 

@@ -3,50 +3,113 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from wandb_toolkit.errors import AuthError, NotFoundError
+from wandb_toolkit.auth import Credentials, default_entity, default_project, find_credentials
+from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
 from wandb_toolkit.resolve import Target, parse_target
-from wandb_toolkit.sources.base import Source
+from wandb_toolkit.sources.base import RunQuery, Source
+from wandb_toolkit.sources.local import LocalSource
+
+_PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody waits longer
 
 
-def open_source(text: str | None, choice: str = "auto") -> tuple[Source, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Reading:
+    """How a server is read; local runs take no notice."""
+
+    timeout: float = 60.0  # seconds of one operation, all its tries included
+    cache: bool = True
+    budget: int | None = None  # points of a run that are read whole for its statistics; None: the source's own
+
+
+def open_source(
+    text: str | None, choice: str = "auto", *, entity: str | None = None, reading: Reading | None = None
+) -> tuple[Source, tuple[str, ...]]:
     """Return the source that a target names, and the selectors that the target itself holds (the run of a URL).
 
-    None means what the folder at hand holds: ``$WANDB_DIR``, else the current folder.
+    A path that exists is local, all else is on the server. Without credentials for one, local runs at hand (below
+    ``$WANDB_DIR``, else the current folder) of that name will do, and a public project needs none. Without a target it
+    is the default project of the server, and without credentials the local runs at hand.
+
+    Args:
+        text: the target, None for none.
+        choice: "local" or "api" decide, "auto" leaves it to the above.
+        entity: whose projects are wanted, where there is no target.
+        reading: how a server is read.
 
     Raises:
-        NotFoundError: there is no such path, or no runs of that name.
-        AuthError: it can only be on a server, and there are no credentials for one.
+        NotFoundError: there is no such path, or no local runs of that name.
+        AuthError: it can only be on a server, and there are no credentials for it.
     """
-    from wandb_toolkit.sources.local import LocalSource
-
-    if text is None:
-        return LocalSource(_here()), ()
-    target = parse_target(text)
+    target = parse_target(text) if text is not None else Target(text="")
     if target.path is not None:
+        if choice == "api":
+            raise NotFoundError(f"{target.text} is a local path; --source api reads servers only.")
         return LocalSource(target.path), ()
     selectors = (target.selector,) if target.selector else ()
+    if choice == "local" or target.entity == "local":
+        return _local(target), selectors
+    credentials = find_credentials(target.host)
+    if credentials.has_key or choice == "api" or target.host is not None:
+        return _server(target, entity, credentials, reading or Reading()), selectors
     here = LocalSource(_here(), entity=target.entity, project=target.project)
-    if here.has_runs():
+    if here.has_runs() or text is None:
         return here, selectors
-    raise _no_such_project(target, choice)
+    return _public(target, credentials), selectors
+
+
+def _server(target: Target, entity: str | None, credentials: Credentials, reading: Reading) -> Source:
+    from wandb_toolkit.sources.api import BUDGET, ApiSource, Options
+    from wandb_toolkit.sources.cache import Cache, cache_folder
+    from wandb_toolkit.sources.transport import Connection
+
+    named = target.project is not None
+    return ApiSource(
+        Connection(credentials, timeout=reading.timeout),
+        credentials.app_url,
+        target.entity or entity or default_entity(),
+        target.project if named else default_project(),
+        Cache(cache_folder() if reading.cache else None),
+        Options(budget=reading.budget or BUDGET),
+    )
+
+
+def _public(target: Target, credentials: Credentials) -> Source:
+    """Return the server's source for a project that can be seen without a key.
+
+    Raises:
+        AuthError: it cannot, or the server is out of reach.
+    """
+    source = _server(target, None, credentials, Reading(timeout=_PROBE_SECONDS))
+    try:
+        source.runs(RunQuery(limit=1))
+    except ServerError as error:
+        why = f"and {credentials.host} is out of reach ({error.message.rstrip('.')})"
+    except ToolkitError:
+        why = f"and {credentials.host} shows no such project without a key"
+    else:
+        return source
+    raise AuthError(
+        f"{target.text!r} is no local path, there is no API key, {why}.",
+        f"Set WANDB_API_KEY or run `wandb login`; or give the path of local runs. {_seen()}",
+    )
+
+
+def _local(target: Target) -> Source:
+    here = LocalSource(_here(), entity=target.entity, project=target.project)
+    if target.text and not here.has_runs():
+        raise NotFoundError(f"No local runs of {target.text!r}.", _seen())
+    return here
 
 
 def _here() -> Path:
     return Path(os.environ.get("WANDB_DIR") or ".")
 
 
-def _no_such_project(target: Target, choice: str) -> Exception:
-    from wandb_toolkit.sources.local import LocalSource
-
-    here = LocalSource(_here(), entity=None, project=None)
+def _seen() -> str:
+    here = LocalSource(_here())
     projects = here.projects() if here.has_runs() else []
     seen = ", ".join(f"{p.entity or 'local'}/{p.name} ({p.run_count})" for p in projects[:5]) or "none"
-    where = f"Local runs below {_here().resolve()}: {seen}."
-    if choice == "local":
-        return NotFoundError(f"No local runs of {target.text!r}.", where)
-    return AuthError(
-        f"{target.text!r} is not a local path, and this version reads local runs only.",
-        f"Give the path of a wandb folder, a run directory or a .wandb file. {where}",
-    )
+    return f"Local runs below {_here().resolve()}: {seen}."

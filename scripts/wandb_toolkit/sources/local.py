@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.resolve import select_runs
-from wandb_toolkit.sources.base import RunQuery, filter_runs, order_runs
+from wandb_toolkit.sources.base import KeyChoice, RunQuery, filter_runs, order_runs
+from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.local_files import list_files
 from wandb_toolkit.sources.local_history import SYSTEM, as_history, merge_history, merge_system, metric_infos
 from wandb_toolkit.sources.local_run import build_run, started_beside
-from wandb_toolkit.sources.records import RunFields
+from wandb_toolkit.sources.records import RunFields, flatten
 from wandb_toolkit.sources.run_dirs import Found, RunDir, find_run_dirs
 from wandb_toolkit.sources.scan import LogScan, read_head, scan_log
 from wandb_toolkit.sources.terminal import last_lines, tail
@@ -84,8 +87,21 @@ class LocalSource:
             chosen = order_runs(chosen, query.order)
         return chosen if query.limit is None else chosen[: query.limit]
 
+    def count(self, query: RunQuery) -> int:
+        """Return how many runs match, whatever the query's limit."""
+        return len(self.runs(replace(query, limit=None)))
+
+    def summary_names(self, runs: Sequence[Run]) -> list[str]:
+        """Return the flat names of all the runs' summary metrics."""
+        return list(dict.fromkeys(name for run in runs for name, _ in flatten(dict(run.summary))))
+
+    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Return each run's flat summary, only `keys` of it."""
+        flat = [dict(flatten(dict(run.summary))) for run in runs]
+        return flat if keys is None else [{key: one[key] for key in keys if key in one} for one in flat]
+
     def histories(
-        self, runs: Sequence[Run], keys: Sequence[str] | None = None, *, system: bool = False, full: bool = True
+        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         """Yield each run's history; local logs are always read whole."""
         for run in runs:
@@ -186,9 +202,14 @@ class LocalSource:
             raise NotFoundError(f"{run.label} has no history: its log is missing.")
         return scans
 
-    def _history(self, run: Run, keys: Sequence[str] | None, system: bool) -> History:
-        scans = self._scans(run, keys, system)
-        return as_history(merge_history(scans), merge_system(scans), keys)
+    def _history(self, run: Run, keys: KeyChoice, system: bool) -> History:
+        scans = self._scans(run, None if callable(keys) else keys, system)
+        merged = merge_history(scans)
+        if not callable(keys):
+            return as_history(merged, merge_system(scans), keys)
+        kinds = {name: kind for name, kind in merged.kinds.items() if name not in INTERNAL}
+        history = as_history(merged, merge_system(scans), list(keys(kinds)))
+        return replace(history, kinds={**kinds, **history.kinds})
 
 
 def _identify(found: RunDir) -> tuple[_Key, float, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Series
-from wandb_toolkit.sources.columns import INTERNAL, Column
+from wandb_toolkit.sources.columns import INTERNAL, Column, Columns
 from wandb_toolkit.sources.scan import LogScan
 
 if TYPE_CHECKING:
@@ -28,23 +28,26 @@ class Merged:
 
 def merge_history(scans: Sequence[LogScan]) -> Merged:
     """Return the history of the scans, which are in the order of their start."""
+    return merge_columns([scan.history for scan in scans if scan.history is not None])
+
+
+def merge_columns(parts: Sequence[Columns]) -> Merged:
+    """Return the points of all parts; where two have a point of one metric at one step, the later part's counts."""
     import numpy as np
 
     pieces: dict[str, list[tuple[FloatArray, FloatArray]]] = {}
     columns: dict[str, list[Column]] = {}
     all_steps: list[FloatArray] = []
-    for scan in scans:
-        if scan.history is None:
-            continue
-        steps = scan.history.steps()
+    for part in parts:
+        steps = part.steps()
         all_steps.append(steps)
-        for name, column in scan.history.folded().items():
+        for name, column in part.folded().items():
             columns.setdefault(name, []).append(column)
             if column.values:
                 rows = np.frombuffer(column.rows, dtype=np.int64)
                 pieces.setdefault(name, []).append((steps[rows], np.frombuffer(column.values)))
     kinds = {name: max(found, key=lambda column: column.non_null).kind for name, found in columns.items()}
-    series = {name: Series(name, *_in_order(parts)) for name, parts in pieces.items() if kinds[name] == "number"}
+    series = {name: Series(name, *in_order(found)) for name, found in pieces.items() if kinds[name] == "number"}
     non_null = {
         name: len(series[name]) if name in series else sum(column.non_null for column in found)
         for name, found in columns.items()
@@ -52,7 +55,7 @@ def merge_history(scans: Sequence[LogScan]) -> Merged:
     return Merged(series, kinds, non_null, _distinct(all_steps))
 
 
-def _in_order(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
+def in_order(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
     """Return (x, value) with x strictly increasing; of equal x the last one written stays."""
     import numpy as np
 
@@ -86,7 +89,7 @@ def merge_system(scans: Sequence[LogScan]) -> dict[str, Series]:
             if column.values:
                 rows = np.frombuffer(column.rows, dtype=np.int64)
                 pieces.setdefault(SYSTEM + name, []).append((times[rows], np.frombuffer(column.values)))
-    return {name: Series(name, *_in_order(parts), axis="_runtime") for name, parts in sorted(pieces.items())}
+    return {name: Series(name, *in_order(parts), axis="_runtime") for name, parts in sorted(pieces.items())}
 
 
 def as_history(merged: Merged, system: Mapping[str, Series], keys: Sequence[str] | None) -> History:

@@ -1,0 +1,89 @@
+"""A query for runs → W&B's filters: Mongo-like JSON that the server evaluates."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from wandb_toolkit.sources.base import RunQuery
+
+_ATTRIBUTES = {"tag": "tags", "group": "group", "sweep": "sweep"}
+_ORDERS = {"created_at": "created_at", "heartbeat_at": "heartbeat_at"}
+
+
+def conditions(query: RunQuery) -> list[dict[str, Any]]:
+    """Return the filters that all have to hold; selectors are not among them."""
+    found: list[dict[str, Any]] = []
+    if query.states:
+        found.append({"state": {"$in": sorted(query.states)}})
+    if query.tags:
+        found.append({"tags": {"$in": sorted(query.tags)}})
+    if query.group is not None:
+        found.append({"group": query.group})
+    if query.sweep is not None:
+        found.append({"sweep": query.sweep})
+    return found
+
+
+def as_filter(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Return one filter for all of `parts`."""
+    kept = [part for part in parts if part]
+    if len(kept) <= 1:
+        return kept[0] if kept else {}
+    return {"$and": kept}
+
+
+def candidates(selectors: tuple[str, ...]) -> tuple[dict[str, Any] | None, int]:
+    """Return (filter for all runs that the selectors may mean, how many of the newest runs they may mean).
+
+    The filter is wide (a selector may be an id, a display name, a list of such, or a pattern); `select_runs` then
+    decides among the candidates as it does for local runs. None: only the newest are asked for.
+    """
+    names: dict[str, None] = {}
+    wider: list[dict[str, Any]] = []
+    newest = 0
+    for selector in selectors:
+        names[selector.strip()] = None
+        for part in map(str.strip, selector.split(",")):
+            names[part] = None
+            word, colon, rest = part.partition(":")
+            if word == "latest" and (not colon or rest.isdecimal()):
+                newest = max(newest, int(rest) if colon else 1)
+            elif colon and word in _ATTRIBUTES:
+                attribute = _ATTRIBUTES[word]
+                wider.append({attribute: {"$in": [rest]} if attribute == "tags" else rest})
+            elif any(char in part for char in "*?["):
+                pattern = {"$regex": as_regex(part)}
+                wider += [{"display_name": pattern}, {"name": pattern}]
+    plain = [name for name in names if name and name != "latest"]
+    if not plain:
+        return None, newest
+    return {"$or": [{"name": {"$in": plain}}, {"display_name": {"$in": plain}}, *wider]}, newest
+
+
+def as_regex(glob: str) -> str:
+    """Return a glob as a regular expression in the common subset of all engines."""
+    parts = []
+    for token in re.findall(r"\*|\?|\[!?[^\]]+\]|.", glob, re.DOTALL):
+        if token == "*":  # noqa: S105 - a wildcard
+            parts.append(".*")
+        elif token == "?":  # noqa: S105 - a wildcard
+            parts.append(".")
+        elif token.startswith("[") and len(token) > 1:
+            parts.append("[^" + token[2:] if token.startswith("[!") else token)
+        else:
+            parts.append(re.escape(token))
+    return f"^{''.join(parts)}$"
+
+
+def order_of(order: str) -> str | None:
+    """Return the order as the server takes it, None where only we can order by that."""
+    sign = order[0] if order[:1] in "+-" and order else "-"
+    key = order.lstrip("+-")
+    if key in _ORDERS:
+        return sign + key
+    if key.startswith("summary_metrics."):
+        return sign + key
+    if key.startswith("config."):
+        return sign + key.removesuffix(".value") + ".value"
+    return None
