@@ -1,14 +1,11 @@
-"""The test server by itself: its schema, filters, histories, files, faults and records."""
+"""The test server by itself: its schema, filters, histories, files and logs."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-import threading
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,30 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import urllib3
 
-from wandb_server import EPOCH, OLD_SERVER, Export, File, History, Run, Server, Store
+from wandb_server import OLD_SERVER, Export, History, Server
 from wandb_server.filters import like
 from wandb_server.history import sample
 from wandb_server.load import load
+from wandb_server_cases import POOL, ask, make_store, post
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "wandb"
-BROKEN = (urllib3.exceptions.HTTPError, ConnectionError)
-
-
-def make_store() -> Store:
-    """Return four runs that differ in everything a filter may look at, and projects of each access."""
-    store = Store(teams=["lab"])
-    rows = [{"_step": n, "loss": 1 / (n + 1), **({"acc": n / 100} if n % 50 == 0 else {})} for n in range(1000)]
-    rows[3]["loss"] = math.nan
-    base: dict[str, Any] = {"config": {"lr": 0.1, "opt": {"name": "adam"}}, "tags": ["base", "x"], "group": "g1"}
-    store.project("lab", "p").add(
-        Run("one", rows, display_name="First run", files=[File("a b/c%d_é.png", b"12345678")], **base),
-        Run("two", [{"loss": 0.5}], state="failed", config={"lr": 0.2}, created_at=EPOCH + timedelta(days=1)),
-        Run("three", [{"loss": math.nan}], state="running", job_type="eval", created_at=EPOCH + timedelta(days=2)),
-        Run("four", sweep="s1", config={"lr": 0.3}, created_at=EPOCH + timedelta(days=3), display_name=None),
-    )
-    store.project("lab", "open", access="public").add(Run("o", rows[:5], files=[File("f.txt", b"open")]))
-    store.project("lab", "shut", access="forbidden").add(Run("s"))
-    return store
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +36,6 @@ def server(running: Server) -> Server:
     """The server as it started."""
     running.reset()
     return running
-
-
-POOL = urllib3.PoolManager(retries=False, maxsize=10, timeout=5)
-
-
-def post(server: Server, query: str, key: str | None = "right", **variables: Any) -> urllib3.BaseHTTPResponse:
-    """Send a query."""
-    headers = {} if key is None else urllib3.make_headers(basic_auth=f"api:{server.key if key == 'right' else key}")
-    body = {"query": query, "variables": variables}
-    return POOL.request("POST", f"{server.url}/graphql", json=body, headers=headers, redirect=False)
-
-
-def ask(server: Server, query: str, **variables: Any) -> Any:
-    """Return what a selection of project p's fields answers. Variables: f, filters; s, specs."""
-    types = {"f": "$f: JSONString", "s": "$s: [JSONString!]!"}
-    declared = "(" + ", ".join(types[name] for name in variables) + ")" if variables else ""
-    whole = f'query Q{declared} {{ project(name: "p", entityName: "lab") {{ {query} }} }}'
-    answer = post(server, whole, **variables).json()
-    assert "errors" not in answer, answer
-    return answer["data"]["project"]
 
 
 def ids(server: Server, filters: Any = None, order: str = "+created_at") -> list[str]:
@@ -191,7 +151,7 @@ def test_history_pages(server: Server) -> None:
 
 def test_exports_and_live_tail(server: Server) -> None:
     run = server.store.projects["lab", "p"].runs["one"]
-    run.export, run.parquet = Export(rows=900, files=3, row_group=50, padded=False), None
+    run.export = Export(rows=900, files=3, row_group=50, padded=False)
     found = ask(server, 'run(name: "one") { parquetHistory(liveKeys: ["_step"]) { parquetUrls liveData } }')
     history = found["run"]["parquetHistory"]
     assert [row["_step"] for row in history["liveData"]] == list(range(900, 1000))
@@ -201,7 +161,11 @@ def test_exports_and_live_tail(server: Server) -> None:
     first = next(table for table in tables if table["_step"][0].as_py() == 0)
     assert math.isnan(first["loss"][3].as_py())
     assert (first["acc"][0].as_py(), first["acc"][1].as_py()) == (0.0, None)
-    run.export, run.parquet = Export(), None
+    run.export.listed_live = False
+    assert ask(server, 'run(name: "one") { parquetHistory(liveKeys: ["_step"]) { liveData } }')["run"] == {
+        "parquetHistory": {"liveData": []}
+    }
+    run.export = Export()
 
 
 def test_columns_given_as_arrays() -> None:
@@ -262,77 +226,6 @@ def test_older_schema(server: Server) -> None:
     answer = post(server, '{ project(name: "p", entityName: "lab") { run(name: "one") { historyKeys } } }')
     assert (answer.status, "historyKeys" in answer.json()["errors"][0]["message"]) == (400, True)
     assert json.loads(ask(server, 'run(name: "one") { summaryMetrics }')["run"]["summaryMetrics"])["loss"] == 0.001
-
-
-SMALL = '{ project(name: "p", entityName: "lab") { name } }'
-
-
-def test_faults(server: Server) -> None:
-    server.fault("status", 429, times=1, headers={"Retry-After": "1"})
-    server.fault("html", 502, times=1)
-    server.fault("html", 200, times=1)
-    server.fault("truncate", times=1)
-    first = post(server, SMALL)
-    assert (first.status, first.headers["Retry-After"]) == (429, "1")
-    assert (post(server, SMALL).status, post(server, SMALL).data[:9]) == (502, b"<!doctype")
-    with pytest.raises(json.JSONDecodeError):
-        post(server, SMALL).json()
-    for kind in ("drop", "cut"):
-        fault = server.fault(kind, times=1)
-        with pytest.raises(BROKEN):
-            post(server, SMALL)
-        assert fault.times == 0
-    server.fault("slow", times=1, seconds=0.2)
-    start = time.monotonic()
-    assert post(server, SMALL).json()["data"]["project"]["name"] == "p"
-    assert time.monotonic() - start > 0.15
-    assert [call.status for call in server.record.calls][:3] == [429, 502, 200]
-
-
-def test_poisoned_run_and_many_keys(server: Server) -> None:
-    server.fault("status", 502, run="two")
-    query = '{ project(name: "p", entityName: "lab") { a: run(name: "%s") { id } } }'
-    assert [post(server, query % run).status for run in ("one", "two", "one", "two")] == [200, 502, 200, 502]
-    assert ids(server) == ALL  # a listing does not touch it
-    server.limits.history_keys = 2
-    wide = '{ project(name: "p", entityName: "lab") { run(name: "one") { history(samples: 5) } } }'
-    assert post(server, wide).status == 502
-
-
-def test_rate_limit(server: Server) -> None:
-    server.rate_limit = (2, 30.0)
-    answers = [post(server, SMALL) for _ in range(3)]
-    assert [answer.status for answer in answers] == [200, 200, 429]
-    assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
-    assert 1 <= float(answers[2].headers["Retry-After"]) <= 30
-
-
-def test_wrong_sizes_and_bytes(server: Server) -> None:
-    run = server.store.projects["lab", "open"].runs["o"]
-    run.files = [File("f.txt", b"0123456789", claimed_size=4, claimed_md5="wrong")]
-    query = '{ project(name: "open", entityName: "lab") { run(name: "o") { files { edges { node { %s } } } } } }'
-    answer = post(server, query % "sizeBytes md5 directUrl").json()["data"]["project"]["run"]
-    node = answer["files"]["edges"][0]["node"]
-    assert (node["sizeBytes"], node["md5"]) == (4, "wrong")
-    server.fault("garble", times=1, host="storage")
-    server.fault("truncate", times=1, host="storage")
-    assert [len(POOL.request("GET", node["directUrl"]).data) for _ in range(3)] == [10, 5, 10]
-
-
-def test_record_and_latency(server: Server) -> None:
-    server.latency = 0.1
-    threads = [threading.Thread(target=post, args=(server, SMALL)) for _ in range(5)]
-    start = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 0.1 <= time.monotonic() - start < 0.4
-    assert server.record.peak == 5
-    assert server.record.by_operation() == {"project": 5}
-    assert server.record.sent == 5 * len(json.dumps({"data": {"project": {"name": "p"}}}))
-    assert all(server.carries_key(call.headers["authorization"]) for call in server.record.calls)
-    assert POOL.request("GET", f"{server.url}/_stats").json()["requests"] == 5
 
 
 def test_runs_from_logs() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import EPOCH, KEY, Export, History, Run, Server, Store
+from . import EPOCH, KEY, OLD_SERVER, Export, History, Run, Server, Store
 from .load import load
 
 
@@ -28,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--entity", default="ada", help="for runs that name none (default: %(default)s)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds a request")
     parser.add_argument("--port", type=int, default=0, help="of the API host (default: any free one)")
+    parser.add_argument("--poison", metavar="RUN", action="append", default=[], help="run id that always answers 502")
+    parser.add_argument("--old-schema", action="store_true", help="without the fields that old servers lack")
+    parser.add_argument("--rate-limit", type=int, metavar="N", help="requests in ten seconds, then 429")
     parser.add_argument("--runs", type=int, default=0, help="made-up runs to add, as ENTITY/bench")
     parser.add_argument("--rows", type=int, default=1000, help="history rows of each")
     parser.add_argument("--metrics", type=int, default=5, help="metrics of each")
@@ -43,6 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.folder is None and not args.runs:
         parser.error("give a folder, or --runs")
     with Server(store, latency=args.latency, port=args.port).warm() as server:
+        for run in args.poison:
+            server.fault("status", 502, run=run)
+        if args.old_schema:
+            server.without = OLD_SERVER
+        if args.rate_limit is not None:
+            server.rate_limit = (args.rate_limit, 10.0)
         for (entity, project), found in store.projects.items():
             print(f"# {entity}/{project}: {len(found.runs)} runs")
         print(f"export WANDB_BASE_URL={server.url} WANDB_API_KEY={KEY}", flush=True)

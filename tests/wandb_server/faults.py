@@ -32,6 +32,7 @@ class Call:
     method: str
     path: str  # without the query string
     headers: Mapping[str, str]
+    proxied: bool = False  # the client took this host for a proxy
     operation: str = ""
     query: str = ""
     runs: Collection[str] = ()  # ids of runs that were read for more than a listing

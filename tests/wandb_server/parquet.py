@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ from .store import Export, Run
 
 def export_of(run: Run) -> list[bytes]:
     """Return the files of the run's export, in the order in which their URLs are given."""
-    if run.parquet is None:
+    made_of = (run.rows, replace(run.export))
+    if run.parquet is None or run.parquet[0] != made_of:
         rows = np.arange(run.exported_rows, dtype=np.int64)
         parts = [part for part in np.array_split(rows, run.export.files) if len(part)]
         files = [_file(run.rows, part, run.export) for part in parts]
         if run.export.shuffled:
             files.sort(key=lambda data: hashlib.sha256(data).digest())
-        run.parquet = files
-    return run.parquet
+        run.parquet = (made_of, files)
+    return run.parquet[1]
 
 
 def _file(history: History, rows: Rows, export: Export) -> bytes:

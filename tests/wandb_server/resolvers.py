@@ -36,6 +36,8 @@ def bind(schema: GraphQLSchema) -> GraphQLSchema:
 
 def _with_request(resolver: Callable[..., Any]) -> Callable[..., Any]:
     def resolve(owner: Any, info: Any, **arguments: Any) -> Any:
+        if isinstance(owner, Run) and info.field_name in owner.failing:
+            raise GraphQLError(owner.failing[info.field_name])
         try:
             return resolver(owner, info.context, **{_snake(name): value for name, value in arguments.items()})
         except FilterError as error:
@@ -321,7 +323,9 @@ FILE: dict[str, Callable[..., Any]] = {
     "id": lambda owner, _: base64.b64encode(f"File:{owner[0].id}:{owner[1].name}".encode()).decode(),
     "name": lambda owner, _: owner[1].name,
     "displayName": lambda owner, _: owner[1].name,
-    "url": lambda owner, request, upload=False: request.file_url(owner[0], owner[1]),
+    "url": lambda owner, request, **_: (
+        _signed_file(owner, request) if owner[1].direct else request.file_url(owner[0], owner[1])
+    ),
     "directUrl": _signed_file,
     "sizeBytes": lambda owner, _: owner[1].size,
     "mimetype": lambda owner, _: owner[1].mimetype,

@@ -111,6 +111,7 @@ class Server:
         for listener in (self._api, self._storage):
             listener.shutdown()
             listener.server_close()
+            listener.hang_up()
 
     def __enter__(self) -> Server:
         return self.start()

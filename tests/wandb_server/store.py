@@ -28,13 +28,17 @@ class User:
 
 @dataclass
 class File:
-    """A file of a run. `claimed_size` and `claimed_md5` let the listing say something wrong."""
+    """A file of a run. `claimed_size` and `claimed_md5` let the listing say something wrong.
+
+    `direct`: `url` leads to storage at once, as for reference files, rather than through the API host.
+    """
 
     name: str
     content: bytes | Path
     updated_at: datetime = EPOCH
     claimed_size: int | None = None
     claimed_md5: str | None = None
+    direct: bool = False
 
     @property
     def data(self) -> bytes:
@@ -98,13 +102,14 @@ class Run:
     export: Export = field(default_factory=Export)
     step_metrics: Mapping[str, str] = field(default_factory=dict)  # metric or glob → its x axis (define_metric)
     exit_code: int | None = None
+    failing: dict[str, str] = field(default_factory=dict)  # GraphQL fields that end in an error, with its message
 
     def __post_init__(self) -> None:
         if self.display_name == "as id":
             self.display_name = self.id
         if self.heartbeat_at is None:
             self.heartbeat_at = self.created_at + timedelta(minutes=5)
-        self.parquet: list[bytes] | None = None  # made when first asked for
+        self.parquet: tuple[Any, list[bytes]] | None = None  # made when first asked for, and what of
         self.home = Project("uncategorized", self.user.username)  # until it is added to one
         self.set_history(self.history)
 
@@ -112,7 +117,6 @@ class Run:
         """Replace the history, as when a run goes on; the summary follows unless one was given."""
         self.rows = history if isinstance(history, History) else History.from_rows(history)
         self.history = self.rows
-        self.parquet = None
 
     @property
     def shown_summary(self) -> Mapping[str, Any]:
