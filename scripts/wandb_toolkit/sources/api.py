@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from wandb_toolkit.errors import NotFoundError, ToolkitError
+from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile, Series
 from wandb_toolkit.sources import api_queries as q
 from wandb_toolkit.sources.answers import SchemaError
@@ -23,6 +25,8 @@ from wandb_toolkit.sources.cache import Cache
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.local_history import SYSTEM, Merged, as_history, merge_columns, metric_infos
 from wandb_toolkit.sources.transport import Connection
+
+T = TypeVar("T")
 
 BUDGET = 20_000_000  # points of a run that `metrics` reads whole; above, samples
 _ENDED = frozenset({"finished", "crashed", "failed", "killed"})
@@ -89,6 +93,19 @@ class ApiSource:
             self._listing = Listing(self._place, self._app_url)
         return self._listing
 
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Return what `ask` returns; where there is no such project, the error names the nearest of what there is."""
+        try:
+            return ask()
+        except NotFoundError as error:
+            if error.hint or self._project is None:
+                raise
+            with suppress(ToolkitError):
+                names = [project.name for project in self.projects()]
+                if self._project not in names:
+                    error.hint = did_you_mean(self._project, names, "project")
+            raise
+
     def projects(self, entity: str | None = None) -> list[Project]:
         """Return the entity's projects, most recently active first."""
         owner = entity or self._owner()
@@ -135,7 +152,7 @@ class ApiSource:
 
     def runs(self, query: RunQuery) -> list[Run]:
         """Return the runs that match, in the query's order."""
-        return self._runs.runs(query)
+        return self._asked(lambda: self._runs.runs(query))
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs match."""
@@ -196,13 +213,18 @@ class ApiSource:
         shown: Sequence[Keys],
         system: Sequence[Mapping[str, Series]],
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
-        for run, wanted, keys, extra in zip(runs, names, shown, system, strict=True):
-            try:
-                merged = self._read(place, run, wanted, keys)
-                history = as_history(merged, extra, wanted)
-                yield run, replace(history, kinds={**keys.kinds, **history.kinds}, rows=run.rows or merged.rows)
-            except ToolkitError as error:
-                yield run, error
+        calls = [
+            partial(self._read, place, run, list(wanted), keys)
+            for run, wanted, keys in zip(runs, names, shown, strict=True)
+        ]
+        for run, wanted, keys, extra, merged in zip(
+            runs, names, shown, system, self._connection.gather(calls), strict=True
+        ):
+            if isinstance(merged, ToolkitError):
+                yield run, merged
+                continue
+            history = as_history(merged, extra, list(wanted))
+            yield run, replace(history, kinds={**keys.kinds, **history.kinds}, rows=run.rows or merged.rows)
 
     def _read(self, place: Place, run: Run, wanted: Sequence[str], keys: Keys) -> Merged:
         """Return the whole of the wanted metrics: from the cache what an ended run had, the rest from the server."""
