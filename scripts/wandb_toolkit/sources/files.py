@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,13 +60,11 @@ class FileReader:
         self,
         pool: Pool,
         retrying: Retrying,
-        slots: threading.BoundedSemaphore,
         credentials: Credentials,
         headers: Mapping[str, str],
     ) -> None:
         self._pool = pool
         self._retrying = retrying
-        self._slots = slots
         self._credentials = credentials
         self._headers = {**headers, "Accept-Encoding": "identity"}
 
@@ -165,7 +162,8 @@ class FileReader:
         """Give the answer (200, 206 or 416) to a GET and the address that gave it in the end."""
         place = self._allowed(self._credentials.base_url, url, what)
         for _ in range(_MOST_REDIRECTS + 1):
-            with self._slots, self._pool.request("GET", place, self._with_key(place, headers), budget) as reply:
+            request = self._pool.request("GET", place, self._with_key(place, headers), budget)
+            with self._retrying.slot(budget), request as reply:
                 if reply.status not in (301, 302, 303, 307, 308):
                     self._check(reply, place, budget, what)
                     yield reply, place

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -49,6 +50,10 @@ class Budget:
         """Seconds until the end, 0 or less when it is over."""
         return self.seconds + self._granted - self.spent
 
+    def queued(self, seconds: float) -> None:
+        """Allow for time spent waiting for requests of others."""
+        self._granted += seconds
+
     def received(self, count: int) -> None:
         """Allow for the time that a body of `count` more bytes may take."""
         self._granted += count / SLOWEST
@@ -62,6 +67,7 @@ class Retrying:
         *,
         timeout: float,
         retries: int,
+        concurrency: int,
         rng: random.Random | None = None,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -73,6 +79,7 @@ class Retrying:
         self._closed = threading.Event()
         self._sleep = sleep or self._closed.wait
         self._clock = clock
+        self._slots = threading.BoundedSemaphore(concurrency)
         self._lock = threading.Lock()
         self._not_before = 0.0  # on the clock; when the server lets us ask again
 
@@ -104,6 +111,14 @@ class Retrying:
                 self.repeated += 1
             self._sleep(wait)
         raise self._given_up(last, what, tries, budget)
+
+    @contextmanager
+    def slot(self, budget: Budget) -> Iterator[None]:
+        """Be one of the requests in flight; the wait until there may be one more is not the operation's own time."""
+        queued = budget.spent
+        with self._slots:
+            budget.queued(budget.spent - queued)
+            yield
 
     def _wait(self, failure: TryAgain, tries: int) -> float:
         """Return the seconds until the next try."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,9 +64,10 @@ class Connection:
         self.concurrency = concurrency
         self._max_answer = max_answer
         self._pool = Pool(concurrency)
-        self._slots = threading.BoundedSemaphore(concurrency)
-        self._retrying = Retrying(timeout=timeout, retries=retries, rng=rng, sleep=sleep, clock=clock)
-        self._files = FileReader(self._pool, self._retrying, self._slots, credentials, _headers())
+        self._retrying = Retrying(
+            timeout=timeout, retries=retries, concurrency=concurrency, rng=rng, sleep=sleep, clock=clock
+        )
+        self._files = FileReader(self._pool, self._retrying, credentials, _headers())
 
     def __enter__(self) -> Connection:
         return self
@@ -119,7 +119,7 @@ class Connection:
             headers["Authorization"] = key
 
         def one_try(budget: Budget) -> tuple[dict[str, Any], list[PartError]]:
-            with self._slots, self._pool.request("POST", url, headers, budget, body) as reply:
+            with self._retrying.slot(budget), self._pool.request("POST", url, headers, budget, body) as reply:
                 answer = self._pool.read_all(reply, url, budget, self._max_answer)
                 status, kind = reply.status, reply.headers.get("Content-Type") or ""
                 if status not in (400, 422) or not answer.lstrip().startswith(b"{"):  # validation errors are GraphQL's
