@@ -274,3 +274,14 @@ def test_a_secret_is_shown_nowhere() -> None:
     assert repr(SecretText(KEY)) == "'***'"
     with pytest.raises(TypeError, match="not written"):
         pickle.dumps(creds)
+
+
+def test_a_folders_own_settings_do_not_lead_the_users_key_astray(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Path("wandb/settings"), "[default]\nbase_url = https://elsewhere.example\n")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    creds = find_credentials()
+    assert creds.base_url == "https://elsewhere.example"
+    assert not creds.has_key
+    assert "WANDB_BASE_URL=https://elsewhere.example" in creds.note
+    monkeypatch.setenv("WANDB_BASE_URL", "https://elsewhere.example")  # the user says that it is theirs
+    assert find_credentials().has_key

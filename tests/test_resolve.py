@@ -239,3 +239,8 @@ def test_hints_without_a_near_name_show_what_there_is() -> None:
     hint = did_you_mean("zzzz", [f"metric{number}" for number in range(20)], "metric")
     assert hint.startswith("Available metrics: metric0, ")
     assert hint.endswith("and 12 more")
+
+
+def test_the_clouds_newer_address_has_a_prefix() -> None:
+    target = parse_target("https://forge.coreweave.com/wandb/team/digits/runs/abc?nw=x")
+    assert (target.entity, target.project, target.selector) == ("team", "digits", "abc")

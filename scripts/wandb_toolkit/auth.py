@@ -3,7 +3,8 @@
 The order is the SDK's. Address: the host of a URL that the user named, WANDB_BASE_URL, ``./wandb/settings``,
 ``$WANDB_CONFIG_DIR/settings`` (``~/.config/wandb/settings``), the public cloud. Key: WANDB_API_KEY or an identity
 token, netrc, the settings files. A key that names no host belongs to the configured address: a URL of another host,
-which anyone may have written, gets only what netrc holds for that host.
+which anyone may have written, gets only what netrc holds for that host; so does an address that only the folder's own
+``./wandb/settings`` names (there we are stricter than the SDK).
 """
 
 from __future__ import annotations
@@ -217,6 +218,18 @@ def _with_key(base_url: str, base_url_from: str, app_url: str, files: Mapping[st
     """Return the credentials of the configured server."""
     key = SecretText(os.environ.get("WANDB_API_KEY", ""))
     token_file = os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+    in_files, path = files.get("api_key", ("", ""))
+    if base_url_from == str(_workspace_settings()) and base_url != DEFAULT_BASE_URL:
+        # A folder that somebody else wrote must not lead the user's key to a server of its choice.
+        secret, key_from, trouble = _from_netrc(base_url)
+        if secret is None and in_files and path == base_url_from:
+            secret, key_from = _checked(SecretText(in_files), path), path
+        if secret is None and (key or token_file or in_files):
+            trouble = (
+                f"{base_url} is named only by this folder's {base_url_from}, so your key is not sent there; "
+                f"set WANDB_BASE_URL={base_url} if it is your server."
+            )
+        return Credentials(base_url, app_url, secret, key_from, base_url_from, note="" if secret else trouble)
     if key and token_file:
         raise AuthError(
             "WANDB_API_KEY and WANDB_IDENTITY_TOKEN_FILE are both set.", "Unset one: W&B cannot tell which is meant."
@@ -227,7 +240,6 @@ def _with_key(base_url: str, base_url_from: str, app_url: str, files: Mapping[st
         token = _exchange(base_url, token_file)
         return Credentials(base_url, app_url, token, "WANDB_IDENTITY_TOKEN_FILE", base_url_from, bearer=True)
     secret, key_from, trouble = _from_netrc(base_url)
-    in_files, path = files.get("api_key", ("", ""))
     if secret is None and in_files:
         secret, key_from = _checked(SecretText(in_files), path), path
     return Credentials(base_url, app_url, secret, key_from, base_url_from, note="" if secret else trouble)
@@ -282,9 +294,8 @@ def _settings() -> dict[str, tuple[str, str]]:
     import configparser
 
     config_dir = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
-    workspace = Path(".wandb" if Path(".wandb").exists() else "wandb")
     found: dict[str, tuple[str, str]] = {}
-    for path in (config_dir / "settings", workspace / "settings"):
+    for path in (config_dir / "settings", _workspace_settings()):
         parser = configparser.RawConfigParser()
         try:
             parser.read(path, encoding="utf-8")
@@ -293,6 +304,11 @@ def _settings() -> dict[str, tuple[str, str]]:
             continue
         found.update({name: (SecretText(value.strip()), str(path)) for name, value in items})
     return found
+
+
+def _workspace_settings() -> Path:
+    """Return the settings file of the folder at hand, which may be somebody else's."""
+    return Path(".wandb" if Path(".wandb").exists() else "wandb") / "settings"
 
 
 def _exchange(base_url: str, token_file: str) -> Secret:

@@ -17,6 +17,7 @@ from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.model import Run
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_PREFIXED = ("forge.coreweave.com",)  # there the pages' paths start with /wandb
 _URL_PARTS = {"runs": "run", "sweeps": "sweep", "groups": "group"}
 
 
@@ -82,6 +83,8 @@ def _parse_url(text: str) -> Target:
     except ValueError as error:
         raise UsageError(f"{text!r} is no URL: {error}") from error
     parts = [unquote(part) for part in url.path.split("/") if part]
+    if host in _PREFIXED and parts[:1] == ["wandb"]:
+        parts = parts[1:]
     if url.scheme not in ("http", "https") or not host or len(parts) < 2:
         raise UsageError(f"{text!r} is no W&B URL.", "Expected https://wandb.ai/<entity>/<project>[/runs/<run id>].")
     selector = None
