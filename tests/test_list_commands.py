@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from wandb_toolkit.commands import list_metrics, list_projects, list_runs
-from wandb_toolkit.listing import capped, prefix_of, telling_metrics
+from wandb_toolkit.listing import best_points, capped, prefix_of, telling_metrics
 from wandb_toolkit.model import MetricInfo
 from wandb_toolkit.render.listing import metrics_table
 from wandb_toolkit.render.table import Column, fitting, table
@@ -200,10 +200,64 @@ def test_strangers_names_cannot_write_to_the_terminal() -> None:
 def test_columns_give_way_by_rank() -> None:
     columns = [Column("name"), Column("id", fixed=True), Column("a", rank=1), Column("b", rank=2), Column("c", rank=1)]
     rows = [["n" * 10, "i" * 8, "1" * 8, "2" * 8, "3" * 8]]
-    assert fitting(columns, rows, 100) == [0, 1, 2, 3, 4]
-    assert fitting(columns, rows, 50) == [0, 1, 2, 4]
-    assert fitting(columns, rows, 35) == [0, 1, 2]
-    assert fitting(columns, rows, 10) == [0, 1]
+    assert fitting(columns, rows, 100) == {0: 10, 1: 8, 2: 8, 3: 8, 4: 8}
+    assert list(fitting(columns, rows, 49)) == [0, 1, 2, 4]
+    assert list(fitting(columns, rows, 39)) == [0, 1, 2]
+    assert fitting(columns, rows, 18) == {0: 8, 1: 8}  # a name is cut, an id is not
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_narrow_terminals_cut_no_number(monkeypatch: pytest.MonkeyPatch, capsys: Capture, width: int) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("wandb_toolkit.render.table.terminal_width", lambda: width)
+    monkeypatch.setattr("wandb_toolkit.commands.list_runs.terminal_width", lambda: width)
+    assert list_runs.main([EXAMPLES, "-q"]) == 0
+    assert list_metrics.main([EXAMPLES, "grpo-base-s1", "-q"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    rows = [line for line in out.splitlines() if line.startswith(("grpo-base-s3", "eval/a", "name ", "metric "))]
+    assert max(map(len, rows)) <= max(width, 60)  # a metric's name is never cut
+    accuracy = next(line for line in rows if line.startswith("eval/a"))
+    assert "0.9819" in accuracy
+
+
+def test_the_best_of_a_metric_is_where_its_name_says() -> None:
+    infos = [
+        MetricInfo(name, "number", 2, 2, min=1.0, max=3.0, first=1.0, last=3.0, min_step=0, max_step=9)
+        for name in ("losses/q_values", "eval/accuracy", "train/kl", "val_loss")
+    ]
+    bests = best_points(infos)
+    assert bests["eval/accuracy"] == (3.0, 9, "max")
+    assert bests["val_loss"] == (1.0, 0, "min")
+    assert bests["losses/q_values"] is None
+    assert bests["train/kl"] is None
+
+
+def test_order_by_what_nobody_has(capsys: Capture) -> None:
+    assert list_runs.main([EXAMPLES, "--order", "-summary_metrics.eval/acuracy"]) == 4
+    assert "eval/accuracy" in capsys.readouterr().err
+    assert list_runs.main([EXAMPLES, "--order", "config.learning_rat"]) == 4
+    assert "learning_rate" in capsys.readouterr().err
+
+
+def test_a_mistyped_path_is_not_an_authentication_error(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "runs" / "wandb").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert list_runs.main(["runs/wandbb"]) == 4
+    assert "wandb" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(("redirect", "code"), [(">/dev/full", "1"), (">&-", "0")])
+def test_output_that_cannot_be_written(redirect: str, code: str) -> None:
+    script = ROOT / "scripts" / "list_projects.py"
+    command = f"'{sys.executable}' '{script}' '{EXAMPLES}' {redirect}; echo $? >&2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == code
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -19,6 +19,8 @@ from wandb_toolkit import __version__
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import State
 from wandb_toolkit.render import json_text
+from wandb_toolkit.render.fields import pick, unknown_field
+from wandb_toolkit.render.shapes import FIELDS
 from wandb_toolkit.render.text import clean
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ TARGET_HELP = (
     "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"
 )
 RUN_HELP = "run id, display name, glob, latest, latest:N, tag:x, group:x, sweep:x"
+
+
+JSON_LISTS = ("list_projects", "list_runs")  # whose JSON is a list
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,6 +79,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
     group.add_argument(
+        "--fields", type=comma_list, metavar="A,B.C", help="only these fields of the JSON (of each element); with dots"
+    )
+    if parser.prog in JSON_LISTS:
+        group.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
+    group.add_argument(
         "--source",
         choices=("auto", "api", "local"),
         default="auto",
@@ -92,19 +102,29 @@ def run_command(
 ) -> int:
     """Parse, run, and turn every outcome into an exit code: the one place where errors are shown."""
     words = _joined(sys.argv[1:] if argv is None else argv)
-    as_json, debug = "--json" in words, "--debug" in words
+    as_json, debug = json_wanted(words), "--debug" in words
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - `>&-` left none
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets \u2026, not a crash
     try:
-        code = int(run(parser.parse_args(words)))
+        args = parser.parse_args(words)
+        args.json = as_json
+        check_fields(parser.prog, args)
+        code = int(run(args))
         sys.stdout.flush()
         return code
     except SystemExit as exit_:  # --help, --version
         return int(exit_.code or 0)
     except BrokenPipeError:  # `| head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return Exit.OK
+    except OSError as error:  # sources and artifacts make theirs ToolkitErrors: this is stdout's, a full disk
+        if debug:
+            raise
+        show_error(ToolkitError(f"The output could not be written: {error.strerror or error}."), as_json=as_json)
+        _discard_output()
+        return Exit.FAILED
     except KeyboardInterrupt:
         show_error(ToolkitError("Interrupted."), as_json=as_json, kind="interrupted")
         return Exit.INTERRUPTED
@@ -119,6 +139,28 @@ def run_command(
         what = f"Unexpected {type(error).__name__}: {error}"
         show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
         return Exit.FAILED
+
+
+def _discard_output() -> None:
+    """Let what is left in stdout's buffer go nowhere, so that the interpreter does not fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def json_wanted(words: Sequence[str]) -> bool:
+    """Whether the words ask for JSON; --fields and --jsonl do, too."""
+    return any(word in ("--json", "--jsonl", "--fields") or word.startswith("--fields=") for word in words)
+
+
+def check_fields(command: str, args: argparse.Namespace) -> None:
+    """Refuse a field that the command's JSON never has, before anything is read.
+
+    Raises:
+        UsageError: there is no such field; the hint names the nearest.
+    """
+    known = FIELDS.get(command, ())
+    for field in args.fields or () if known else ():
+        if field.partition(".")[0] not in known:
+            raise unknown_field(field, known)
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -136,7 +178,7 @@ def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -
     """Write one error to stderr, for people or as one JSON object."""
     if as_json:
         print(
-            json_text.dumps({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
+            json_text.line({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
         )
         return
     lines = [f"error: {error.message}", *error.hint.splitlines()]
@@ -154,9 +196,22 @@ def warn(message: str, args: argparse.Namespace) -> None:
         print(clean_line(f"warning: {message}"), file=sys.stderr)
 
 
-def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str]) -> None:
-    """Write the result to stdout: the JSON document with --json, else what `text` returns."""
-    print(json_text.dumps(payload) if args.json else text())
+def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str], *, by_name: bool = False) -> None:
+    """Write the result to stdout: the JSON document when it is asked for, else what `text` returns.
+
+    `by_name`: the payload's values are its elements, under their names.
+    """
+    if not args.json:
+        print(text())
+        return
+    document = json_text.jsonable(payload)
+    if args.fields is not None:
+        document = pick(document, args.fields, by_name=by_name)
+    if getattr(args, "jsonl", False):
+        for item in document:
+            print(json_text.line(item))
+        return
+    print((json_text.dumps if sys.stdout.isatty() else json_text.rows)(document))
 
 
 def comma_list(text: str) -> list[str]:

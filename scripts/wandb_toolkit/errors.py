@@ -78,11 +78,12 @@ def nearest(wanted: str, available: Iterable[str], limit: int = 5) -> list[str]:
 def did_you_mean(wanted: str, available: Iterable[str], noun: str) -> str:
     """Return a hint that names the nearest of what there is, or the first few when nothing is near."""
     names = list(available)
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     if not names:
-        return f"There are no {noun}s here."
+        return f"There are no {plural} here."
     close = nearest(wanted, names)
     if close:
-        return f"Nearest {noun}s: {', '.join(close)}"
+        return f"Nearest {plural}: {', '.join(close)}"
     shown = ", ".join(names[:8])
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"Available {noun}s: {shown}{more}"
+    return f"Available {plural}: {shown}{more}"

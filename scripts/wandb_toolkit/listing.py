@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wandb_toolkit.model import MetricInfo
+from wandb_toolkit.model import Direction, MetricInfo
 
 _FIRST_ROLES = ("task", "eval_loss", "reward", "loss", "kl", "entropy", "grad_norm")
 _RANKED_ROLES = frozenset({"task", "eval_loss", "reward", "loss", "throughput"})
-Best = tuple[float | None, int | None, str]  # value, step, "max" or "min"
+Best = tuple[float | None, int | None, Direction]  # value, step, which way is better
 
 
 def likely_metrics(names: Sequence[str], limit: int = 60) -> list[str]:
@@ -48,19 +48,37 @@ def telling_metrics(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(telling, key=lambda name: (rank.get(name, len(rank)), -present[name], name))
 
 
-def best_of(info: MetricInfo) -> Best | None:
-    """Return where the metric was best, None where it is not numeric or its name does not say which way is better."""
+def best_points(infos: Iterable[MetricInfo]) -> dict[str, Best | None]:
+    """Return where each metric was best; None where it is not numeric, or its name does not say which way is better.
+
+    The last part of the name has to say it (``losses/q_values`` is no loss), and what is judged by its course, such as
+    a KL, an entropy or a policy's objective, has no best.
+    """
     from wandb_toolkit.roles import assign_roles, direction_of
 
-    if info.min is None or info.system:
-        return None
-    direction, why = direction_of(info.name)
-    if why.startswith("assumed"):
-        return None
-    roles = assign_roles([info.name])
-    if roles and not any(role in _RANKED_ROLES and match.kind != "policy" for role, match in roles.items()):
-        return None  # a KL or an entropy is judged by its course; its least or most is nobody's best
-    return (info.max, info.max_step, "max") if direction == "max" else (info.min, info.min_step, "min")
+    known = list(infos)
+    unranked = {
+        match.metric
+        for role, match in assign_roles([info.name for info in known]).items()
+        if role not in _RANKED_ROLES or match.kind == "policy"
+    }
+    found: dict[str, Best | None] = dict.fromkeys((info.name for info in known), None)
+    for info in known:
+        direction, why = direction_of(info.name.rpartition("/")[2])
+        told = not why.startswith("assumed") and direction_of(info.name)[0] == direction
+        if told and info.min is not None and not info.system and info.name not in unranked:
+            if _judged_by_course(info.name):
+                continue
+            up = direction == "max"
+            found[info.name] = (info.max, info.max_step, "max") if up else (info.min, info.min_step, "min")
+    return found
+
+
+def _judged_by_course(name: str) -> bool:
+    from wandb_toolkit.roles import assign_roles
+
+    roles = assign_roles([name])
+    return bool(roles) and not any(r in _RANKED_ROLES and match.kind != "policy" for r, match in roles.items())
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def parse_target(text: str) -> Target:
     if _exists(path):
         return Target(text=stripped, path=path)
     if stripped.startswith((".", "/", "~")) or stripped.endswith(".wandb") or stripped.count("/") > 2:
-        raise NotFoundError(f"There is no {stripped}", _nearest_path(path))
+        raise NotFoundError(f"There is no {stripped}.", nearest_path(path))
     parts = stripped.split("/")
     if any(not part.strip() for part in parts):
         raise UsageError(f"{stripped!r} is neither entity/project nor a path that exists.")
@@ -67,13 +67,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _nearest_path(path: Path) -> str:
+def nearest_path(path: Path) -> str:
+    """Return a hint on what there is instead of `path`."""
     folder = path.parent
     try:
         names = [p.name for p in folder.iterdir()]
     except OSError:
         return f"The folder {folder} does not exist either."
-    return did_you_mean(path.name, sorted(names), f"file in {folder}") if names else f"The folder {folder} is empty."
+    near = did_you_mean(path.name, sorted(names), "file")
+    return f"In {folder}: {near}" if names else f"The folder {folder} is empty."
 
 
 def _parse_url(text: str) -> Target:

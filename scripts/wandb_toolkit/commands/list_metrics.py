@@ -12,6 +12,7 @@ from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
+    from wandb_toolkit.listing import Best
     from wandb_toolkit.model import MetricInfo, Run
 
 EXAMPLES = """\
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the metrics."""
-    from wandb_toolkit.listing import best_of
+    from wandb_toolkit.listing import best_points
     from wandb_toolkit.render import listing as shapes
 
     source, chosen = the_run(args, default="latest")
@@ -55,17 +56,17 @@ def run(args: argparse.Namespace) -> Exit:
         infos = matching
     for line in chosen.warnings:
         cli.warn(f"{chosen.label}: {line}", args)
-    bests = {name: best_of(info) for name, info in infos.items()}
+    bests = best_points(infos.values())
     cli.emit(
         args,
         {name: shapes.metric_json(info, bests[name]) for name, info in infos.items()},
-        lambda: _text(chosen, infos, args.limit),
+        lambda: _text(chosen, infos, bests, args.limit),
     )
     return Exit.OK
 
 
-def _text(chosen: Run, infos: Mapping[str, MetricInfo], limit: int) -> str:
-    from wandb_toolkit.listing import best_of, capped
+def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best | None], limit: int) -> str:
+    from wandb_toolkit.listing import capped
     from wandb_toolkit.render import listing as shapes
     from wandb_toolkit.render.table import terminal_width
     from wandb_toolkit.render.text import clean, plural
@@ -81,7 +82,7 @@ def _text(chosen: Run, infos: Mapping[str, MetricInfo], limit: int) -> str:
     head = f"{clean(chosen.label)}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
     lines = [
         f"{head}; {how}",
-        shapes.metrics_table(shown, {info.name: best_of(info) for info in shown}, terminal_width()),
+        shapes.metrics_table(shown, bests, terminal_width()),
     ]
     hidden = [group for group in groups if group.hidden]
     if hidden:

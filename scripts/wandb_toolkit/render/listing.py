@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from wandb_toolkit.listing import Best
 from wandb_toolkit.model import MetricInfo, Project, Run
+from wandb_toolkit.render.shapes import MetricJson, ProjectJson, RunJson
 from wandb_toolkit.render.table import Column, fitting, table
 from wandb_toolkit.render.text import duration, moment, number, plural
 
 _MEDIA_FACTS = ("_type", "path", "caption", "count", "nrows", "ncols", "size")
 _LEADING = 3  # metrics of a runs table that go after its group and tags
-_RANKS = {"project": 0, "group": 2, "duration": 2, "tags": 4}
-_STATISTICS = ("min", "max", "mean", "std", "first", "last")
+_RANKS = {"project": 1, "created (UTC)": 1, "steps": 1, "group": 3, "duration": 3, "tags": 5}
 
 
-def project_json(project: Project) -> dict[str, Any]:
+def project_json(project: Project) -> ProjectJson:
     """Return one element of list_projects' JSON."""
     return {
         "name": project.name,
@@ -28,7 +29,7 @@ def project_json(project: Project) -> dict[str, Any]:
     }
 
 
-def run_json(run: Run, summary: Mapping[str, Any]) -> dict[str, Any]:
+def run_json(run: Run, summary: Mapping[str, Any]) -> RunJson:
     """Return one element of list_runs' JSON; `summary` is the part of its flat summary to show."""
     return {
         "id": run.id,
@@ -59,14 +60,19 @@ def _brief(value: Any) -> Any:
     return value
 
 
-def metric_json(info: MetricInfo, best: tuple[float | None, int | None, str] | None) -> dict[str, Any]:
+def metric_json(info: MetricInfo, best: Best | None) -> MetricJson:
     """Return one value of list_metrics' JSON; `best` is (value, step, direction) where the better way is known."""
     return {
         "type": info.kind,
         "count": info.count,
         "non_null_count": info.non_null_count,
         "nonfinite_count": info.nonfinite_count,
-        **{name: getattr(info, name) for name in _STATISTICS},
+        "min": info.min,
+        "max": info.max,
+        "mean": info.mean,
+        "std": info.std,
+        "first": info.first,
+        "last": info.last,
         "min_step": info.min_step,
         "max_step": info.max_step,
         "best": best[0] if best else None,
@@ -126,7 +132,7 @@ def runs_table(
         columns.append(Column(title, align, fixed=True, rank=_RANKS.get(title, 0)))
         _append(cells, values)
     for at, metric in enumerate(metrics):
-        columns.append(Column(metric, "right", fixed=True, rank=1 if at < _LEADING else 3))
+        columns.append(Column(metric, "right", fixed=True, rank=2 if at < _LEADING else 4))
         _append(cells, [number(summary.get(metric)) for summary in summaries])
     fitted = len(fitting(columns, cells, width)) if width else len(columns)
     return table(columns, cells, width), max(fitted - (len(columns) - len(metrics)), 0)
@@ -137,19 +143,17 @@ def _append(cells: list[list[str]], values: Iterable[str]) -> None:
         row.append(value)
 
 
-def metrics_table(
-    infos: Sequence[MetricInfo], bests: Mapping[str, tuple[float | None, int | None, str] | None], width: int | None
-) -> str:
+def metrics_table(infos: Sequence[MetricInfo], bests: Mapping[str, Best | None], width: int | None) -> str:
     """Return the table of list_metrics."""
     numeric = any(info.min is not None or info.last is not None for info in infos)
-    columns = [Column("metric", fixed=True), Column("type", fixed=True), Column("points", "right", fixed=True)]
+    columns = [
+        Column("metric", fixed=True),
+        Column("type", fixed=True, rank=2),
+        Column("points", "right", fixed=True, rank=1),
+    ]
     if numeric:
-        columns += [Column(title, "right", fixed=True) for title in ("first", "last", "min", "max")]
-        columns += [
-            Column("best @ step", "right", fixed=True, rank=1),
-            Column("mean", "right", fixed=True, rank=1),
-            Column("std", "right", fixed=True, rank=1),
-        ]
+        ranks = {"first": 4, "last": 0, "min": 1, "max": 1, "best @ step": 3, "mean": 5, "std": 5}
+        columns += [Column(title, "right", fixed=True, rank=rank) for title, rank in ranks.items()]
         if any(info.nonfinite_count for info in infos):
             columns.insert(7, Column("NaN/Inf", "right", fixed=True))
     rows = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Literal
 
 from wandb_toolkit.render.text import clean
 
+_GAP = 2  # blanks between columns
+_USUAL, _LEAST = 24, 8  # characters of a column that may be cut: before others go, and at the least
 _NAME_LIMIT = 60  # characters of a cell in a pipe; a terminal's width decides there
 STATE_STYLES = {
     "running": "cyan",
@@ -42,21 +45,21 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
 
 
-def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the indexes of the columns to show in `width`."""
-    sizes = [
-        max([len(column.title), *(len(row[at]) for row in rows)])
-        if column.fixed
-        else min(max([len(column.title), *(len(row[at]) for row in rows)]), 24)
-        for at, column in enumerate(columns)
-    ]
-    kept = list(range(len(columns)))
-    while sum(sizes[at] + 2 for at in kept) > width:
-        goes = max(kept, key=lambda at: (columns[at].rank, at))
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """Return the widths of the columns to show in `width`, by index; what does not fit is not shown."""
+    natural = [max([len(column.title), *(len(row[at]) for row in rows)]) for at, column in enumerate(columns)]
+    sizes = {at: natural[at] if column.fixed else min(natural[at], _USUAL) for at, column in enumerate(columns)}
+    while sum(sizes.values()) + _GAP * (len(sizes) - 1) > width:
+        goes = max(sizes, key=lambda at: (columns[at].rank, at))
         if not columns[goes].rank:
             break
-        kept.remove(goes)
-    return kept
+        del sizes[goes]
+    spare = width - sum(sizes.values()) - _GAP * (len(sizes) - 1)
+    for at in [at for at in sizes if not columns[at].fixed]:
+        size = max(min(natural[at], sizes[at] + spare), min(_LEAST, natural[at]))
+        spare -= size - sizes[at]
+        sizes[at] = size
+    return sizes
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> str:
@@ -72,28 +75,22 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
     from rich.text import Text
 
     cells = [[clean(cell, None if width else _NAME_LIMIT) for cell in row] for row in rows]
-    kept = fitting(columns, cells, width) if width else list(range(len(columns)))
     if width is None:
-        return _plain([columns[at] for at in kept], cells)
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", collapse_padding=True)
-    for at in kept:
+        return _plain(columns, cells)
+    kept = fitting(columns, cells, width)
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True)
+    for at, size in kept.items():
         column = columns[at]
         grid.add_column(
-            Text(column.title),
-            justify=column.align,
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=_least(column, cells, at),
+            Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis", min_width=size, max_width=size
         )
     for row in cells:
         grid.add_row(*(Text(row[at], style=_style(columns[at], row[at])) for at in kept))
     out = StringIO()
-    Console(file=out, width=width, force_terminal=True, highlight=False).print(grid)
+    needed = sum(kept.values()) + _GAP * len(kept)  # a terminal too narrow for what must be shown wraps it
+    plain = bool(os.environ.get("NO_COLOR"))
+    Console(file=out, width=max(width, needed), force_terminal=not plain, highlight=False).print(grid)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-
-
-def _least(column: Column, cells: Sequence[Sequence[str]], at: int) -> int | None:
-    return max([len(column.title), *(len(row[at]) for row in cells)]) if column.fixed else None
 
 
 def _style(column: Column, cell: str) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from wandb_toolkit.errors import ToolkitError, UsageError
+from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
+from wandb_toolkit.sources.records import flatten
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,17 @@ def order_runs(runs: Sequence[Run], order: str) -> list[Run]:
 
     Raises:
         UsageError: nobody can order by that.
+        NotFoundError: no run has the summary metric or config key.
     """
     descending = not order.startswith("+")
     key = order.lstrip("+-")
     values = [(_order_value(run, key), run) for run in runs]
+    prefix, _, name = key.partition(".")
+    if runs and name and all(value is None for value, _ in values):
+        trees = [run.summary if prefix == "summary_metrics" else run.config for run in runs]
+        names = dict.fromkeys(found for tree in trees for found, _ in flatten(dict(tree)) if not found.startswith("_"))
+        what = "summary metric" if prefix == "summary_metrics" else "config key"
+        raise NotFoundError(f"No run has the {what} {name!r} to order by.", did_you_mean(name, names, what))
     kinds = {isinstance(value, str) for value, _ in values if value is not None}
     known = [(str(value) if len(kinds) > 1 else value, run) for value, run in values if value is not None]
     known.sort(key=lambda pair: (pair[0], pair[1].id), reverse=descending)

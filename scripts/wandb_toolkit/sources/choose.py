@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wandb_toolkit.auth import Credentials, default_entity, default_project, find_credentials
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
-from wandb_toolkit.resolve import Target, parse_target
+from wandb_toolkit.resolve import Target, nearest_path, parse_target
 from wandb_toolkit.sources.base import RunQuery, Source
 from wandb_toolkit.sources.local import LocalSource
 
@@ -57,6 +57,9 @@ def open_source(
     here = LocalSource(_here(), entity=target.entity, project=target.project)
     if here.has_runs() or text is None:
         return here, selectors
+    folder = Path(target.text).expanduser().parent
+    if "/" in target.text and folder.is_dir():  # "runs/wandbb", where there is a folder runs
+        raise NotFoundError(f"There is no {target.text}.", nearest_path(Path(target.text).expanduser()))
     return _public(target, credentials), selectors
 
 

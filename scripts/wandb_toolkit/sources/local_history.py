@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from wandb_toolkit.sources.scan import LogScan
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
+_DIGITS = re.compile(r"(\d{1,18})")
 SYSTEM = "system."  # what system metrics' names start with, as in the API's events
 
 
@@ -105,13 +107,19 @@ def metric_infos(merged: Merged, system: Mapping[str, Series]) -> dict[str, Metr
     """Return the statistics of every metric."""
     infos = {
         name: _info(name, kind, merged.rows, merged.non_null[name], merged.series.get(name), system=False)
-        for name, kind in sorted(merged.kinds.items())  # rows of the Go core hold their keys in no order
+        # Rows of the Go core hold their keys in no order.
+        for name, kind in sorted(merged.kinds.items(), key=lambda pair: natural(pair[0]))
         if name not in INTERNAL
     }
     rows = max((len(one) for one in system.values()), default=0)
     for name, one in system.items():
         infos[name] = _info(name, "number", rows, len(one), one, system=True)
     return infos
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts layer.2 before layer.10."""
+    return [(0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in _DIGITS.split(name)]
 
 
 def _info(name: str, kind: MetricKind, count: int, non_null: int, series: Series | None, *, system: bool) -> MetricInfo:
