@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> Exit:
         args,
         {name: shapes.metric_json(info, bests[name]) for name, info in infos.items()},
         lambda: _text(chosen, infos, bests, args.limit),
+        by_name=True,
     )
     return Exit.OK
 

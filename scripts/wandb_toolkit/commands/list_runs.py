@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import cli
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
+from wandb_toolkit.render.fields import unknown_field
 from wandb_toolkit.render.table import terminal_width
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _PIPE_METRICS = 6  # summary columns of a table that nobody's terminal limits
 _WARNINGS = 5
+_SUMMARY = "summary_metrics."  # how --fields names one of them
 
 EXAMPLES = """\
 list_runs examples/wandb
@@ -66,8 +68,9 @@ def run(args: argparse.Namespace) -> Exit:
         raise cli.no_runs(source)
     total = source.count(query) if len(runs) == args.limit and not selectors else len(runs)
     if args.json or chosen is not None:
-        summaries = source.summaries(runs, chosen)
-        _check_metrics(chosen or (), runs, summaries, source)
+        shown = _summary_keys(args.fields, chosen)
+        summaries = source.summaries(runs, shown)
+        _check_metrics(shown or (), runs, summaries, source, as_fields=chosen is None)
     if args.json:
         cli.emit(args, [shapes.run_json(*one) for one in zip(runs, summaries, strict=True)], str)
     elif chosen is not None:
@@ -78,12 +81,26 @@ def run(args: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
+def _summary_keys(fields: Sequence[str] | None, chosen: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the summary metrics to read, None for all: those chosen, else what `--fields` shows of them."""
+    if chosen is not None or fields is None or "summary_metrics" in fields:
+        return chosen
+    return [field.removeprefix(_SUMMARY) for field in fields if field.startswith(_SUMMARY)]
+
+
 def _check_metrics(
-    chosen: Sequence[str], runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]], source: Source
+    chosen: Sequence[str],
+    runs: Sequence[Run],
+    summaries: Sequence[Mapping[str, Any]],
+    source: Source,
+    *,
+    as_fields: bool,
 ) -> None:
     for name in chosen:
         if not any(name in summary for summary in summaries):
             names = [key for key in source.summary_names(runs) if not key.startswith("_")]
+            if as_fields:
+                raise unknown_field(f"{_SUMMARY}{name}", [f"{_SUMMARY}{key}" for key in names])
             raise NotFoundError(f"No run has the summary metric {name!r}.", did_you_mean(name, names, "metric"))
 
 

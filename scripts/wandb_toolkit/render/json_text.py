@@ -38,6 +38,33 @@ def jsonable(value: Any) -> Any:
 
 def dumps(value: Any) -> str:
     """Return one strict JSON document, readable, without a final newline."""
-    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return _encodable(json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def line(value: Any) -> str:
+    """Return one strict JSON document on one line."""
+    return _encodable(json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False))
+
+
+def rows(value: Any) -> str:
+    """Return one strict JSON document with one line for each element of it, and of the lists of objects below.
+
+    A third shorter than an indented one, and still readable and fit for grep: what a program or an agent gets.
+    """
+    document = jsonable(value)
+    if isinstance(document, list) and document:
+        return "[\n" + ",\n".join(line(item) for item in document) + "\n]"
+    if isinstance(document, dict) and document:
+        return "{\n" + ",\n".join(f"{line(key)}: {_member(item)}" for key, item in document.items()) + "\n}"
+    return line(document)
+
+
+def _member(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n  " + ",\n  ".join(line(item) for item in value) + "\n]"
+    return line(value)
+
+
+def _encodable(text: str) -> str:
     # A lone surrogate (a name that was not valid UTF-8) could not be written to a stream.
     return text.encode("utf-8", "replace").decode("utf-8")

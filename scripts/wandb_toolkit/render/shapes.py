@@ -1,0 +1,88 @@
+"""The JSON documents of the list commands and of errors, as types; docs/schemas/ is made from these.
+
+`docs/make_schemas.py` reads names, types and the comment behind each field. Times become UTC texts, non-finite numbers
+the texts of `Real`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from wandb_toolkit.model import MetricKind, State
+
+Real: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+
+
+class ProjectJson(TypedDict):
+    """An element of list_projects: projects, the most recently active first."""
+
+    name: str
+    entity: str | None  # null: local runs that name no entity
+    description: str | None
+    created_at: datetime | None  # UTC, ISO 8601 with Z; local: start of the oldest run
+    url: str | None
+    run_count: int | None
+    last_activity: datetime | None  # UTC; newest sign of life of any run
+
+
+class RunJson(TypedDict):
+    """An element of list_runs: runs in the order asked for, by default the newest first."""
+
+    id: str
+    name: str  # display name; the id where the run has none
+    state: State
+    created_at: datetime | None  # UTC, ISO 8601 with Z
+    last_activity: datetime | None  # UTC; newest sign of life
+    entity: str | None  # null: the run names none
+    project: str | None
+    tags: list[str]
+    group: str | None
+    job_type: str | None
+    sweep: str | None
+    duration: float | None  # seconds
+    steps: int | None  # last _step logged; null: nothing logged
+    exit_code: int | None  # null: no exit record
+    url: str | None
+    paths: list[str]  # local run directories, oldest first (several: resumed); empty on a server
+    summary_metrics: Mapping[str, Any]  # flat, nested keys joined with "."; media as an object with _type
+    warnings: list[str]  # what could not be read
+
+
+class MetricJson(TypedDict):
+    """A value of list_metrics: metrics by name."""
+
+    type: MetricKind
+    count: int  # rows of the run
+    non_null_count: int  # rows that hold the metric
+    nonfinite_count: int | None  # NaN and infinities; null for metrics that are not numeric
+    min: Real | None  # over finite values
+    max: Real | None  # over finite values
+    mean: Real | None  # over finite values
+    std: Real | None  # population, over finite values
+    first: Real | None  # as logged
+    last: Real | None  # as logged
+    min_step: int | None  # _step of the first minimum
+    max_step: int | None  # _step of the first maximum
+    best: Real | None  # null where nobody's best is defined (KL, entropy) or the direction is unknown
+    best_step: int | None
+    direction: Literal["max", "min"] | None  # which way is better
+    system: bool  # CPU, GPU, memory, ...
+    exact: bool  # false: from a sample
+
+
+class ErrorJson(TypedDict):
+    """The object on stderr when a command fails and JSON was asked for."""
+
+    type: Literal["failed", "usage", "auth", "not_found", "server", "partial", "interrupted"]  # as the exit code
+    message: str  # what was wrong
+    hint: str  # what there is instead, or what to do; may be empty
+
+
+# What `--fields` may begin with, by command, where it is known before the command has run.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "list_projects": tuple(ProjectJson.__annotations__),
+    "list_runs": tuple(RunJson.__annotations__),
+    "list_metrics": tuple(MetricJson.__annotations__),
+}
