@@ -7,7 +7,6 @@ as they stand, and only a key or a layout not seen before is decoded.
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.model import MetricKind
+from wandb_toolkit.sources.items import VALUE_TAG, key_size, plain_items, split_item, tails
 from wandb_toolkit.sources.records import MEDIA_KINDS, flatten, item, parse_json
 from wandb_toolkit.sources.wire import WireError, fields, varint
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 INTERNAL = frozenset({"_step", "_runtime", "_timestamp", "_wandb"})  # axes and W&B's own; not metrics
 _NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-VALUE_TAG = b"\x82\x01"  # field 16, length-delimited
 _DIRECT_MOST = 8  # wanted keys; for more, walking over all items is as quick as searching
 
 
@@ -69,6 +68,8 @@ class _Keys(dict[bytes, "Column | None"]):
         self._column_of = column_of
 
     def __missing__(self, key: bytes) -> Column | None:
+        if key_size(key, 0, len(key)) != len(key):
+            raise WireError("more than a key")
         path, _ = item(key)
         column = self[key] = self._column_of(".".join(path))
         return column
@@ -124,7 +125,7 @@ class Columns:
         if needles is not None and not any(data.find(needle, pos, end) >= 0 for needle in needles):
             self._passed += 1
             return
-        if self._found_directly(row, data, pos, end):
+        if self._found_directly(row, data, pos, end) or self._found_plain(row, data, pos, end):
             return
         keys = self._keys
         explicit = None
@@ -145,7 +146,7 @@ class Columns:
                     start = mid + 3 if data[mid + 2] < 128 else varint(data, mid + 2)[1]
                     key, raw = data[pos:mid], data[start:stop]
                 else:
-                    key, raw = _split_item(data[pos:stop])
+                    key, raw = split_item(data[pos:stop])
                 column = keys[key]
                 if column is not None:
                     try:
@@ -160,6 +161,29 @@ class Columns:
             self._explicit[row] = explicit
         if needles is not None and not self._direct:
             self._learn()
+
+    def _found_plain(self, row: int, data: bytes, pos: int, end: int) -> bool:
+        """Take a row whose items are all of the common layout; False where it must be walked."""
+        found, left = plain_items(data, pos, end)
+        if left and (left == 1 or data[end - left] != 0x12 or data[end - left + 1] != left - 2):  # the rest is no step
+            return False
+        keys = self._keys
+        try:
+            columns = [keys[key] for key, _ in found]
+        except (WireError, IndexError):
+            return False
+        for column, (_, raw) in zip(columns, found, strict=True):
+            if column is not None:
+                try:
+                    column.values.append(float(raw))
+                    column.rows.append(row)
+                except ValueError:
+                    self._add_other(column, row, parse_json(raw))
+        if left and not (self._steps.rows and self._steps.rows[-1] == row):
+            self._explicit[row] = self._other_field(data, end - left, end, None)[0] or 0
+        if self._needles is not None and not self._direct:
+            self._learn()
+        return True
 
     def _learn(self) -> None:
         """Note the bytes that the wanted keys' items start with, once all of them have come as plain numbers."""
@@ -295,33 +319,3 @@ class Columns:
 def _prefixes(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def tails(name: str) -> tuple[bytes, ...]:
-    """Return the name's last part as text and as JSON: a row that holds `name` holds one of them."""
-    tail = name.rpartition(".")[2]
-    if any(char == "\ufffd" or "\ud800" <= char <= "\udfff" for char in tail):
-        return (b"",)  # stands for bytes that are no UTF-8
-    escaped = json.dumps(tail)[1:-1], json.dumps(tail, ensure_ascii=False)[1:-1]
-    return tuple(dict.fromkeys(text.encode() for text in (tail, *escaped)))
-
-
-def key_size(data: bytes, pos: int, end: int) -> int:
-    """Return the length of the key fields, which come first, of the item in ``data[pos:end]``."""
-    at = pos
-    while at < end and data[at] in (0x0A, 0x12):
-        size, at = data[at + 1], at + 2
-        if size > 127:
-            size, at = varint(data, at - 1)
-        at += size
-    return at - pos
-
-
-def _split_item(data: bytes) -> tuple[bytes, bytes]:
-    """Return (key fields as they stand, JSON value) of an item of any layout."""
-    size = key_size(data, 0, len(data))
-    if data[size : size + 2] == VALUE_TAG:
-        length, start = varint(data, size + 2)
-        if start + length == len(data):
-            return data[:size], data[start:]
-    return data[:size], item(data)[1]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wandb_toolkit.sources import records as rec
-from wandb_toolkit.sources.columns import VALUE_TAG, key_size
+from wandb_toolkit.sources.items import key_size, plain_items
 from wandb_toolkit.sources.wire import WireError, varint
 
 UPDATE, REMOVE = 0x0A, 0x12  # tags of a SummaryRecord's items
@@ -16,9 +16,8 @@ class Latest:
     """Collects summary records, which hold what changed."""
 
     def __init__(self) -> None:
-        self.broken = 0  # items that could not be decoded
         self._tree: dict[str, Any] = {}
-        self._newest: dict[bytes, bytes] = {}  # key fields → value field
+        self._newest: dict[bytes, bytes] = {}  # key fields → JSON, of keys whose order of writing does not count
         self._keys = _Keys(self._settle)
 
     def add(self, data: bytes, pos: int, end: int) -> None:
@@ -27,26 +26,42 @@ class Latest:
         Raises:
             WireError, IndexError: the bytes are none; what came before the fault is kept.
         """
-        newest, keys = self._newest, self._keys
+        found, left = plain_items(data, pos, end)
+        if not left:
+            newest, keys = self._newest, self._keys
+            before = len(newest)
+            newest.update(found)
+            if len(newest) > before:
+                for spelling, key in keys.twins.items():
+                    if spelling in newest:
+                        newest[key] = newest.pop(spelling)
+            if len(newest) == before:
+                return
+            others = [(key, raw) for key, raw in found if keys.get(key) != key]  # new, or in need of a look
+            for key, _ in others:
+                newest.pop(key, None)
+            if all(key_size(key, 0, len(key)) == len(key) for key, _ in others):
+                for key, raw in others:
+                    self._put(key, raw)
+                return
+        self._walk(data, pos, end)
+
+    def _put(self, spelling: bytes, raw: bytes) -> None:
+        key = self._keys[spelling]
+        if key is not None:
+            self._newest[key] = raw
+        else:  # the order of writing counts
+            rec.put(self._tree, rec.item(spelling)[0], rec.parse_json(raw))
+
+    def _walk(self, data: bytes, pos: int, end: int) -> None:
         while pos < end:
-            tag = data[pos]
-            size = data[pos + 1]
-            pos += 2
-            if size > 127:
-                size, pos = varint(data, pos - 1)
+            tag, pos = data[pos], pos + 1
+            size, pos = varint(data, pos)
             stop = pos + size
             if stop > end:
                 raise WireError("item runs past the end of its record")
             if tag == UPDATE:
-                mid = pos + 2 + data[pos + 1]  # behind a key of one part shorter than 128 bytes
-                if data[mid : mid + 2] != VALUE_TAG or data[pos + 1] > 127:
-                    mid = pos + key_size(data, pos, stop)
-                key = keys[data[pos:mid]]
-                if key is not None:
-                    newest[key] = data[mid:stop]
-                else:  # the order of writing counts
-                    path, raw = rec.item(data[pos:stop])
-                    rec.put(self._tree, path, rec.parse_json(raw))
+                self._put(data[pos : pos + key_size(data, pos, stop)], rec.item(data[pos:stop])[1])
             elif tag == REMOVE:
                 self._settle()
                 rec.drop(self._tree, rec.item(data[pos:stop])[0])
@@ -58,13 +73,8 @@ class Latest:
         return self._tree
 
     def _settle(self) -> None:
-        for key, value in self._newest.items():
-            try:
-                path, raw = rec.item(key + value)
-            except WireError:
-                self.broken += 1
-                continue
-            rec.put(self._tree, path, rec.parse_json(raw))
+        for key, raw in self._newest.items():
+            rec.put(self._tree, rec.item(key)[0], rec.parse_json(raw))
         self._newest.clear()
 
 
@@ -76,13 +86,16 @@ class _Keys(dict[bytes, "bytes | None"]):
         self._settle = settle  # called before a key turns None
         self._paths: dict[tuple[str, ...], bytes] = {}
         self._parents: set[tuple[str, ...]] = set()
+        self.twins: dict[bytes, bytes] = {}  # later spelling → first, where the order of writing does not count
 
     def __missing__(self, key: bytes) -> bytes | None:
         path, _ = rec.item(key)
         first = self._paths.get(path)
         if first is not None:
-            self[key] = self[first]
-            return self[key]
+            same = self[key] = self[first]
+            if same is not None:
+                self.twins[key] = same
+            return same
         self._paths[path] = key
         self[key] = key
         parents = {path[:count] for count in range(1, len(path))}
@@ -90,5 +103,7 @@ class _Keys(dict[bytes, "bytes | None"]):
         if path in self._parents or not parents.isdisjoint(self._paths):
             self._settle()
             related = {p for p in self._paths if p[: len(path)] == path[: len(p)]}
-            self.update([(known, None) for known in self if rec.item(known)[0] in related])
+            for known in [known for known in self if rec.item(known)[0] in related]:
+                self[known] = None
+                self.twins.pop(known, None)
         return self[key]

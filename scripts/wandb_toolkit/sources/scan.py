@@ -160,10 +160,12 @@ class _Scanner:
                     if handler is None:
                         continue
                     size = record[pos + 1]
-                    if size < 128:
-                        start = pos + 2
-                    else:
-                        size, start = varint(record, pos + 1)
+                    start = pos + 2
+                    if size > 127:
+                        if record[start] < 128:  # two bytes, as nearly always
+                            size, start = size & 127 | record[start] << 7, start + 1
+                        else:
+                            size, start = varint(record, pos + 1)
                     if start + size > len(record):
                         raise WireError("record runs past its end")
                     handler(record, start, start + size)
@@ -252,7 +254,6 @@ class _Scanner:
         scan = self.scan
         if self.summary is not None:
             scan.summary = self.summary.tree()
-            scan.damage.records += self.summary.broken
         scan.config = scan.run.config
         for data, start, end in self.config:  # behind all run records: a repeated one holds the config of the start
             try:
