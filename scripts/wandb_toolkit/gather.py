@@ -11,7 +11,7 @@ from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.sources.base import Source
 
-AXES = ("_runtime",)  # read beside the metrics: where no throughput is logged, it shows in the spacing of rows
+AXES = ("_timestamp", "_runtime")  # read beside the metrics: where no throughput is logged, it shows in the spacing of rows
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 
