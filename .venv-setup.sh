@@ -223,7 +223,7 @@ shutil.rmtree(old, ignore_errors=True)' "$ROOT/scripts/wandb_toolkit" >> "$LOG" 
 failed() {
   local reason="see the lines above"
   if grep -qiE 'establish a new connection|name resolution|resolve host|nodename nor servname|dns error|network is unreachable|timed out|error sending request|no matching distribution' "$LOG"; then
-    reason="no network, or an index without these packages?"
+    reason="no network, or an index without these packages? Inside a sandbox, run this command outside of it, once"
   fi
   tail -n 12 "$LOG" >&2
   die "could not install the packages into $VENV ($reason)"

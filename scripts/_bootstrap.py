@@ -88,7 +88,7 @@ def _not_set_up(missing: str) -> int:
     """Say in one line what to do (one JSON object when the caller reads JSON)."""
     setup = os.path.join(REPOSITORY, ".venv-setup.sh")
     hint = "bash '%s'" % setup.replace("'", "'\\''")
-    if "--json" in sys.argv:
+    if any(word.startswith(("--json", "--fields")) for word in sys.argv):
         line = json.dumps({"type": "failed", "message": missing, "hint": "set up once with: " + hint})
     else:
         line = "error: %s; set up once with: %s" % (missing, hint)

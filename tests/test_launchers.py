@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import _bootstrap
+from wandb_toolkit.places import settle_matplotlib
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = {
@@ -285,3 +286,76 @@ def test_starting_loads_nothing_heavy(script: Path) -> None:
     ).stderr
     loaded = {line.rsplit("|", 1)[-1].strip() for line in listing.splitlines()}
     assert not loaded & {"numpy", "pandas", "matplotlib", "rich", "importlib.metadata", "subprocess"}
+
+
+# ---- an agent's sandbox: no network, a home that cannot be written ---------------------------------------------------
+
+
+def test_help_and_a_local_run_with_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+    for words in (["--help"], ["assets/example.wandb", "--metrics", "train/loss", "--output", str(tmp_path / "out")]):
+        script = ROOT / "skills" / "wandb-plot" / "scripts" / "generate_plots.py"
+        done = subprocess.run(
+            [sys.executable, script, *words],
+            cwd=script.parents[1],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "train_loss.png").is_file()
+
+
+def test_matplotlibs_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settle_matplotlib()
+    assert "MPLCONFIGDIR" not in os.environ  # a home that can be written needs nothing
+    monkeypatch.setenv("HOME", "/dev/null")
+    folder = tmp_path / f"wandb-toolkit-matplotlib-{os.getuid()}"
+    folder.symlink_to(tmp_path)
+    settle_matplotlib()
+    assert "MPLCONFIGDIR" not in os.environ  # somebody laid it there
+    folder.unlink()
+    monkeypatch.setenv("MPLCONFIGDIR", "")
+    settle_matplotlib()
+    assert os.environ["MPLCONFIGDIR"] == str(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_set_up_in_a_sandbox_says_what_to_do(tmp_path: Path) -> None:
+    repo = tmp_path / "home" / ".claude" / "plugins" / "cache" / "wandb-toolkit"
+    (repo / "scripts" / "wandb_toolkit").mkdir(parents=True)
+    for name in (".venv-setup.sh", "pyproject.toml"):
+        shutil.copy(ROOT / name, repo)
+    env = {"PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}", "HOME": "/dev/null"}
+    env |= {
+        "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "1",
+        "PIP_INDEX_URL": "http://127.0.0.1:1/",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    env |= {"UV_INDEX_URL": "http://127.0.0.1:1/", "UV_HTTP_RETRIES": "0"}
+
+    def set_up(**more: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(repo / ".venv-setup.sh")]
+        return subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=120, check=False)
+
+    done = set_up()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "cannot write to /dev/null" in done.stderr
+    assert "set WANDB_TOOLKIT_VENV" in done.stderr
+    done = set_up(WANDB_TOOLKIT_VENV=str(tmp_path / "env"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no network" in done.stderr.splitlines()[-1]
+    assert "outside of it" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "env").exists()
+
+
+def test_skill_folders_hold_the_same_example() -> None:
+    texts = [path.read_bytes() for path in sorted(ROOT.glob("skills/*/assets/example.wandb"))]
+    assert len(texts) == 2
+    assert texts[0] == texts[1]
+    assert len(texts[0]) < 30_000

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 from wandb_toolkit import __version__
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import State
+from wandb_toolkit.places import settle_matplotlib
 from wandb_toolkit.render import json_text
 from wandb_toolkit.render.fields import pick, unknown_field
 from wandb_toolkit.render.shapes import FIELDS
@@ -107,6 +108,7 @@ def run_command(
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets \u2026, not a crash
+    settle_matplotlib()
     try:
         args = parser.parse_args(words)
         args.json = as_json

@@ -34,7 +34,7 @@ def main() -> int:
         os.execv(python, [python, here, *sys.argv[1:]])
     message = "the code of this command is not installed (the skill folder is without its repository)"
     hint = "run once in a clone of wandb-toolkit: bash .venv-setup.sh --shared"
-    if "--json" in sys.argv:
+    if any(word.startswith(("--json", "--fields")) for word in sys.argv):
         sys.stderr.write(json.dumps({"type": "failed", "message": message, "hint": hint}) + "\n")
     else:
         sys.stderr.write("error: " + message + "; " + hint + "\n")
