@@ -37,10 +37,10 @@ class Latest:
                         newest[key] = newest.pop(spelling)
             if len(newest) == before:
                 return
-            others = [(key, raw) for key, raw in found if keys.get(key) != key]  # new, or in need of a look
+            others = [(key, raw) for key, raw in found if keys.get(key) != key]
             for key, _ in others:
                 newest.pop(key, None)
-            if all(key_size(key, 0, len(key)) == len(key) for key, _ in others):
+            if all(key in keys for key, _ in others):
                 for key, raw in others:
                     self._put(key, raw)
                 return
