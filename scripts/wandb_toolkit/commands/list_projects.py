@@ -11,7 +11,7 @@ from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 EXAMPLES = """\
 list_projects ~/experiments
-list_projects --entity my-team
+list_projects my-team
 list_projects examples/wandb --json | jq -r '.[].name'"""
 
 
@@ -19,7 +19,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = cli.Parser("list_projects", "List the W&B projects, the most recently active first.", EXAMPLES)
     parser.add_argument(
-        "path", nargs="?", help="a folder above W&B runs (default: $WANDB_DIR, else the current folder)"
+        "path",
+        nargs="?",
+        help="a folder above W&B runs, or an entity of the server (default: your entity there; without an API key "
+        "$WANDB_DIR, else the current folder)",
     )
     parser.add_argument("--entity", help="only this entity's projects (local: runs that name no entity)")
     parser.add_argument("--limit", type=cli.positive_int, default=100, metavar="N", help="at most N projects (100)")
@@ -32,8 +35,10 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.render import listing as shapes
     from wandb_toolkit.render.table import terminal_width
 
-    source, _ = cli.open_source(args, args.path)
+    source, _ = cli.open_source(args, args.path, of_entity=True)
     projects = source.projects(args.entity)
+    if not projects and source.kind == "api":
+        raise NotFoundError(f"There is no project of {args.entity or source.description} to be seen.")
     if not projects:
         entities = sorted({project.entity or "local" for project in source.projects()})
         raise NotFoundError(f"No project of the entity {args.entity!r}.", did_you_mean(args.entity, entities, "entity"))

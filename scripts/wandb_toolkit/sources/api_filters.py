@@ -8,6 +8,7 @@ from typing import Any
 from wandb_toolkit.sources.base import RunQuery
 
 _ATTRIBUTES = {"tag": "tags", "group": "group", "sweep": "sweep"}
+_SPECIAL = frozenset(".^$*+?{}[]()|\\")  # of regular expressions
 _ORDERS = {"created_at": "created_at", "heartbeat_at": "heartbeat_at"}
 
 
@@ -72,8 +73,15 @@ def as_regex(glob: str) -> str:
         elif token.startswith("[") and len(token) > 1:
             parts.append("[^" + token[2:] if token.startswith("[!") else token)
         else:
-            parts.append(re.escape(token))
+            # Not re.escape: other engines take an escaped space for a mistake.
+            parts.append(f"\\{token}" if token in _SPECIAL else token)
     return f"^{''.join(parts)}$"
+
+
+def summary_key(order: str) -> str | None:
+    """Return the filter's name for a value that runs may lack, None for an order by a time that every run has."""
+    key = order.lstrip("+-")
+    return None if key in _ORDERS else key
 
 
 def order_of(order: str) -> str | None:

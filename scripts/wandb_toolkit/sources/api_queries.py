@@ -15,8 +15,9 @@ from typing import Any
 RUN_FIELDS: Mapping[str, str] = {
     **{name: name for name in ("name", "displayName", "state", "tags", "group", "jobType", "sweepName", "createdAt")},
     **{name: name for name in ("heartbeatAt", "notes", "historyLineCount")},
-    "light": 'light: summaryMetrics(keys: ["_step", "_runtime", "_wandb"])',
+    "light": "",  # LIGHT, or what an older server has instead
 }
+LIGHT = 'light: summaryMetrics(keys: ["_step", "_runtime", "_wandb"])'
 PROJECT_FIELDS: Mapping[str, str] = {
     **{name: name for name in ("name", "entityName", "createdAt", "description", "runCount")},
     "runs": 'runs(first: 1, order: "-heartbeat_at") { edges { node { heartbeatAt } } }',
@@ -25,12 +26,10 @@ PROJECT_FIELDS: Mapping[str, str] = {
 
 def fields_text(fields: Mapping[str, str], missing: set[str]) -> str:
     """Return a selection of fields without those that a server's schema lacks (as field, alias or argument)."""
-    return " ".join(
-        text for name, text in fields.items() if not any(word in missing for word in [name, *_WORD.findall(text)])
-    )
+    return " ".join(text for name, text in fields.items() if not missing.intersection([name, *_WORD.findall(text)]))
 
 
-_WORD = re.compile(r"[A-Za-z]\w*(?=[(:])|^\w+$")
+_WORD = re.compile(r"[A-Za-z]\w*")
 
 
 def projects_document(missing: set[str]) -> str:
@@ -46,25 +45,26 @@ query Projects($entity: String, $cursor: String, $first: Int) {{
 
 ENTITY = "query Entity($name: String) { entity(name: $name) { name } }"
 VIEWER = "query Viewer { viewer { entity } }"
+TEAMS = "query Teams { viewer { entity username teams { edges { node { name } } } } }"
 
 
-def runs_document(fields: str, *, newest: bool = False, count: bool = True) -> str:
+def runs_document(fields: str, *, newest: bool, count: str) -> str:
     """Return the query for a page of runs.
 
     Args:
         fields: of each run.
-        newest: add the whole summary of the first one, for the names in it.
-        count: add the number of all that match.
+        newest: add the whole summaries of the first two, for the names in them.
+        count: the field that counts all that match, "" for none.
     """
     first = (
-        "newest: runs(filters: $filters, order: $order, first: 1) { edges { node { summaryMetrics } } }"
+        "newest: runs(filters: $filters, order: $order, first: 2) { edges { node { summaryMetrics } } }"
         if newest
         else ""
     )
     return f"""
 query Runs($entity: String!, $project: String!, $filters: JSONString, $order: String, $first: Int, $cursor: String) {{
   project(name: $project, entityName: $entity) {{
-    {"runCount(filters: $filters)" if count else ""}
+    {count}
     runs(filters: $filters, order: $order, first: $first, after: $cursor) {{
       edges {{ node {{ {fields} }} }}
       pageInfo {{ endCursor hasNextPage }}
@@ -79,9 +79,12 @@ def field_document(field: str, arguments: str, variables: Mapping[str, Any]) -> 
     declared = "".join(f", ${name}: [String!]" for name in variables)
     asked = f"{field}({arguments})" if arguments else field
     return f"""
-query RunFields($entity: String!, $project: String!, $filters: JSONString, $first: Int{declared}) {{
+query RunFields($entity: String!, $project: String!, $filters: JSONString, $first: Int, $cursor: String{declared}) {{
   project(name: $project, entityName: $entity) {{
-    runs(filters: $filters, first: $first) {{ edges {{ node {{ name asked: {asked} }} }} }}
+    runs(filters: $filters, first: $first, after: $cursor) {{
+      edges {{ node {{ name asked: {asked} }} }}
+      pageInfo {{ endCursor hasNextPage }}
+    }}
   }}
 }}"""
 
@@ -104,17 +107,24 @@ query EachRun($entity: String!, $project: String!{declared}) {{
 }}"""
 
 
-FILES = """
-query Files($entity: String!, $project: String!, $run: String!, $pattern: String, $first: Int, $cursor: String) {
-  project(name: $project, entityName: $entity) {
-    run(name: $run) {
-      files(pattern: $pattern, first: $first, after: $cursor) {
-        edges { node { name directUrl url sizeBytes md5 } }
-        pageInfo { endCursor hasNextPage }
-      }
-    }
-  }
-}"""
+FILE_FIELDS: Mapping[str, str] = {name: name for name in ("name", "directUrl", "url", "sizeBytes", "md5")}
+
+
+def files_document(missing: set[str]) -> str:
+    """Return the query for a page of a run's files; `pattern` is an SQL LIKE, if the server knows patterns."""
+    declared, given = ("", "") if "pattern" in missing else (", $pattern: String", "pattern: $pattern, ")
+    return f"""
+query Files($entity: String!, $project: String!, $run: String!{declared}, $first: Int, $cursor: String) {{
+  project(name: $project, entityName: $entity) {{
+    run(name: $run) {{
+      files({given}first: $first, after: $cursor) {{
+        edges {{ node {{ {fields_text(FILE_FIELDS, missing)} }} }}
+        pageInfo {{ endCursor hasNextPage }}
+      }}
+    }}
+  }}
+}}"""
+
 
 PARQUET = """
 query ParquetHistory($entity: String!, $project: String!, $run: String!, $liveKeys: [String!]!) {
@@ -130,12 +140,17 @@ query HistoryPage($entity: String!, $project: String!, $run: String!, $min: Int6
   }
 }"""
 
-EVENTS = """
-query Events($entity: String!, $project: String!, $run: String!, $samples: Int!) {
-  project(name: $project, entityName: $entity) {
-    run(name: $run) { events(samples: $samples) }
-  }
-}"""
+EVENT_FIELDS: Mapping[str, str] = {"events": "events(samples: $samples)", "eventsLineCount": "eventsLineCount"}
+
+
+def events_document(fields: str) -> str:
+    """Return the query for some fields about the system metrics of a run."""
+    used = ", $samples: Int!" if "$samples" in fields else ""
+    return f"""
+query Events($entity: String!, $project: String!, $run: String!{used}) {{
+  project(name: $project, entityName: $entity) {{ run(name: $run) {{ name {fields} }} }}
+}}"""
+
 
 CONSOLE = """
 query RunConsoleLogTail($entity: String!, $project: String!, $run: String!, $last: Int!) {

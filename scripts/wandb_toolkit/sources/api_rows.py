@@ -23,7 +23,7 @@ class RowColumns(Columns):
         """Add rows that are dicts or JSON texts of such; return how many there were."""
         before = self.count
         for given in rows:
-            row = json.loads(given) if isinstance(given, str) else given
+            row = _parsed(given) if isinstance(given, str) else given
             if not isinstance(row, Mapping):
                 continue
             at = self.count
@@ -53,18 +53,18 @@ class RowColumns(Columns):
             table = table.filter(pc.less(table.column("_step"), below))
         base = self.count
         self.count += table.num_rows
-        for name in table.column_names:
+        for at, name in enumerate(table.column_names):  # by place: "a.b" may be a key, and a dict's
             column = self._column_of(name)
             if column is None:
                 continue
-            values = table.column(name).combine_chunks()
+            values = _one_array(table.column(at))
             kind = values.type
             if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
                 self._add_numbers(column, values, base)
                 continue
-            for at, value in enumerate(values.to_pylist()):
+            for row, value in enumerate(values.to_pylist(), base):
                 if value is not None:
-                    self._add_value(column, base + at, value)
+                    self._add_value(column, row, value)
 
     @staticmethod
     def _add_numbers(column: Any, values: Any, base: int) -> None:
@@ -75,3 +75,18 @@ class RowColumns(Columns):
         kept = values.drop_null().cast(pa.float64(), safe=False)
         column.rows.frombytes((there + base).astype(np.int64).tobytes())
         column.values.frombytes(np.asarray(kept, dtype=np.float64).tobytes())
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _one_array(column: pa.ChunkedArray) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.combine_chunks()

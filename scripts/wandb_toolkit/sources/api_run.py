@@ -46,6 +46,11 @@ def parse_time(value: object) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def page_address(app_url: str, *parts: str) -> str:
+    """Return the address of the page that people look at."""
+    return "/".join([app_url, *(quote(part, safe="") for part in parts)])
+
+
 def build_run(
     node: Mapping[str, Any],
     entity: str,
@@ -60,6 +65,7 @@ def build_run(
     light = finite_words(decoded(node.get("light")))
     created, beat = parse_time(node.get("createdAt")), parse_time(node.get("heartbeatAt"))
     state = str(node.get("state") or "pending").lower()
+    state = "preempted" if state == "preempting" else state
     rows = node.get("historyLineCount")
     return Run(
         id=run_id,
@@ -74,7 +80,7 @@ def build_run(
         job_type=node.get("jobType") or None,
         sweep=node.get("sweepName") or None,
         notes=node.get("notes") or None,
-        url=f"{app_url}/{quote(entity)}/{quote(project)}/runs/{quote(run_id)}",
+        url=page_address(app_url, entity, project, "runs", run_id),
         summary=summary,
         config=config,
         step_metrics=step_metrics,

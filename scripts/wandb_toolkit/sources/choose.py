@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wandb_toolkit.auth import Credentials, default_entity, default_project, find_credentials
@@ -25,18 +25,25 @@ class Reading:
 
 
 def open_source(
-    text: str | None, choice: str = "auto", *, entity: str | None = None, reading: Reading | None = None
+    text: str | None,
+    choice: str = "auto",
+    *,
+    entity: str | None = None,
+    of_entity: bool = False,
+    reading: Reading | None = None,
 ) -> tuple[Source, tuple[str, ...]]:
     """Return the source that a target names, and the selectors that the target itself holds (the run of a URL).
 
     A path that exists is local, all else is on the server. Without credentials for one, local runs at hand (below
     ``$WANDB_DIR``, else the current folder) of that name will do, and a public project needs none. Without a target it
-    is the default project of the server, and without credentials the local runs at hand.
+    is the default project of the server where one is set, else the local runs at hand; for a list of projects, the
+    server. Without credentials it is the local runs at hand.
 
     Args:
         text: the target, None for none.
         choice: "local" or "api" decide, "auto" leaves it to the above.
         entity: whose projects are wanted, where there is no target.
+        of_entity: all projects of an entity are wanted; a target of one word is the entity.
         reading: how a server is read.
 
     Raises:
@@ -44,6 +51,8 @@ def open_source(
         AuthError: it can only be on a server, and there are no credentials for it.
     """
     target = parse_target(text) if text is not None else Target(text="")
+    if of_entity and target.project is not None:
+        target = replace(target, entity=target.entity or target.project, project=None)
     if target.path is not None:
         if choice == "api":
             raise NotFoundError(f"{target.text} is a local path; --source api reads servers only.")
@@ -64,7 +73,8 @@ def open_source(
 
 
 def _server(target: Target, entity: str | None, credentials: Credentials, reading: Reading) -> Source:
-    from wandb_toolkit.sources.api import BUDGET, ApiSource, Options
+    from wandb_toolkit.sources.api import ApiSource
+    from wandb_toolkit.sources.api_reading import BUDGET, Options
     from wandb_toolkit.sources.cache import Cache, cache_folder
     from wandb_toolkit.sources.transport import Connection
 

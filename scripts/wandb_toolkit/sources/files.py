@@ -103,19 +103,37 @@ class FileReader:
 
         return self._retrying.run(one_try, what)
 
+    def read_start(self, url: str, length: int, what: str) -> tuple[bytes, int]:
+        """Return the first bytes of a file, and its size; see `Connection.read_start`."""
+
+        def one_try(budget: Budget) -> tuple[bytes, int]:
+            with self._get(url, budget, what, {"Range": f"bytes=0-{length - 1}"}) as (reply, place):
+                if reply.status == 416:
+                    return b"", 0
+                size = _size(reply)
+                if size is None:
+                    raise ServerError(f"Cannot read {what}: {shown(place)} does not say how large it is.")
+                part = bytearray()
+                for chunk in self._pool.read(reply, place, budget):
+                    part += chunk
+                    if len(part) >= length:
+                        break
+                return bytes(part[:length]), size
+
+        return self._retrying.run(one_try, what)
+
     def content_length(self, url: str, what: str) -> int:
         """Return a file's size; see `Connection.content_length`."""
 
         def one_try(budget: Budget) -> int:
             # Not HEAD: a signed address is signed for GET.
             with self._get(url, budget, what, {"Range": "bytes=0-0"}) as (reply, place):
-                field = reply.headers.get("Content-Length" if reply.status == 200 else "Content-Range") or ""
-                size = field.rpartition("/")[2].strip()
-                if not size.isdigit():
+                size = _size(reply)
+                if size is None:
                     raise ServerError(f"Cannot read {what}: {shown(place)} does not say how large it is.")
                 for _ in self._pool.read(reply, place, budget) if reply.status != 200 else ():
                     pass  # a byte, so that the connection can be used again
-                return int(size)
+                return size
 
         return self._retrying.run(one_try, what)
 
@@ -218,6 +236,13 @@ class FileReader:
             f"Cannot read {what}: the storage at {shown(url)} answered {answered}.",
             "Signed addresses expire; ask for the file again." if reply.status in (400, 401, 403) else "",
         )
+
+
+def _size(reply: BaseHTTPResponse) -> int | None:
+    """Return the size of the file that an answer, whole or a part, belongs to."""
+    field = reply.headers.get("Content-Length" if reply.status == 200 else "Content-Range") or ""
+    size = field.rpartition("/")[2].strip()
+    return int(size) if size.isdigit() else None
 
 
 def _range_start(reply: BaseHTTPResponse, what: str) -> int:

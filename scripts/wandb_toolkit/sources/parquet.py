@@ -13,10 +13,11 @@ from wandb_toolkit.errors import ServerError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FetchStart = Callable[[int], tuple[bytes, int]]  # length → bytes from the start, size of the file
 FetchRange = Callable[[int, int], bytes]  # (start, length) → bytes
 
-_TAIL = 64 * 1024  # fetched first; most footers fit
-_WHOLE = 256 * 1024  # a file no larger is fetched in one piece
+_HEAD = 128 * 1024  # fetched first, with the size; a file no larger is whole then
+_TAIL = 64 * 1024  # most footers fit
 _GAP = 64 * 1024  # ranges closer than this are fetched as one
 
 
@@ -36,6 +37,9 @@ class _Pieces(io.RawIOBase):
 
     def has(self, start: int, stop: int) -> bool:
         return self._find(start, stop) is not None
+
+    def part(self, start: int, stop: int) -> bytes:
+        return self._find(start, stop) or b""
 
     def _find(self, start: int, stop: int) -> bytes | None:
         for place in range(bisect_right(self._starts, start) - 1, -1, -1):
@@ -70,12 +74,15 @@ class _Pieces(io.RawIOBase):
 
 
 def read_columns(
-    size: int, fetch: FetchRange, wanted: Callable[[Sequence[str]], Iterable[str]], together: Callable[[list[Any]], Any]
+    head: FetchStart,
+    fetch: FetchRange,
+    wanted: Callable[[Sequence[str]], Iterable[str]],
+    together: Callable[[list[Any]], Any],
 ) -> pa.Table:
     """Return a table of the wanted columns.
 
     Args:
-        size: of the file, in bytes.
+        head: returns the first bytes and the size of the file.
         fetch: returns `length` bytes from `start`.
         wanted: chooses among the file's leaf columns (dotted paths).
         together: runs a list of calls at once and returns their results in order.
@@ -86,13 +93,18 @@ def read_columns(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    beginning, size = head(_HEAD)
     pieces = _Pieces(size)
-    first = size if size <= _WHOLE else _TAIL
-    tail = fetch(size - first, first)
-    pieces.add(size - first, tail)
-    if size < 12 or tail[-4:] != b"PAR1":
+    pieces.add(0, beginning)
+    first = min(size - len(beginning), _TAIL)
+    if first:
+        pieces.add(size - first, fetch(size - first, first))
+    else:
+        first = size
+    tail = pieces.part(max(size - 8, 0), size)
+    if size < 12 or len(tail) != 8 or tail[-4:] != b"PAR1":
         raise ServerError("The exported history is no Parquet file.")
-    footer = int.from_bytes(tail[-8:-4], "little") + 8
+    footer = int.from_bytes(tail[:4], "little") + 8
     if footer > size:
         raise ServerError("The exported history's footer is damaged.")
     if footer > first:
@@ -105,10 +117,10 @@ def read_columns(
         chosen = {at for at, path in enumerate(paths) if path in set(columns)}
         ranges = [range_ for range_ in _ranges(metadata, chosen) if not pieces.has(range_[0], range_[1])]
         fetched = together([partial(fetch, start, stop - start) for start, stop in ranges])
-        for (start, _), data in zip(ranges, fetched, strict=True):
-            pieces.add(start, data)
+        for (place, _), data in zip(ranges, fetched, strict=True):
+            pieces.add(place, data)
         return file.read(columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError) as error:
         raise ServerError(f"The exported history cannot be read: {error}") from error
 
 

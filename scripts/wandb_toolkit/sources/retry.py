@@ -87,8 +87,8 @@ class Retrying:
         """End every wait at once."""
         self._closed.set()
 
-    def run(self, one_try: Callable[[Budget], T], what: str) -> T:
-        """Return what `one_try` returns, asking again on `TryAgain`.
+    def run(self, one_try: Callable[[Budget], T], what: str, most: int | None = None) -> T:
+        """Return what `one_try` returns, asking again on `TryAgain`; at most `most` times, unless asked to wait.
 
         Raises:
             ServerError: the number of tries or the time is used up.
@@ -105,7 +105,8 @@ class Retrying:
             except TryAgain as failure:
                 last = failure
             wait = self._wait(last, tries)
-            if tries > min(self.retries, (last.tries or tries + 1) - 1) or wait >= budget.left:
+            limit = None if last.wait is not None else most
+            if tries > min([self.retries, *((n - 1) for n in (last.tries, limit) if n)]) or wait >= budget.left:
                 break
             with self._lock:
                 self.repeated += 1

@@ -102,9 +102,11 @@ class Connection:
         return data
 
     def graphql_parts(
-        self, query: str, variables: Mapping[str, Any], what: str
+        self, query: str, variables: Mapping[str, Any], what: str, *, tries: int | None = None
     ) -> tuple[dict[str, Any], list[PartError]]:
         """Return the data that came and the errors of the parts that did not, as when one run of several fails.
+
+        `tries` is for questions that can be put in smaller pieces: so often at most, except against a rate limit.
 
         Raises:
             ToolkitError: as `graphql`, where nothing came at all.
@@ -126,7 +128,7 @@ class Connection:
                     check_status(status, reply.headers, answer, what, creds)
                 return graphql_parts(answer, kind, what, creds)
 
-        return self._retrying.run(one_try, what)
+        return self._retrying.run(one_try, what, tries)
 
     def download(
         self,
@@ -156,6 +158,14 @@ class Connection:
             ToolkitError: as `download`.
         """
         return self._files.read_range(url, start, length, what)
+
+    def read_start(self, url: str, length: int, what: str = "the file") -> tuple[bytes, int]:
+        """Return the first `length` bytes, fewer where the file is smaller, and the size of the file.
+
+        Raises:
+            ToolkitError: as `download`; the server does not say how large the file is.
+        """
+        return self._files.read_start(url, length, what)
 
     def content_length(self, url: str, what: str = "the file") -> int:
         """Return the size of the file at `url` without reading it.
