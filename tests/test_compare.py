@@ -9,7 +9,8 @@ import pytest
 
 from report_cases import ACCURACY, LOSS, a_finding, curve, judged, rising
 from wandb_toolkit import configs
-from wandb_toolkit.compare import compare, level_of
+from wandb_toolkit.compare import compare
+from wandb_toolkit.levels import level_of
 
 
 def flat(value: float, points: int = 50) -> list[float]:

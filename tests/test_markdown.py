@@ -13,7 +13,8 @@ from report_cases import ACCURACY, NOW, a_finding, curve, judged, rising
 from wandb_toolkit.compare import compare
 from wandb_toolkit.experiments import propose
 from wandb_toolkit.model import Lens, Primary, Report, RunReport, Skipped
-from wandb_toolkit.render.markdown import escape, markdown, summary
+from wandb_toolkit.render.escaping import escape
+from wandb_toolkit.render.markdown import markdown, summary
 from wandb_toolkit.report import overall
 from wandb_toolkit.sentences import good_sentences, trouble_sentences
 
@@ -90,7 +91,7 @@ def test_config_differences_name_the_odd_one_out() -> None:
     reports.append(judged("odd", config={"lr": 0.5, "seed": 0, "run_name": "odd"}))
     text = markdown(report_on(*reports))
     assert "- `lr`: `0.1` in 4 runs; `0.5` in `odd`" in text
-    assert "1 more key in --json: `run_name`." in text
+    assert "1 more key with --full: `run_name`." in text
 
 
 def test_eighty_runs_stay_short_and_say_what_is_left_out() -> None:
@@ -105,10 +106,10 @@ def test_eighty_runs_stay_short_and_say_what_is_left_out() -> None:
         reports.append(replace(one, skipped=skipped))
     text = markdown(report_on(*reports, left_out=12))
     assert len(text.splitlines()) <= 85
-    assert "68 more runs left out here: `--json` has them all." in text
+    assert "68 more runs left out here: `--full` shows them all." in text
     assert "12 older not read (--max-runs)" in text
     assert "`lr`: 80 values from 0 to 0.9875" in text
-    assert "77 more reasons in --json." in text
+    assert "77 more reasons with --full." in text
 
 
 def test_roles_that_nothing_plays_are_one_line() -> None:

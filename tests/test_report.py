@@ -167,7 +167,7 @@ def test_the_lens_judges_by_findings_and_appears_for_rl_only() -> None:
     history = History({name: curve(values, name) for name, values in content.items()})
     high = judged("high", a_finding("kl_runaway", "ugly"), roles=roles)
     low = judged("low", roles=roles, passed=("kl_runaway", "reward_collapse"))
-    reward, kl = look_through([high, low], [history, history], roles, "id-low")
+    reward, kl = look_through([high, low], [history, history], roles, 1)
     assert (reward.role, reward.run) == ("reward", "low")
     assert "task metric `eval/accuracy` 0.1 → 0.2 (2 points only)" in reward.text
     assert reward.text.endswith("no fault found")
@@ -180,7 +180,7 @@ def test_the_lens_shows_nan_and_clears_no_role_of_a_broken_run_quite() -> None:
     content = {"train/reward": rising(1.0), "train/kl": [*rising(0.1), *np.full(30, np.nan)]}
     history = History({name: curve(values, name) for name, values in content.items()})
     sick = judged("a", a_finding("nan_or_inf", "ugly"), verdict="ugly", roles=roles, passed=("reward_collapse",))
-    reward, kl = look_through([sick], [history], roles, "id-a")
+    reward, kl = look_through([sick], [history], roles, 0)
     assert reward.text.endswith("no fault of its own")
     assert kl.end is not None
     assert np.isnan(kl.end)

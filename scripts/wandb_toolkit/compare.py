@@ -1,112 +1,43 @@
-"""Several runs side by side: who ranks where by the primary metric, and what that proves.
+"""Several runs side by side: who ranks where by the primary metric, by how much, and for what cost.
 
-Arrays and dataclasses in, dataclasses out. A level is the median of a curve's last points, because the last
-point alone is mostly noise.
+Arrays and dataclasses in, dataclasses out; `compare_text` says what it proves.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from wandb_toolkit import configs, stats
-from wandb_toolkit.model import Comparison, Direction, Primary, RankedRun, RunReport, SeedGroup, Series
-from wandb_toolkit.render.text import number, plural
-from wandb_toolkit.wording import listed, quoted, short_names
-
-if TYPE_CHECKING:
-    from wandb_toolkit.model import FloatArray
-
-TAIL_SHARE = 0.1  # of the points, for a level
-HEAD_SHARE = 0.02  # of the points, for where a curve starts: most change fastest there
-TAIL_MOST = 20  # points
-SETTLED_POINTS = 20  # fewest, to say when a curve has settled
-SETTLED_WINDOW = 5
-SETTLED_WITHIN = 0.03  # of the gain
-GROUPS_NAMED = 3  # seed groups that the note spells out
-LENGTHS_APART = 1.25  # times as many steps: the runs are of different length
+from wandb_toolkit import compare_text, configs, contest
+from wandb_toolkit.contest import Contender, Lead
+from wandb_toolkit.importance import with_importance
+from wandb_toolkit.levels import Level, level_of
+from wandb_toolkit.model import (
+    CommonPoint,
+    Comparison,
+    Cost,
+    Direction,
+    History,
+    Primary,
+    RankedRun,
+    RunReport,
+    SeedGroup,
+    Series,
+    Signals,
+    Standing,
+    Target,
+)
+from wandb_toolkit.race import COSTS, Track, best_common_level, common_amount, track_of
+from wandb_toolkit.signals import columns_of, signals_of
+from wandb_toolkit.uncertainty import centre, level_interval
+from wandb_toolkit.wording import short_names
 
 BROKEN_STATES = ("crashed", "failed", "killed", "preempted")
 BROKEN_FINDINGS = {"nan_or_inf": "NaN", "crashed": "crashed", "stalled": "stalled"}
-
-# Two-sided 95% quantiles of Student's t by degrees of freedom.
-_T95 = {
-    1: 12.71,
-    2: 4.30,
-    3: 3.18,
-    4: 2.78,
-    5: 2.57,
-    6: 2.45,
-    8: 2.31,
-    10: 2.23,
-    15: 2.13,
-    20: 2.09,
-    30: 2.04,
-}
-_SE_OF_MEDIAN = 1.2533  # times that of a mean, for normal scatter
-
-
-@dataclass(frozen=True)
-class Level:
-    """Where a metric stands in one run."""
-
-    start: float  # median of the first points
-    end: float  # median of the last points; NaN where none of them is finite
-    best: float | None
-    best_step: int | None
-    noise: float  # scatter of a point about the curve's second half; NaN: too few points
-    tail: int  # points that `end` is the median of
-    last_step: int
-    settled_step: int | None = None  # from here on the curve stays at its end; None: too few points, no gain
-
-
-def level_of(series: Series | None, direction: Direction = "max") -> Level | None:
-    """Return the levels of one curve, None where it has no point."""
-    if series is None or not len(series):
-        return None
-    values = np.asarray(series.value, dtype=float)
-    finite = np.isfinite(values)
-    tail = min(max(round(len(values) * TAIL_SHARE), 1), TAIL_MOST)
-    best = best_step = None
-    if finite.any():
-        at = int(
-            np.where(finite, values, -np.inf).argmax()
-            if direction == "max"
-            else np.where(finite, values, np.inf).argmin()
-        )
-        best, best_step = float(values[at]), int(series.x[at])
-    kept = values[finite]
-    head = min(max(round(len(values) * HEAD_SHARE), 1), TAIL_MOST)
-    start, end = _median(kept[:head]), _median(values[-tail:])
-    return Level(
-        start=start,
-        end=end,
-        best=best,
-        best_step=best_step,
-        noise=stats.noise(kept[len(kept) // 2 :]),
-        tail=tail,
-        last_step=int(series.x[-1]),
-        settled_step=_settled(series.x[finite], kept, start, end),
-    )
-
-
-def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int | None:
-    """Return the first step from which the curve, in medians of neighbours, stays within 3% of its gain of its end."""
-    if len(values) < SETTLED_POINTS or math.isnan(end) or start == end:
-        return None
-    around = np.lib.stride_tricks.sliding_window_view(values, SETTLED_WINDOW)
-    away = np.abs(np.median(around, axis=1) - end) > SETTLED_WITHIN * abs(end - start)
-    after = int(np.flatnonzero(away)[-1]) + 1 if away.any() else 0
-    return int(x[after + SETTLED_WINDOW // 2]) if after < len(away) else None
-
-
-def _median(values: FloatArray) -> float:
-    kept = values[np.isfinite(values)]
-    return float(np.median(kept)) if len(kept) else math.nan
 
 
 def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
@@ -125,12 +56,15 @@ def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
 class Entry:
     """One run on its way into the ranking."""
 
+    at: int  # place in the list of reports
     report: RunReport
     name: str
     level: Level | None
     marks: tuple[str, ...]
     configuration: str | None  # the same for all seeds of one configuration
     config: Mapping[str, Any]  # the keys that differ
+    track: Track | None = None
+    same: Mapping[Cost, Level] = field(default_factory=dict)
 
     @property
     def end(self) -> float:
@@ -148,12 +82,55 @@ class Entry:
         return self.report.run.state not in ("running", "pending")
 
 
-def compare(reports: Sequence[RunReport], series: Sequence[Series | None], primary: Primary | None) -> Comparison:
+def compare(
+    reports: Sequence[RunReport],
+    series: Sequence[Series | None],
+    primary: Primary | None,
+    *,
+    histories: Sequence[History] = (),
+    target: float | None = None,
+    model: bool = False,
+) -> Comparison:
     """Return the ranking by the primary metric's final level; `series` holds it for each run, or None.
 
-    Runs that broke keep their rank, marked; none of them is called best unless all of them broke.
+    Runs that broke keep their rank, marked; none of them is called best unless all of them broke. `histories` hold the
+    time and tokens that runs had spent; `target` is a level to reach; `model` asks for a model of the settings, too.
     """
-    direction: Direction = primary.direction if primary else "max"
+    if primary is None:
+        entries = _entries(reports, series, histories, "max")
+        note = compare_text.NO_PRIMARY
+        return Comparison(tuple(_line(e, {}) for e in entries), tuple(entries[0].config if entries else ()), note=note)
+    direction = primary.direction
+    ranked = sorted(_entries(reports, series, histories, direction), key=lambda e: _rank(e, direction))
+    groups = _by_configuration(ranked, direction)
+    best = groups[0][0] if groups else next((e for e in ranked if not math.isnan(e.end)), None)
+    contenders = [_contender(group) for group in groups]
+    lead = _lead(groups, contenders, direction)
+    lead_text = compare_text.lead(groups, lead, contenders, broken=best is not None and not best.sound)
+    common, places = _common(groups, direction)
+    goal = _target(groups, direction, target)
+    reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
+    if goal:
+        goal = Target(goal.value, goal.why, compare_text.race(groups, reached))
+    return Comparison(
+        runs=tuple(_line(e, places.get(e.at, {}), reached.get(e.at, {})) for e in ranked),
+        config_keys=tuple(ranked[0].config) if ranked else (),
+        best=best.report.run.id if best else None,
+        note=" ".join(compare_text.notes(ranked, groups, primary, lead_text)),
+        seed_groups=tuple(_seed_group(group) for group in groups if len(group) > 1),
+        lead=lead.verdict,
+        best_at=best.at if best else None,
+        configurations=_standings(groups, contenders, direction),
+        common=common,
+        target=goal,
+        signals=_signals(groups, direction, model=model) if len(reports) > 1 else None,
+        lead_text=lead_text,
+    )
+
+
+def _entries(
+    reports: Sequence[RunReport], series: Sequence[Series | None], histories: Sequence[History], direction: Direction
+) -> list[Entry]:
     names = short_names([report.run for report in reports])
     differing = configs.differences([report.run.config for report in reports])
     entries = []
@@ -161,20 +138,11 @@ def compare(reports: Sequence[RunReport], series: Sequence[Series | None], prima
         level = level_of(one, direction)
         config = {key: values[at] for key, values in differing.items()}
         same = configs.configuration_of(report.run.config)
-        entries.append(Entry(report, name, level, marks_of(report, level), same, config))
-    ranked = sorted(entries, key=lambda e: _rank(e, direction)) if primary else entries
-    valued = [e for e in ranked if not math.isnan(e.end)]
-    best = next((e for e in valued if e.sound), valued[0] if valued else None)
-    seeds = [group for group in _by_configuration(ranked) if len(group) > 1]
-    lead, said = _lead(ranked, best, primary) if primary and best else (None, "")
-    return Comparison(
-        runs=tuple(_line(e) for e in ranked),
-        config_keys=tuple(differing),
-        best=best.report.run.id if best else None,
-        note=" ".join(_notes(ranked, seeds, primary, said)),
-        seed_groups=tuple(_seed_group(group) for group in seeds),
-        lead=lead,
-    )
+        tokens = next((match.metric for match in report.roles if match.role == "tokens"), None)
+        history = histories[at] if at < len(histories) else History({})
+        track = track_of(one, history, tokens)
+        entries.append(Entry(at, report, name, level, marks_of(report, level), same, config, track))
+    return entries
 
 
 def _rank(entry: Entry, direction: Direction) -> tuple[int, float]:
@@ -185,7 +153,7 @@ def _rank(entry: Entry, direction: Direction) -> tuple[int, float]:
     return 0, -entry.end if direction == "max" else entry.end
 
 
-def _line(entry: Entry) -> RankedRun:
+def _line(entry: Entry, same: Mapping[Cost, Level], reached: Mapping[Cost, float] | None = None) -> RankedRun:
     run, level = entry.report.run, entry.level
     return RankedRun(
         id=run.id,
@@ -199,11 +167,16 @@ def _line(entry: Entry) -> RankedRun:
         duration=run.duration,
         config=entry.config,
         marks=entry.marks,
+        at=entry.at,
+        project=run.project,
+        same={cost: found.end for cost, found in same.items()},
+        reached=reached or {},
+        tokens=entry.track.total("tokens") if entry.track else None,
     )
 
 
-def _by_configuration(ranked: Iterable[Entry]) -> list[list[Entry]]:
-    """The sound runs by configuration, the best run's first. A run without a config, or that still goes, is alone."""
+def _by_configuration(ranked: Iterable[Entry], direction: Direction) -> list[list[Entry]]:
+    """The sound runs by configuration, the best first. A run without a config, or that still goes, is alone."""
     groups: dict[object, list[Entry]] = {}
     for entry in ranked:
         if entry.sound:
@@ -211,104 +184,149 @@ def _by_configuration(ranked: Iterable[Entry]) -> list[list[Entry]]:
             whole = entry.configuration and entry.over
             where = (run.entity, run.project, entry.configuration) if whole else id(entry)
             groups.setdefault(where, []).append(entry)
-    return list(groups.values())
+    sign = -1 if direction == "max" else 1
+    return sorted(groups.values(), key=lambda group: sign * centre([e.end for e in group]))
 
 
-def _mean(group: Sequence[Entry]) -> float:
-    return float(np.mean([e.end for e in group]))
+def _contender(group: Sequence[Entry], cost: Cost | None = None) -> Contender:
+    levels = [e.level if cost is None else e.same.get(cost) for e in group]
+    known = [level for level in levels if level]
+    return Contender(tuple(level.end for level in known), known[0].error if known else math.nan, group[0].over)
 
 
-def _variance(group: Sequence[Entry]) -> float:
-    return float(np.var([e.end for e in group], ddof=1))
-
-
-def _seed_group(group: Sequence[Entry]) -> SeedGroup:
-    return SeedGroup(
-        runs=tuple(e.report.run.id for e in group),
-        names=tuple(e.name for e in group),
-        mean=_mean(group),
-        std=math.sqrt(_variance(group)),
-    )
-
-
-def _notes(ranked: Sequence[Entry], seeds: Sequence[Sequence[Entry]], primary: Primary | None, lead: str) -> list[str]:
-    if primary is None:
-        return ["No metric to rank by was found: name one with --primary."]
-    notes = []
-    for group in seeds[:GROUPS_NAMED]:
-        names = listed([e.name for e in group])
-        spread = f"{number(_mean(group))} ± {number(math.sqrt(_variance(group)), 2)} (mean ± sd, n={len(group)})"
-        notes.append(f"{names} are seeds of one configuration: {spread}.")
-    if len(seeds) > GROUPS_NAMED:
-        notes.append(f"{len(seeds) - GROUPS_NAMED} more configurations have several seeds.")
-    return [*notes, *([lead] if lead else []), *_left_behind(ranked, primary)]
-
-
-Lead: TypeAlias = Literal["real", "unproven", "single"]
-
-
-def _lead(ranked: Sequence[Entry], best: Entry, primary: Primary) -> tuple[Lead | None, str]:
-    """Say whether the lead of the best run's configuration over the next one is more than chance."""
-    if not best.sound:
-        return None, "Every run with this metric broke, so the first of them is only the least bad."
-    groups = _by_configuration(ranked)
-    mine = next(group for group in groups if best in group)
-    rivals = [g for g in groups if g is not mine and not (best.configuration and _same(g[0], best))]
-    others = [g for g in rivals if g[0].over] or rivals
-    if not others:
-        return None, ""
-    sign = 1 if primary.direction == "max" else -1
-    rival = max(others, key=lambda group: sign * _mean(group))
-    gap = sign * (_mean(mine) - _mean(rival))
-    pair = f"{_named(mine)} ({number(_mean(mine))}) and {_named(rival)} ({number(_mean(rival))})"
-    freedom = sum(len(group) - 1 for group in groups)
-    if freedom:
-        seeded = [group for group in groups if len(group) > 1]
-        pooled = math.sqrt(sum((len(g) - 1) * _variance(g) for g in seeded) / freedom)
-        needed = _t95(freedom) * pooled * math.sqrt(1 / len(mine) + 1 / len(rival))
-        why = f"seeds alone differ by ±{number(pooled, 2)}"
-        if gap <= needed:
-            return "unproven", f"No evidence of a difference between {pair}: {why}."
-        return "real", f"The difference between {pair} is more than chance: {why}."
-    noise = math.hypot(_standard_error(best.level), _standard_error(rival[0].level))
-    if math.isnan(noise):
-        return "single", f"Too few points to tell whether {pair} differ by more than chance."
-    if gap <= 2 * noise:
-        return "unproven", f"No evidence of a difference between {pair}: the curves scatter by as much."
-    ahead = f"{_named(mine)} is ahead of {_named(rival)} by {number(gap, 2)}"
-    return "single", f"{ahead}, more than the curves scatter; but with one seed of each, luck is not ruled out."
+def _lead(groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction) -> Lead:
+    """How the first configuration stands to the next that is not the same one still running."""
+    if not groups:
+        return Lead(None)
+    rivals = [at for at in range(1, len(groups)) if not _same(groups[at][0], groups[0][0])]
+    return contest.lead_of(contenders, 0, rivals, direction)
 
 
 def _same(one: Entry, other: Entry) -> bool:
     mine, theirs = one.report.run, other.report.run
-    return one.configuration == other.configuration and mine.project == theirs.project
+    place = (mine.entity, mine.project) == (theirs.entity, theirs.project)
+    return bool(one.configuration) and one.configuration == other.configuration and place
 
 
-def _named(group: Sequence[Entry]) -> str:
-    name = quoted(group[0].name)
-    return name if len(group) == 1 else f"the {len(group)} seeds of {name}"
+def _seed_group(group: Sequence[Entry]) -> SeedGroup:
+    ends = [e.end for e in group]
+    return SeedGroup(
+        runs=tuple(e.report.run.id for e in group),
+        names=tuple(e.name for e in group),
+        mean=float(np.mean(ends)),
+        std=float(np.std(ends, ddof=1)),
+    )
 
 
-def _standard_error(level: Level | None) -> float:
-    """Standard error of a level, its points taken as independent."""
-    return _SE_OF_MEDIAN * level.noise / math.sqrt(level.tail) if level else math.nan
+def _standings(
+    groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction
+) -> tuple[Standing, ...]:
+    spread = contest.spread_of(contenders)
+    values = [centre(one.values) for one in contenders]
+    costs: dict[Cost, list[float | None]] = {cost: [_mean_cost(group, cost) for group in groups] for cost in COSTS}
+    fronts = {cost: contest.cheapest(values, spent, direction) for cost, spent in costs.items()}
+    made = []
+    for at, group in enumerate(groups):
+        own = level_interval(contenders[at].values, spread)
+        gap = contest.gap_of(contenders[0], contenders[at], spread, direction) if at else None
+        made.append(
+            Standing(
+                runs=tuple(e.report.run.id for e in group),
+                names=tuple(e.name for e in group),
+                at=tuple(e.at for e in group),
+                value=own.value,
+                low=own.low if own.known else None,
+                high=own.high if own.known else None,
+                how=own.how,
+                gap=gap.value if gap else None,
+                gap_low=gap.low if gap and gap.known else None,
+                gap_high=gap.high if gap and gap.known else None,
+                apart=gap.low > 0 if gap and gap.known else None,
+                seconds=costs["time"][at],
+                tokens=costs["tokens"][at],
+                steps=costs["step"][at],
+                front=tuple(cost for cost in COSTS if at in fronts[cost]),
+            )
+        )
+    return tuple(made)
 
 
-def _t95(freedom: int) -> float:
-    """Return the quantile for the next smaller tabulated degree of freedom, which errs to caution."""
-    return _T95[max(known for known in _T95 if known <= freedom)]
+def _mean_cost(group: Sequence[Entry], cost: Cost) -> float | None:
+    """Return what a run of the configuration costs, None where that is not known of each, or not final."""
+    found = []
+    for entry in group:
+        run = entry.report.run
+        spent = entry.track.total(cost) if entry.track else None
+        if cost == "time" and run.duration is not None:
+            spent = run.duration
+        if spent is None or not entry.over:
+            return None
+        found.append(spent)
+    return float(np.mean(found))
 
 
-def _left_behind(ranked: Sequence[Entry], primary: Primary) -> list[str]:
-    notes = []
-    without = sum(e.level is None for e in ranked)
-    if 0 < without < len(ranked):
-        notes.append(f"{plural(without, 'run')} without {quoted(primary.metric)} cannot be ranked.")
-    projects = {(e.report.run.entity, e.report.run.project) for e in ranked if e.level}
+def _common(
+    groups: Sequence[Sequence[Entry]], direction: Direction
+) -> tuple[tuple[CommonPoint, ...], dict[int, dict[Cost, Level]]]:
+    """Return the points where all have spent the same, and each run's levels there."""
+    tracks = {e.at: e.track for group in groups for e in group if e.track}
+    points: list[CommonPoint] = []
+    places: dict[int, dict[Cost, Level]] = {}
+    for cost in COSTS:
+        found = common_amount(tracks, cost)
+        if found is None:
+            continue
+        amount, short = found
+        for at, track in tracks.items():
+            level = track.level_at(cost, amount, direction) if at not in short else None
+            if level:
+                places.setdefault(at, {})[cost] = level
+        leader, note = _note_there(groups, places, cost, amount, direction)
+        longest = max(track.total(cost) or 0.0 for track in tracks.values())
+        telling = cost != "time" and longest > compare_text.LENGTHS_APART * amount
+        points.append(CommonPoint(cost, amount, short, note, bool(note) and (telling or leader is not groups[0][0])))
+    return tuple(points), places
+
+
+def _note_there(
+    groups: Sequence[Sequence[Entry]],
+    places: Mapping[int, Mapping[Cost, Level]],
+    cost: Cost,
+    amount: float,
+    direction: Direction,
+) -> tuple[Entry | None, str]:
+    """Return the leader's best run where all have spent the same, and whether the lead is more than chance."""
+    there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
+    there = [group for group in there if group]
+    made = [
+        (Contender(tuple(level.end for _, level in group), group[0][1].error), [e for e, _ in group]) for group in there
+    ]
+    made.sort(key=lambda pair: centre(pair[0].values), reverse=direction == "max")
+    contenders, entries = [one for one, _ in made], [group for _, group in made]
+    rivals = [at for at in range(1, len(made)) if not _same(entries[at][0], entries[0][0])]
+    lead = contest.lead_of(contenders, 0, rivals, direction) if made else Lead(None)
+    leader = next((group[0] for group in groups if entries and entries[0][0] in group), None)
+    return leader, compare_text.common(cost, amount, entries, contenders, lead)
+
+
+def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: float | None) -> Target | None:
+    if given is not None:
+        return Target(given, "given by you")
+    levels = [e.level for group in groups for e in group if e.level and e.over]
+    value = best_common_level(levels, direction)
+    return Target(value, "the best level that all runs with at least half of the best gain ended at") if value else None
+
+
+def _signals(groups: Sequence[Sequence[Entry]], direction: Direction, *, model: bool) -> Signals:
+    """Return what goes with the result, over the configurations of one project that ended soundly."""
+    ended = [group for group in groups if group[0].over and group[0].configuration]
+    projects = {(g[0].report.run.entity, g[0].report.run.project) for g in ended}
     if len(projects) > 1:
-        notes.append(f"The ranked runs come from {len(projects)} projects: their levels may not be comparable.")
-    lengths = [e.level.last_step for e in ranked if e.sound and e.level]
-    if lengths and max(lengths) > LENGTHS_APART * max(min(lengths), 1):
-        span = f"{min(lengths):,} to {max(lengths):,} steps"
-        notes.append(f"The runs are of different length ({span}): each ranks where it ended.")
-    return notes
+        return Signals(refused=f"the runs are of {len(projects)} projects", count=len(ended))
+    settings = [group[0].config for group in ended]
+    levels = [centre([e.end for e in group]) for group in ended]
+    found = signals_of(settings, levels, direction)
+    if not model or found.refused:
+        return found
+    known = {one.key for one in found.signals}
+    return with_importance(found, [c for c in columns_of(settings) if c.key in known], levels)

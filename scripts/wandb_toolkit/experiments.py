@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wandb_toolkit.compare import level_of
 from wandb_toolkit.follow_up import faster, from_comparison, rounded, titled
+from wandb_toolkit.levels import level_of
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.render.text import number
 from wandb_toolkit.sentences import causes, told
@@ -53,10 +53,10 @@ def propose(
     projects = {(report.run.entity, report.run.project) for report in reports}
     asked = []
     if comparison and primary and len(projects) == 1:
-        levels = {r.run.id: level_of(s, primary.direction) for r, s in zip(reports, series, strict=False)}
+        levels = [level_of(one, primary.direction) for one in series]
         asked = from_comparison(reports, comparison, primary, levels)
-        best = next((report for report in reports if report.run.id == comparison.best), None)
-        more += faster(best, comparison, primary, len(reports)) if best else []
+        if comparison.best_at is not None:
+            more += faster(reports[comparison.best_at], comparison, primary, len(reports))
     chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
         chosen = _distinct([*chosen, *more])[:FEWEST]

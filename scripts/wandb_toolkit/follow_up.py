@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from wandb_toolkit import configs
-from wandb_toolkit.compare import Level
+from wandb_toolkit.levels import Level
 from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
 from wandb_toolkit.render.text import number
 from wandb_toolkit.sentences import told
@@ -32,15 +32,15 @@ def from_comparison(
     reports: Sequence[RunReport],
     comparison: Comparison,
     primary: Primary,
-    levels: Mapping[str, Level | None],
+    levels: Sequence[Level | None],
 ) -> list[Experiment]:
     """Return what the ranking leaves open: is the lead real, is the best setting at the edge, was it too long?"""
     sound = [line for line in comparison.runs if line.value is not None and not line.marks and line.value == line.value]
-    best = next((line for line in sound if line.id == comparison.best), None)
+    best = next((line for line in sound if line.at == comparison.best_at), None)
     if best is None:
         return []
-    report = next(one for one in reports if one.run.id == best.id)
-    length = _length(report, best, levels.get(best.id), primary, len(reports))
+    report = reports[best.at]
+    length = _length(report, best, levels[best.at] if best.at < len(levels) else None, primary, len(reports))
     if best.verdict == "ugly":  # a broken run's luck needs no second look
         return length
     return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
@@ -48,11 +48,10 @@ def from_comparison(
 
 def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
     """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
-    group = next((g for g in comparison.seed_groups if best.id in g.runs), None)
-    if group and comparison.lead != "unproven":
+    mine = next((one.at for one in comparison.configurations if best.at in one.at), (best.at,))
+    if len(mine) > 1 and comparison.lead != "unproven":
         return []
-    mine = group.runs if group else (best.id,)
-    rival = next((line for line in sound if line.id not in mine and line.verdict == "good"), None)
+    rival = next((line for line in sound if line.at not in mine and line.verdict == "good"), None)
     metric, who = quoted(primary.metric), quoted(best.name)
     if rival is None or rival.value is None or best.value is None:
         why = f"there is one run of this configuration: how far seeds alone move {metric} is not known"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wandb_toolkit.compare import Level, level_of
+from wandb_toolkit.levels import Level, level_of
 from wandb_toolkit.model import History, Lens, RunReport
 from wandb_toolkit.render.text import number
 from wandb_toolkit.sentences import FEW_POINTS, label
@@ -32,6 +32,7 @@ _TELLS_RL = ("reward", "kl", "entropy", "clip_fraction", "reward_std")
 class _Sight:
     """One run's curve of a role."""
 
+    at: int  # place of the run
     name: str
     level: Level
     report: RunReport
@@ -42,11 +43,11 @@ def look_through(
     reports: Sequence[RunReport],
     histories: Sequence[History],
     roles: Mapping[str, str],
-    best: str | None,
+    best: int | None,
 ) -> tuple[Lens, ...]:
     """Return a line for each role of reinforcement learning that the runs have; none where nothing tells RL.
 
-    Levels are those of the run with the id `best`; where it does not log the role, the median over all that do.
+    Levels are those of the run at place `best`; where it does not log the role, the median over all that do.
     """
     if "reward" not in roles and sum(role in roles for role in _TELLS_RL) < 2:
         return ()
@@ -54,11 +55,11 @@ def look_through(
     lines = []
     for role, judges in _JUDGES.items():
         sights = []
-        for name, report, history in zip(names, reports, histories, strict=True):
+        for at, (name, report, history) in enumerate(zip(names, reports, histories, strict=True)):
             match = next((m for m in report.roles if m.role == role and m.metric == roles.get(role)), None)
             level = level_of(history.get(match.metric)) if match else None
             if match and level:
-                sights.append(_Sight(name, level, report, match.sign))
+                sights.append(_Sight(at, name, level, report, match.sign))
         if sights:
             text = _judgement(judges, sights)
             if role == "reward":
@@ -67,7 +68,7 @@ def look_through(
     return tuple(lines)
 
 
-def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: str | None) -> Lens:
+def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: int | None) -> Lens:
     ends = [s.sign * s.level.end for s in sights if not math.isnan(s.level.end)]
     shown = _of_best(sights, best)
     if len(sights) > 1 and ends:
@@ -80,8 +81,8 @@ def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: str
     return Lens(role, metric, _middle(start), _middle(end), text, run)
 
 
-def _of_best(sights: Sequence[_Sight], best: str | None) -> Sequence[_Sight]:
-    return [s for s in sights if s.report.run.id == best] or sights
+def _of_best(sights: Sequence[_Sight], best: int | None) -> Sequence[_Sight]:
+    return [s for s in sights if s.at == best] or sights
 
 
 def _middle(values: Sequence[float]) -> float | None:
@@ -106,17 +107,17 @@ def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
     return f"not judged ({reasons[0]})" if reasons else "not judged"
 
 
-def _against_task(reports: Sequence[RunReport], histories: Sequence[History], best: str | None) -> str:
+def _against_task(reports: Sequence[RunReport], histories: Sequence[History], best: int | None) -> str:
     """Say how the task metric moved beside the reward."""
-    found: dict[str, tuple[str, Level, int]] = {}
-    for report, history in zip(reports, histories, strict=True):
+    found: dict[int, tuple[str, Level, int]] = {}
+    for at, (report, history) in enumerate(zip(reports, histories, strict=True)):
         match = next((m for m in report.roles if m.role == "task"), None)
         level = level_of(history.get(match.metric)) if match else None
         if match and level:
-            found[report.run.id] = match.metric, level, len(history[match.metric])
+            found[at] = match.metric, level, len(history[match.metric])
     if not found:
         return "no task metric beside it"
-    shown = [found[best]] if best in found else list(found.values())
+    shown = [found[best]] if best is not None and best in found else list(found.values())
     start, end = _middle([level.start for _, level, _ in shown]), _middle([level.end for _, level, _ in shown])
     most = max(points for _, _, points in shown)
     few = f" ({most} points only)" if most < FEW_POINTS else ""

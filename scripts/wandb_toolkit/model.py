@@ -20,6 +20,8 @@ State = Literal["running", "finished", "crashed", "failed", "killed", "preempted
 Severity = Literal["ugly", "bad", "good"]
 Direction = Literal["max", "min"]
 
+Cost = Literal["step", "time", "tokens"]  # what a run spends: steps, seconds, tokens
+
 MetricKind = Literal["number", "string", "image", "table", "histogram", "media", "object", "list", "null"]
 
 
@@ -198,6 +200,7 @@ class RunReport:
     skipped: tuple[Skipped, ...] = ()
     passed: tuple[str, ...] = ()  # ids of detectors that looked and found nothing
     roles: tuple[RoleMatch, ...] = ()
+    sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # metric → points read, points logged
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,11 @@ class RankedRun:
     duration: float | None
     config: Mapping[str, Any] = field(default_factory=dict)  # only the keys that differ between the runs
     marks: tuple[str, ...] = ()  # why it is never called best: "crashed", "NaN", ...
+    at: int = -1  # place in Report.runs: two projects may hold the same run id
+    project: str | None = None
+    same: Mapping[Cost, float] = field(default_factory=dict)  # the level at Comparison.common
+    reached: Mapping[Cost, float] = field(default_factory=dict)  # what it took to reach the target; {}: not reached
+    tokens: float | None = None  # seen by the end
 
 
 @dataclass(frozen=True)
@@ -250,6 +258,72 @@ class SeedGroup:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A configuration in the comparison: its sound runs that ended, whatever their seed. The intervals are 95%."""
+
+    runs: tuple[str, ...]  # run ids, the best first
+    names: tuple[str, ...]
+    at: tuple[int, ...]  # places in Report.runs
+    value: float  # of the primary metric's final levels: their IQM, their mean, or the only one
+    low: float | None  # None: no configuration has two seeds to judge by
+    high: float | None
+    how: str  # "IQM, bootstrap", "mean, Student's t", "one run, Student's t", "one run"
+    gap: float | None = None  # how much better the first configuration is; None: this is the first
+    gap_low: float | None = None
+    gap_high: float | None = None
+    apart: bool | None = None  # whether that is more than chance; None: this is the first, or nobody can tell
+    seconds: float | None = None  # mean duration
+    tokens: float | None = None
+    steps: float | None = None
+    front: tuple[Cost, ...] = ()  # no other configuration is as good for less of these
+
+
+@dataclass(frozen=True)
+class CommonPoint:
+    """Where all compared runs have spent the same."""
+
+    cost: Cost
+    amount: float  # steps, seconds or tokens
+    left_out: tuple[int, ...] = ()  # places in Report.runs of the sound runs that ended far sooner
+    note: str = ""  # who leads there, and what that proves
+    telling: bool = False  # another one leads there than in the end, or the runs went on for very unequal lengths
+
+
+@dataclass(frozen=True)
+class Target:
+    """A level of the primary metric, and what it took to get there (RankedRun.reached)."""
+
+    value: float
+    why: str  # "given by you", or how it was chosen
+    note: str = ""  # who was there first
+
+
+@dataclass(frozen=True)
+class Signal:
+    """How a setting goes with the result, over configurations: attribution, not proof."""
+
+    key: str
+    strength: float  # Spearman's rho with the quality (positive: more is better); for categories eta, 0 to 1
+    p: float  # by permutation, corrected for the number of settings looked at (Holm)
+    count: int  # configurations that have the setting
+    values: int  # different values among them
+    kind: Literal["order", "category"]
+    also: tuple[str, ...] = ()  # settings that took the same course, so that nothing tells them apart
+    importance: float | None = None  # drop of the model's R² when the setting is shuffled; None: no model
+    best: str = ""  # of categories: the value with the best median
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What goes with the result over many runs."""
+
+    signals: tuple[Signal, ...] = ()  # the surest first
+    refused: str = ""  # why there are none
+    count: int = 0  # configurations looked at
+    model: str = ""  # what the importances rest on, or why there are none
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Several runs by the primary metric, the best first; runs without it come last."""
 
@@ -259,6 +333,12 @@ class Comparison:
     note: str = ""  # what the ranking does not tell (seeds, crashed runs, too few points)
     seed_groups: tuple[SeedGroup, ...] = ()
     lead: Literal["real", "unproven", "single"] | None = None  # of the best configuration; single: one seed of each
+    best_at: int | None = None  # the best run's place in Report.runs
+    configurations: tuple[Standing, ...] = ()  # the best first
+    common: tuple[CommonPoint, ...] = ()
+    target: Target | None = None
+    signals: Signals | None = None
+    lead_text: str = ""  # the lead in one sentence
 
 
 @dataclass(frozen=True)
@@ -295,3 +375,5 @@ class Report:
     left_out: int = 0  # runs of the target that were not read, because of --max-runs
     command: str = ""  # what makes this report again
     metrics: tuple[str, ...] = ()  # numeric metrics that the runs logged, the most common first, at most 100
+    window: int | None = None  # only the last so many rows of each run were looked at
+    as_of: bool = False  # `generated_at` is not when the report was made but what was taken for now

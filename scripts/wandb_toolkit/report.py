@@ -18,7 +18,7 @@ from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments import propose
 from wandb_toolkit.gather import Reading
 from wandb_toolkit.lens import look_through
-from wandb_toolkit.model import Primary, Report, Run, RunReport
+from wandb_toolkit.model import History, Primary, Report, Run, RunReport
 from wandb_toolkit.sentences import good_sentences, trouble_sentences
 from wandb_toolkit.sources.base import Source
 
@@ -31,7 +31,7 @@ STATE_DETECTORS = frozenset({"crashed", "stalled"})
 _QUIET_STATES = ("running", "finished", "pending")
 
 
-def _ignore(_: Run) -> None:
+def _ignore(_: object) -> None:
     return None
 
 
@@ -46,8 +46,15 @@ def build_report(
     left_out: int = 0,
     command: str = "",
     on_run: Callable[[Run], object] = _ignore,
+    goal: float | None = None,
+    model: bool = False,
+    on_readings: Callable[[Sequence[Reading]], object] = _ignore,
 ) -> Report:
-    """Return the report on `runs`. `overrides` maps roles to metrics; `on_run` is called after each run read.
+    """Return the report on `runs`.
+
+    `overrides` maps roles to metrics; `on_run` is called after each run read. `goal` is a level of the primary metric
+    that runs are to reach; `model` asks for a model of the settings, which takes a second or two. `on_readings` is
+    given the series that the report rests on, in the order of its runs.
 
     Raises:
         NotFoundError: no run has the primary metric, or the metric of an override.
@@ -63,9 +70,11 @@ def build_report(
     reports = _examine_all(source, readings, chosen, now)
     reports = [replace(r, verdict=verdict_of(r)) for r in reports]
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
-    comparison = compare(reports, series, chosen) if reports else None
+    histories = [one.history for one in readings]
+    comparison = compare(reports, series, chosen, histories=histories, target=goal, model=model) if reports else None
     common = _common_roles(readings)
-    lens = look_through(reports, [one.history for one in readings], common, comparison.best if comparison else None)
+    lens = look_through(reports, histories, common, comparison.best_at if comparison else None)
+    on_readings(readings)
     return Report(
         verdict=overall([r.verdict for r in reports]),
         source=source.kind,
@@ -123,9 +132,19 @@ def _examine_all(
                 skipped=tuple(s for s in result.skipped if DETECTORS[s.id].severity != "good"),
                 passed=result.passed,
                 roles=tuple(one.roles.values()),
+                sampled=_sampled(one.history),
             )
         )
     return reports
+
+
+def _sampled(history: History) -> dict[str, tuple[int, int]]:
+    """Return the metrics of which the source gave a part: points read and points logged."""
+    return {
+        name: (len(one), one.total or len(one))
+        for name, one in history.series.items()
+        if one.sampled and name not in gather.AXES
+    }
 
 
 def _log_tail(source: Source, run: Run) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from wandb_toolkit.compare import level_of
 from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.levels import level_of
 from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
 from wandb_toolkit.render.text import number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
@@ -96,9 +96,8 @@ def good_sentences(
 ) -> tuple[str, ...]:
     """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised."""
     said: list[str] = []
-    if primary and comparison and comparison.best:
-        at = next(i for i, report in enumerate(reports) if report.run.id == comparison.best)
-        said += _progress(reports, at, series[at], primary)
+    if primary and comparison and comparison.best_at is not None:
+        said += _progress(reports, comparison.best_at, series[comparison.best_at], primary)
     if len(reports) == 1:
         return tuple(said + _praise(reports[0], without_progress=bool(said)) + _healthy(reports))
     return tuple(said + (_healthy(reports) or _praise_of_many(reports)))

@@ -29,7 +29,9 @@ def report_object(report: Report) -> dict[str, Any]:
             "left_out": report.left_out,
             "command": report.command,
             "metrics": report.metrics,
+            "window": report.window,
             "generated_at": report.generated_at,
+            "as_of": report.as_of,
             "tool_version": report.tool_version,
         }
     )
@@ -64,6 +66,7 @@ def _run(one: RunReport) -> dict[str, Any]:
         "skipped": one.skipped,
         "passed": one.passed,
         "roles": {match.role: match.metric for match in one.roles},
+        "sampled": {name: {"read": read, "logged": logged} for name, (read, logged) in one.sampled.items()},
         "warnings": run.warnings,
     }
 

@@ -75,3 +75,13 @@ def size(count: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Return "1 run", "2 runs"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def spent(cost: str, amount: float) -> str:
+    """Return what a run spent ("step", "time" or "tokens") in words: "1,200 steps", "5m 12s", "1.2M tokens"."""
+    if cost == "time":
+        return duration(amount)
+    if cost == "tokens":
+        large, unit = next(((s, u) for s, u in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if amount >= s), (1.0, ""))
+        return f"{number(amount / large, 3)}{unit} tokens"
+    return f"{amount:,.0f} steps"

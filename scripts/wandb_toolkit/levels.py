@@ -1,0 +1,95 @@
+"""Where a curve stands: at its start, at its end, at its best, and by how much its points scatter.
+
+A level is the median of several points, because one point alone is mostly noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.model import Direction, Series
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+TAIL_SHARE = 0.1  # of the points, for a level
+HEAD_SHARE = 0.02  # of the points, for where a curve starts: most change fastest there
+TAIL_MOST = 20  # points
+SETTLED_POINTS = 20  # fewest, to say when a curve has settled
+SETTLED_WINDOW = 5
+SETTLED_WITHIN = 0.03  # of the gain
+
+_SE_OF_MEDIAN = 1.2533  # times that of a mean, for normal scatter
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where a metric stands in one run."""
+
+    start: float  # median of the first points
+    end: float  # median of the last points; NaN where none of them is finite
+    best: float | None
+    best_step: int | None
+    noise: float  # scatter of a point about the curve's second half; NaN: too few points
+    tail: int  # points that `end` is the median of
+    last_step: int
+    settled_step: int | None = None  # from here on the curve stays at its end; None: too few points, no gain
+
+    def gain(self, direction: Direction) -> float:
+        """Return how far the curve has come from its start, positive where it got better."""
+        return self.end - self.start if direction == "max" else self.start - self.end
+
+    @property
+    def error(self) -> float:
+        """The standard error of `end`, its points taken as independent; NaN where too few points tell."""
+        return _SE_OF_MEDIAN * self.noise / math.sqrt(self.tail)
+
+
+def level_of(series: Series | None, direction: Direction = "max") -> Level | None:
+    """Return the levels of one curve, None where it has no point."""
+    if series is None or not len(series):
+        return None
+    values = np.asarray(series.value, dtype=float)
+    finite = np.isfinite(values)
+    tail = min(max(round(len(values) * TAIL_SHARE), 1), TAIL_MOST)
+    best = best_step = None
+    if finite.any():
+        at = int(
+            np.where(finite, values, -np.inf).argmax()
+            if direction == "max"
+            else np.where(finite, values, np.inf).argmin()
+        )
+        best, best_step = float(values[at]), int(series.x[at])
+    kept = values[finite]
+    head = min(max(round(len(values) * HEAD_SHARE), 1), TAIL_MOST)
+    start, end = _median(kept[:head]), _median(values[-tail:])
+    return Level(
+        start=start,
+        end=end,
+        best=best,
+        best_step=best_step,
+        noise=stats.noise(kept[len(kept) // 2 :]),
+        tail=tail,
+        last_step=int(series.x[-1]),
+        settled_step=_settled(series.x[finite], kept, start, end),
+    )
+
+
+def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int | None:
+    """Return the first step from which the curve, in medians of neighbours, stays within 3% of its gain of its end."""
+    if len(values) < SETTLED_POINTS or math.isnan(end) or start == end:
+        return None
+    around = np.lib.stride_tricks.sliding_window_view(values, SETTLED_WINDOW)
+    away = np.abs(np.median(around, axis=1) - end) > SETTLED_WITHIN * abs(end - start)
+    after = int(np.flatnonzero(away)[-1]) + 1 if away.any() else 0
+    return int(x[after + SETTLED_WINDOW // 2]) if after < len(away) else None
+
+
+def _median(values: FloatArray) -> float:
+    kept = values[np.isfinite(values)]
+    return float(np.median(kept)) if len(kept) else math.nan
