@@ -228,8 +228,12 @@ def comma_list(text: str) -> list[str]:
     return parts
 
 
-def open_source(args: argparse.Namespace, text: str | None) -> tuple[Source, tuple[str, ...]]:
+def open_source(
+    args: argparse.Namespace, text: str | None, *, of_entity: bool = False
+) -> tuple[Source, tuple[str, ...]]:
     """Return the source that a target names, read as the common flags say, and the selectors that it holds.
+
+    `of_entity`: all projects of an entity are wanted.
 
     Raises:
         ToolkitError: as `sources.open_source`.
@@ -237,7 +241,8 @@ def open_source(args: argparse.Namespace, text: str | None) -> tuple[Source, tup
     from wandb_toolkit import sources
 
     reading = sources.Reading(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
-    return sources.open_source(text, args.source, entity=getattr(args, "entity", None), reading=reading)
+    entity = getattr(args, "entity", None)
+    return sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
 
 
 def seconds(text: str) -> float:
