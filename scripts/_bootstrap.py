@@ -12,7 +12,15 @@ import sys
 
 OLDEST = (3, 11)
 # What pyproject.toml lists, as import names; a number where an older release is still commonly installed.
-NEEDS = (("numpy", ()), ("matplotlib", ()), ("rich", ()), ("yaml", ()), ("pyarrow", ()), ("urllib3", (2, 2)))
+NEEDS = (
+    ("numpy", ()),
+    ("matplotlib", ()),
+    ("rich", ()),
+    ("yaml", ()),
+    ("pyarrow", ()),
+    ("plotille", ()),
+    ("urllib3", (2, 2)),
+)
 STAMP = "wandb-toolkit.stamp"  # written by .venv-setup.sh when an environment is complete
 GUARD = "WANDB_TOOLKIT_RESTARTED"  # set for the process that is started again, so that it happens once
 

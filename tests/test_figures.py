@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from plot_fakes import line, make_history, make_run
-from wandb_toolkit.charts import Chart, build_chart, facts, run_labels, trend
+from wandb_toolkit.charts import Chart, build_chart, facts, trend
+from wandb_toolkit.labels import run_labels
 from wandb_toolkit.render import figure_marks as marks
 from wandb_toolkit.render.figure_text import position, sentence, short, tick_labels
 from wandb_toolkit.render.figures import Painter
+from wandb_toolkit.render.view import View
 from wandb_toolkit.smoothing import Smoothing, time_weighted_ema
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ def test_labels_stand_outside_of_the_data_and_do_not_overlap(painter: Painter) -
         assert all(b.y0 > 0 and b.y1 < painter.height - 60 for b in found)
         tops = sorted(found, key=lambda b: -b.y0)
         assert all(above.y0 >= below.y1 - 6 for above, below in itertools.pairwise(tops))
-    assert texts(painter, "more")[0].endswith("more runs")
+    assert texts(painter, "more")[0].endswith("more runs between")
 
 
 def test_equal_names_get_their_ids() -> None:
@@ -180,7 +182,8 @@ def test_thinning_keeps_every_spike_and_full_resolution_every_point(painter: Pai
     drawn = np.asarray(artists(painter, "raw")["run-0"].get_xydata())
     assert {(5.0, 3.0), (77_777.0, -7.0), (199_998.0, 9.0), (0.0, 0.0), (199_999.0, 0.0)} <= set(map(tuple, drawn))
     assert "200,000 points, thinned to" in texts(painter, "subtitle")[0]
-    assert painter.draw(chart, full=True) == (200_000,)
+    painter = Painter(View(full=True))
+    assert painter.draw(chart) == (200_000,)
     assert len(np.asarray(artists(painter, "raw")["run-0"].get_xydata())) == 200_000
 
 

@@ -275,14 +275,14 @@ def test_the_step_metric_that_the_run_defined_is_the_x_axis(plots: Run) -> None:
 def test_an_interrupt_leaves_whole_files_and_true_metadata(plots: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from wandb_toolkit.render.figures import Painter
 
-    paint, count = Painter.paint, iter(range(9))
+    draw, count = Painter.draw, iter(range(9))
 
     def third_time_unlucky(self: Painter, *args: Any, **kwargs: Any) -> Any:
         if next(count) == 2:
             raise KeyboardInterrupt
-        return paint(self, *args, **kwargs)
+        return draw(self, *args, **kwargs)
 
-    monkeypatch.setattr(Painter, "paint", third_time_unlucky)
+    monkeypatch.setattr(Painter, "draw", third_time_unlucky)
     done = plots(two_runs(), "x", "one,two", "--all-metrics", "--output", "out")
     assert done.code == 130
     known = json.loads(Path("out/metadata.json").read_text())["plots"]["files"]

@@ -137,8 +137,29 @@ class Folder:
                 owner = _mapping(facts).get("owner") if name == section else None
                 self._owners[_folded(file)] = owner if isinstance(owner, str) else f"{name}:{file}"
 
-    def write(self, name: str, produce: Callable[[Path], object]) -> dict[str, Any]:
+    def place(self, owner: str, stem: str, suffix: str, content: bytes, ours: Callable[[Path], bool]) -> dict[str, Any]:
+        """Write `content` under the name that `claim` gives; return name, size and sha256.
+
+        The folder is locked from the claim to the finished file: of two commands that want one new name at the same
+        moment, the second finds the first one's file.
+
+        Raises:
+            ToolkitError: it could not be written. An earlier file of that name is intact.
+        """
+        try:
+            self._make_folder(self.path)
+            with _locked(self.path):
+                name = self.claim(owner, stem, suffix, ours)
+                return self.write(name, lambda temporary: temporary.write_bytes(content))
+        except OSError as error:
+            raise ToolkitError(f"{self.path} cannot be used: {_why(error)}.", _write_hint(error)) from error
+
+    def write(
+        self, name: str, produce: Callable[[Path], object], check: Callable[[Path], object] | None = None
+    ) -> dict[str, Any]:
         """Let `produce` write a temporary file, put it in place of `name`; return name, size and sha256.
+
+        `check` is called with the place just before, with the folder locked; what it raises leaves all as it was.
 
         Raises:
             ToolkitError: it could not be written. An earlier file of that name is intact.
@@ -149,7 +170,12 @@ class Folder:
             with _temporary(target) as temporary:
                 produce(temporary)
                 facts = describe(temporary, name)
-                temporary.replace(target)
+                if check is None:
+                    temporary.replace(target)
+                else:
+                    with _locked(self.path):
+                        check(target)
+                        temporary.replace(target)
             return facts
         except OSError as error:
             raise ToolkitError(f"{target} could not be written: {_why(error)}.", _write_hint(error)) from error

@@ -5,12 +5,12 @@ Pure arrays; `render.figures` draws it and `render.figure_text` puts it in words
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit.labels import run_labels
 from wandb_toolkit.model import History, Run, Series
 from wandb_toolkit.smoothing import Smoothing
 
@@ -19,20 +19,41 @@ if TYPE_CHECKING:
 
 STEP = "_step"
 MIN_SMOOTHED = 3  # fewer finite points than this are drawn as they are
-_LABEL_LIMIT = 34
+# What people call the axes that every run has.
+AXIS_NAMES = {
+    "step": STEP,
+    "runtime": "_runtime",
+    "relative": "_runtime",
+    "time": "_timestamp",
+    "wall": "_timestamp",
+    "timestamp": "_timestamp",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """What lies behind a group's mean. The arrays belong to the curve's `x`; NaN where fewer than 2 runs are."""
+
+    kind: str  # "std", "minmax", "ci"
+    runs: tuple[Run, ...]
+    low: FloatArray
+    high: FloatArray
+    count: FloatArray  # runs whose mean it is
+    points: int = 0  # read, of all the runs
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One run's line. The arrays are of one length, ascending in `x`."""
+    """One run's line, or a group's. The arrays are of one length, ascending in `x`."""
 
-    run: Run
+    run: Run  # of a group: its first
     label: str  # tells it apart from the other runs of the call
     index: int  # of the run in the call: its colour in every figure
     x: FloatArray
     value: FloatArray  # as logged: NaN and ±Inf are gaps with a mark
     smooth: FloatArray | None = None
     total: int | None = None  # points logged, where the source gave a sample of them
+    band: Band | None = None  # of a group
 
 
 @dataclass(frozen=True)
@@ -62,21 +83,6 @@ class Facts:
     trend: str | None  # "up", "down", "flat": the last tenth against the first; None: too few points
 
 
-def run_labels(runs: Sequence[Run]) -> list[str]:
-    """Return a short name for each run that no other of them has: the display name, with the id where it repeats."""
-    short = [_cut(run.name) for run in runs]
-    seen = Counter(short)
-    return [name if seen[name] == 1 else f"{name} · {run.id}" for name, run in zip(short, runs, strict=True)]
-
-
-def _cut(name: str) -> str:
-    """Cut in the middle: names of a sweep often differ at their ends."""
-    if len(name) <= _LABEL_LIMIT:
-        return name
-    tail = _LABEL_LIMIT // 2
-    return f"{name[: _LABEL_LIMIT - tail - 1]}…{name[-tail:]}"
-
-
 def step_metric(run: Run, metric: str) -> str:
     """Return the x axis that the run defined for a metric, "_step" where it defined none."""
     exact = run.step_metrics.get(metric)
@@ -92,6 +98,7 @@ def build_chart(
     histories: Mapping[int, History],
     smoothing: Smoothing,
     x_axis: str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Chart:
     """Return the figure of one metric over the runs that have it.
 
@@ -101,33 +108,47 @@ def build_chart(
         histories: by the run's place in `runs`; a run that could not be read has none.
         smoothing: applied with the x range of all the chart's lines.
         x_axis: the metric to draw against; None: what the runs defined for it, where they agree, else the step.
+        labels: of `runs`, where the caller knows them.
     """
-    import numpy as np
-
-    labels = run_labels(runs)
+    labels = run_labels(runs) if labels is None else labels
     logged = {i: histories[i].get(metric) for i in sorted(histories)}
     found = {i: series for i, series in logged.items() if series is not None and len(series)}
     axis, notes = _choose_axis(metric, runs, histories, found, x_axis)
     lines = []
     for i, series in found.items():
-        x, value = _against(series, histories[i], axis)
+        x, value, back = _against(series, histories[i], axis)
         if len(x) < len(series) and len(x):
             notes.append(f"{labels[i]}: {len(series) - len(x)} points have no {axis} and are left out")
+        if back:
+            times = "once" if back == 1 else f"{back:,} times"
+            notes.append(f"{labels[i]}: {axis} goes back {times}; its points are in order of {axis}")
         if len(x):
-            lines.append((i, x, value, series.total))
+            lines.append(Curve(runs[i], labels[i], i, x, value, None, series.total))
         else:
             notes.append(f"{labels[i]}: never logged {axis} together with {metric}")
-    low = min((float(x[0]) for _, x, _, _ in lines), default=0.0)
-    high = max((float(x[-1]) for _, x, _, _ in lines), default=0.0)
-    curves = []
-    for i, x, value, total in lines:
-        enough = int(np.isfinite(value).sum()) >= MIN_SMOOTHED
-        smooth = smoothing.apply(x, value, high - low) if enough else None
-        curves.append(Curve(runs[i], labels[i], i, x, value, smooth, total))
+    curves = smoothed(lines, smoothing)
     missing = [labels[i] for i in range(len(runs)) if i not in found and i in histories]
     if missing:
         notes.append(f"not logged by {_listed(missing)}")
     return Chart(metric, axis, tuple(curves), smoothing, tuple(notes))
+
+
+def smoothed(lines: Sequence[Curve], smoothing: Smoothing) -> list[Curve]:
+    """Return the lines with their smoothed values; the x range that counts is that of all of them."""
+    import numpy as np
+
+    span = x_range(lines)
+    done = []
+    for line in lines:
+        enough = int(np.isfinite(line.value).sum()) >= MIN_SMOOTHED
+        smooth = smoothing.apply(line.x, line.value, span) if enough else None
+        done.append(replace(line, smooth=smooth))
+    return done
+
+
+def x_range(lines: Sequence[Curve]) -> float:
+    """Return the x range of a chart with these lines."""
+    return max((float(c.x[-1]) for c in lines), default=0.0) - min((float(c.x[0]) for c in lines), default=0.0)
 
 
 def _listed(names: Sequence[str], limit: int = 4) -> str:
@@ -157,21 +178,27 @@ def _choose_axis(
     return (axis, []) if usable else (STEP, [f"its x axis {axis} was not logged with it: drawn against the step"])
 
 
-def _against(series: Series, history: History, axis: str) -> tuple[FloatArray, FloatArray]:
-    """Return x and value, ascending in x: its own x, or what `axis` was at the same step. Empty where never both."""
+def _against(series: Series, history: History, axis: str) -> tuple[FloatArray, FloatArray, int]:
+    """Return x and value, ascending in x, and how often x went back: its own x, or what `axis` was at the same step.
+
+    Empty where there are never both. Points of one x stay in the order in which they were logged.
+    """
     import numpy as np
 
     if axis == series.axis:
-        return series.x, series.value
+        return series.x, series.value, 0
     against = history.get(axis)
     if against is None or not len(against) or against.axis != series.axis:
-        return series.x[:0], series.value[:0]
+        return series.x[:0], series.value[:0], 0
     place = np.searchsorted(against.x, series.x)
     place[place == len(against)] = 0
     there = (against.x[place] == series.x) & np.isfinite(against.value[place])
     x, value = against.value[place[there]], series.value[there]
+    back = int((np.diff(x) < 0).sum())
+    if not back:
+        return x, value, 0
     order = np.argsort(x, kind="stable")
-    return x[order], value[order]
+    return x[order], value[order], back
 
 
 def facts(curve: Curve) -> Facts:
@@ -223,13 +250,27 @@ def as_dict(curve: Curve, drawn: int) -> dict[str, Any]:
     """Return the JSON facts about a line of which `drawn` points are in the picture."""
     known = facts(curve)
     return {
-        "id": curve.run.id,
-        "name": curve.run.name,
+        "id": None if curve.band else curve.run.id,
+        "name": None if curve.band else curve.run.name,
         "label": curve.label,
+        "group": _group_dict(curve, curve.band) if curve.band else None,
         "points": known.points,
         "drawn": drawn,
         "logged": curve.total if curve.total is not None else known.points,
         **{key: getattr(known, key) for key in ("first", "last", "min", "min_x", "max", "max_x", "trend")},
         "nonfinite": known.nonfinite,
         "first_nonfinite_x": known.first_nonfinite_x,
+    }
+
+
+def _group_dict(curve: Curve, band: Band) -> dict[str, Any]:
+    """Return the runs of a group, and how many of them stand behind its mean from which x on."""
+    import numpy as np
+
+    change = np.flatnonzero(np.diff(band.count, prepend=-1.0))
+    return {
+        "runs": [run.id for run in band.runs],
+        "n": len(band.runs),
+        "band": band.kind,
+        "support": [{"x": float(curve.x[at]), "n": int(band.count[at])} for at in change],
     }

@@ -11,7 +11,7 @@ import itertools
 import math
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 VIEWPORT_SCALE = 1000.0  # W&B: the chart's x range counts as this many steps of the plain average
 MAX_SLIDER_WEIGHT = 0.999
 
+Method = Literal["twema", "ema", "gaussian", "running_mean", "none"]
+METHODS: tuple[Method, ...] = get_args(Method)
+GAUSSIAN_REACH = 4.0  # standard deviations; farther points weigh less than 0.04 % of the nearest
+
+# Pairs of points that the Gaussian adds up exactly; above, points are gathered on a grid first.
+_MOST_PAIRS = 100_000_000
+_GRID = 16  # cells a standard deviation
 # Decay that one block of the vectorised recurrence may span: exp(30) costs no precision and cannot overflow.
 _BLOCK_DECAY = 30.0
 # Fewer points a block than this, and the plain loop is the faster one.
@@ -31,15 +38,20 @@ _HUGE = 1e250
 class Smoothing:
     """Which smoother to draw, with its parameters."""
 
-    method: Literal["twema", "running_mean", "none"] = "twema"
-    weight: float = 0.99  # twema: w, in (0, 1)
+    method: Method = "twema"
+    weight: float = 0.99  # twema, ema: w, in [0, 1)
     viewport_scale: float = VIEWPORT_SCALE  # twema
-    window: int = 1  # running_mean: samples
+    window: int = 1  # running_mean: points
+    sigma: float = 1.0  # gaussian: standard deviation, in mean distances between the line's points
 
     def apply(self, x: FloatArray, value: FloatArray, range_x: float) -> FloatArray | None:
         """Return the smoothed values, None for the method none. `range_x` is the whole chart's."""
         if self.method == "twema":
             return time_weighted_ema(x, value, self.weight, range_x, self.viewport_scale)
+        if self.method == "ema":
+            return exponential_average(value, self.weight)
+        if self.method == "gaussian":
+            return gaussian(x, value, self.sigma)
         if self.method == "running_mean":
             return running_mean(value, self.window)
         return None
@@ -49,18 +61,25 @@ class Smoothing:
         if self.method == "twema":
             usual = self.viewport_scale == VIEWPORT_SCALE
             scale = "" if usual else f", viewport scale {self.viewport_scale:g}"
-            return f"time-weighted EMA {self.weight:g}{scale}"
+            return f"time-weighted EMA {self.weight:.4g}{scale}"
+        if self.method == "ema":
+            return f"EMA {self.weight:.4g}"
+        if self.method == "gaussian":
+            return f"Gaussian, σ {self.sigma:g} points"
         if self.method == "running_mean":
             return f"running mean of {self.window} points"
         return ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the method and the parameters that count for it, for JSON."""
-        if self.method == "twema":
-            return {"method": "twema", "weight": self.weight, "viewport_scale": self.viewport_scale}
-        if self.method == "running_mean":
-            return {"method": "running_mean", "window": self.window}
-        return {"method": "none"}
+        counts = {
+            "twema": ("weight", "viewport_scale"),
+            "ema": ("weight",),
+            "gaussian": ("sigma",),
+            "running_mean": ("window",),
+            "none": (),
+        }
+        return {"method": self.method, **{name: getattr(self, name) for name in counts[self.method]}}
 
 
 def slider_weight(value: float) -> float:
@@ -86,7 +105,7 @@ def time_weighted_ema(
     Args:
         x: ascending; where it falls back, no distance counts until it has passed its maximum again.
         value: the values at `x`.
-        weight: in (0, 1); larger is smoother.
+        weight: in [0, 1); larger is smoother, 0 leaves the values as they are.
         range_x: the x range of the whole chart (all its runs); never taken smaller than that of `x`.
         viewport_scale: larger is less smooth.
     """
@@ -100,7 +119,7 @@ def time_weighted_ema(
         return out
     place = np.maximum.accumulate(x[good])
     span = max(float(range_x or 0.0), float(place[-1] - place[0]))
-    rate = -math.log(weight) * viewport_scale / span if span > 0 else 0.0
+    rate = _rate(weight) * viewport_scale / span if span > 0 else 0.0
     with np.errstate(over="ignore"):  # an infinite decay is a weight of 0
         out[good] = _decayed_mean(place, min(rate, sys.float_info.max), value[good])
     return out
@@ -114,8 +133,75 @@ def exponential_average(value: FloatArray, weight: float) -> FloatArray:
     out = np.full(len(value), np.nan)
     good = np.isfinite(value)
     if good.any():
-        out[good] = _decayed_mean(np.arange(good.sum(), dtype=np.float64), -math.log(weight), value[good])
+        out[good] = _decayed_mean(np.arange(good.sum(), dtype=np.float64), _rate(weight), value[good])
     return out
+
+
+def _rate(weight: float) -> float:
+    return -math.log(weight) if weight > 0 else sys.float_info.max
+
+
+def gaussian(x: FloatArray, value: FloatArray, sigma: float) -> FloatArray:
+    """Return the mean of all points, each weighed by a normal distribution around the point's x.
+
+    Args:
+        x: ascending.
+        value: the values at `x`.
+        sigma: the standard deviation, in mean distances between neighbouring finite points: where they are evenly
+            spaced, in points. Points beyond `GAUSSIAN_REACH` of them weigh nothing.
+    """
+    import numpy as np
+
+    x = np.asarray(x, dtype=np.float64)
+    value = np.asarray(value, dtype=np.float64)
+    out = np.full(len(value), np.nan)
+    good = np.isfinite(value) & np.isfinite(x)
+    if not good.any():
+        return out
+    place, known = np.maximum.accumulate(x[good]), value[good]
+    width = sigma * float(place[-1] - place[0]) / max(len(place) - 1, 1)
+    if not width > 0:
+        out[good] = known
+        return out
+    largest = max(float(np.abs(known).max()), 1e-300)
+    scaled = known / largest if largest > _HUGE else known
+    place = (place - place[0]) / width
+    last = np.searchsorted(place, place + GAUSSIAN_REACH, "right")
+    reach = int((last - np.arange(len(place))).max())
+    if reach * len(place) > _MOST_PAIRS:
+        smooth = _gaussian_on_grid(place, scaled)
+    else:
+        tops, bottoms = scaled.copy(), np.ones(len(place))
+        for ahead in range(1, reach):
+            gap = place[ahead:] - place[:-ahead]
+            weight = np.where(gap <= GAUSSIAN_REACH, np.exp(-0.5 * gap * gap), 0.0)
+            tops[:-ahead] += weight * scaled[ahead:]
+            tops[ahead:] += weight * scaled[:-ahead]
+            bottoms[:-ahead] += weight
+            bottoms[ahead:] += weight
+        smooth = tops / bottoms
+    out[good] = smooth * largest if largest > _HUGE else smooth
+    return out
+
+
+def _gaussian_on_grid(place: FloatArray, value: FloatArray) -> FloatArray:
+    """Approximate the above for very many points: those of one cell, a 16th of a deviation wide, count as one place."""
+    import numpy as np
+
+    cell = np.floor(place * _GRID).astype(np.int64)
+    cells, at = np.unique(cell, return_inverse=True)
+    counts, sums = np.bincount(at).astype(np.float64), np.bincount(at, weights=value)
+    centre = cells / _GRID
+    tops, bottoms = sums.copy(), counts.copy()
+    for ahead in range(1, min(len(cells), int(GAUSSIAN_REACH * _GRID) + 1)):
+        gap = centre[ahead:] - centre[:-ahead]
+        weight = np.where(gap <= GAUSSIAN_REACH, np.exp(-0.5 * gap * gap), 0.0)
+        tops[:-ahead] += weight * sums[ahead:]
+        tops[ahead:] += weight * sums[:-ahead]
+        bottoms[:-ahead] += weight * counts[ahead:]
+        bottoms[ahead:] += weight * counts[:-ahead]
+    smooth: FloatArray = (tops / bottoms)[at]
+    return smooth
 
 
 def running_mean(value: FloatArray, window: int) -> FloatArray:

@@ -25,11 +25,17 @@ _INSTEAD = {
 }
 
 
+MOST_POINTS = 12_000_000  # in memory at once (about 300 MB); above, metrics are read some at a time
+_SAMPLES = 1500  # points of a metric in a sample
+
+
 @dataclass
 class Chosen:
     """What to draw, and what of it could not be had."""
 
-    histories: dict[int, History] = field(default_factory=dict)  # by the run's place; one that failed has none
+    # By the run's place; one that failed has none. Only kinds, no series, where `read` has to be asked for them.
+    histories: dict[int, History] = field(default_factory=dict)
+    at_once: int | None = None  # metrics that may be read at a time; None: `histories` holds all of them
     metrics: list[str] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)  # metrics: {"metric", "reason"}
     errors: list[dict[str, str]] = field(default_factory=list)  # runs: {"run", "message"}
@@ -46,12 +52,46 @@ def choose_metrics(source: Source, runs: Sequence[Run], patterns: list[str] | No
     """
     from wandb_toolkit.charts import STEP
 
-    chosen = Chosen()
+    chosen = Chosen(at_once=_at_once(runs, patterns, args))
     chosen.histories = _read(source, runs, args, patterns, chosen)
-    if args.x_axis and args.x_axis != STEP and not any(args.x_axis in h for h in chosen.histories.values()):
+    own = args.x_axis in (None, STEP, "_runtime", "_timestamp")
+    if not own and not any(h.kinds.get(args.x_axis) == "number" for h in chosen.histories.values()):
         raise _unknown([args.x_axis], source, [runs[i] for i in chosen.histories])
     chosen.metrics = _choose(patterns, source, runs, chosen.histories, args, chosen)
     return chosen
+
+
+def read_metrics(
+    source: Source, runs: Sequence[Run], chosen: Chosen, metrics: Sequence[str], args: argparse.Namespace
+) -> dict[int, History]:
+    """Return the histories with these metrics, and with what they may be drawn against."""
+    if chosen.at_once is None:
+        return chosen.histories
+    places = sorted(chosen.histories)
+    keys = list(dict.fromkeys([*metrics, *sorted(axes_of(runs, args))]))
+    found = source.histories([runs[i] for i in places], keys, full=args.full_res)
+    return {i: history for i, (_, history) in zip(places, found, strict=True) if not isinstance(history, ToolkitError)}
+
+
+def axes_of(runs: Sequence[Run], args: argparse.Namespace) -> set[str]:
+    """Return the metrics that others may be drawn against."""
+    from wandb_toolkit.charts import STEP
+
+    return ({axis for run in runs for axis in run.step_metrics.values()} | {args.x_axis}) - {None, STEP}
+
+
+def _at_once(runs: Sequence[Run], patterns: Sequence[str] | None, args: argparse.Namespace) -> int | None:
+    """Return how many metrics may be read at a time, None for all; judged by the runs' summaries and lengths."""
+    from wandb_toolkit.configs import flatten
+
+    longest = sum((run.rows or run.steps or 0) for run in runs)
+    if not args.full_res and all(not run.paths for run in runs):  # samples from a server
+        longest = min(longest, _SAMPLES * len(runs))
+    names = len({name for run in runs for name in flatten(run.summary)})
+    asked = len(patterns) if patterns and not any(map(_is_glob, patterns)) else names
+    if longest * asked <= MOST_POINTS:
+        return None
+    return max(1, MOST_POINTS // longest)
 
 
 def _is_glob(pattern: str) -> bool:
@@ -66,12 +106,11 @@ def _read(
     Raises:
         ToolkitError: none could be read.
     """
-    from wandb_toolkit.charts import STEP
-
-    axes = {axis for run in runs for axis in run.step_metrics.values()} | {args.x_axis}
-    axes -= {STEP, None}
+    axes = axes_of(runs, args)
     keys: KeyChoice
-    if patterns is None or any(map(_is_glob, patterns)):
+    if done.at_once is not None:
+        keys = partial(_matching, (), axes) if args.x_axis else _nothing
+    elif patterns is None or any(map(_is_glob, patterns)):
         keys = partial(_matching, patterns, axes)
     else:
         keys = list(dict.fromkeys([*patterns, *sorted(axes)]))
@@ -116,6 +155,8 @@ def _choose(
     """
     kinds = {name: kind for history in histories.values() for name, kind in history.kinds.items()}
     numeric = dict.fromkeys(name for history in histories.values() for name in history)
+    if done.at_once is not None:
+        numeric |= dict.fromkeys(name for name, kind in kinds.items() if kind == "number")
     hidden = {
         args.x_axis,
         "_step",

@@ -1,105 +1,84 @@
-"""generate_plots: one PNG per metric with every run in it, and a sentence on what each shows."""
+"""generate_plots: one picture per metric with every run in it, and a sentence on what each shows."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import cli
-from wandb_toolkit.artifacts import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
-from wandb_toolkit.commands.chosen_metrics import choose_metrics
+from wandb_toolkit.artifacts import METADATA, Folder, check_folder, output_folder, safe_stem
+from wandb_toolkit.commands.chosen_metrics import axes_of, choose_metrics, read_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
+from wandb_toolkit.commands.plot_flags import add_look_flags, jobs_of, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.render.text import clean, plural
-from wandb_toolkit.smoothing import VIEWPORT_SCALE, Smoothing
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from wandb_toolkit.charts import Chart
     from wandb_toolkit.commands.chosen_metrics import Chosen
+    from wandb_toolkit.commands.drawing import Drawn, Settings, Task
     from wandb_toolkit.model import Run
-    from wandb_toolkit.render.figures import Raster
     from wandb_toolkit.sources.base import Source
 
 SECTION = "plots"
-EMA_WEIGHT = 0.99
 MOST_SENTENCES = 40  # with more figures, the sentences are left to --json
+_RECORD_EVERY = 5.0  # seconds; what is lost of metadata.json when the process is killed
 
 EXAMPLES = """\
 generate_plots ./wandb latest --metrics loss,reward
-generate_plots ./wandb run-a,run-b --metrics 'train/*' --group-by-prefix
-generate_plots ./wandb 'seed-*' --all-metrics --smooth 20 --output figures
-generate_plots entity/project abc123 --metrics system.gpu.0.gpu --no-ema --json"""
+generate_plots ./wandb run-a,run-b --metrics 'train/*' --grid --theme dark
+generate_plots ./wandb '*' --metrics eval/accuracy --group-by config.lr --band ci
+generate_plots entity/project abc123 --all-metrics --smoothing gaussian --json"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one PNG each.", EXAMPLES)
+    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one picture each.", EXAMPLES)
     add_run_arguments(parser, several=True)
     what = parser.add_argument_group("which metrics (one of these is needed)")
     what.add_argument("--metrics", metavar="A,B", help="metric names or globs, comma-separated")
     what.add_argument("--all-metrics", action="store_true", help="every numeric metric")
     what.add_argument("--include-system", action="store_true", help="system metrics too (with --all-metrics or globs)")
-    how = parser.add_argument_group("how")
-    how.add_argument("--full-res", action="store_true", help="draw every point (default: what the pixels can show)")
-    how.add_argument("--ema-weight", type=_weight, metavar="W", help=f"time-weighted EMA's weight ({EMA_WEIGHT})")
-    how.add_argument("--viewport-scale", type=_scale, metavar="S", help=f"its scale ({VIEWPORT_SCALE:g}, as on W&B)")
-    how.add_argument("--smooth", type=cli.positive_int, metavar="N", help="running mean of N points instead of the EMA")
-    how.add_argument("--no-ema", action="store_true", help="no EMA: only what was logged, and --smooth if given")
-    how.add_argument(
-        "--x-axis", metavar="KEY", help="_step, _runtime, _timestamp or a metric (default: as the run defined)"
-    )
+    add_look_flags(parser)
     where = parser.add_argument_group("where")
     where.add_argument("--output", metavar="DIR", help="folder (wandb_plots/<entity>_<project>/<run>)")
     where.add_argument("--group-by-prefix", action="store_true", help="train/loss goes to train/loss.png")
+    where.add_argument("--grid", action="store_true", help="the metrics of one prefix on one page")
+    where.add_argument("--jobs", type=cli.positive_int, metavar="N", help="processes that draw (one a core)")
     cli.add_common_flags(parser)
     return parser
 
 
-def _weight(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a weight between 0 and 1 (both excluded)")
-    return value
-
-
-def _scale(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
 def run(args: argparse.Namespace) -> Exit:
     """Draw the figures that the arguments ask for."""
-    patterns = _patterns(args)
-    smoothing = _smoothing(args)
+    patterns, smoothing, view = _patterns(args), smoothing_of(args), view_of(args)
+    _check_grouping(args)
     if args.output is not None:
         check_folder(_given_folder(args.output))
     source, runs = open_runs(args)
     folder = Folder(_given_folder(args.output) if args.output is not None else output_folder(runs))
+    _name_axis(args)
     chosen = choose_metrics(source, runs, patterns, args)
-    plots: list[dict[str, Any]] = []
+    from wandb_toolkit.commands.drawing import Settings, light
+    from wandb_toolkit.labels import run_labels
+
+    labels = tuple(run_labels(runs))
+    settings = Settings(
+        tuple(map(light, runs)), labels, smoothing, view, args.x_axis, *_grouping(args, runs, chosen),
+        args.grid, args.term,
+    )  # fmt: skip
+    plots = _Plots(folder, runs, source, settings, args)
     try:
-        _draw_all(chosen, runs, smoothing, folder, args, plots)
+        plots.draw(chosen)
     finally:  # interrupted too: what is finished is recorded
-        if plots:
-            chosen.warnings += _record(folder, plots, runs, source, smoothing)
+        plots.record(chosen)
     for warning in chosen.warnings:
         cli.warn(warning, args)
-    payload = _payload(folder, source, runs, chosen, plots)
-    cli.emit(args, payload, lambda: _text(payload))
+    payload = _payload(plots, chosen)
+    cli.emit(args, payload, lambda: _text(payload, plots.term))
     # What --all-metrics cannot draw is no failure; what was asked for by name is.
     return Exit.PARTIAL if chosen.errors or (chosen.skipped and not args.all_metrics) else Exit.OK
 
@@ -123,79 +102,134 @@ def _patterns(args: argparse.Namespace) -> list[str] | None:
     return list(dict.fromkeys(cli.comma_list(args.metrics)))
 
 
-def _smoothing(args: argparse.Namespace) -> Smoothing:
-    given = [flag for flag in ("ema_weight", "viewport_scale") if getattr(args, flag) is not None]
-    if args.smooth:
-        if given:
-            cli.warn(f"--{given[0].replace('_', '-')} does not count with --smooth, which replaces the EMA", args)
-        return Smoothing("running_mean", window=args.smooth)
-    if args.no_ema:
-        return Smoothing("none")
-    return Smoothing("twema", args.ema_weight or EMA_WEIGHT, args.viewport_scale or VIEWPORT_SCALE)
+def _check_grouping(args: argparse.Namespace) -> None:
+    from wandb_toolkit.grouping import is_group_key
+
+    if args.group_by is None:
+        extra = [flag for flag in ("band", "seed") if getattr(args, flag) is not None]
+        if extra:
+            raise UsageError(f"--{extra[0]} needs --group-by.", "Give --group-by config.x, group, job_type or sweep.")
+    elif not is_group_key(args.group_by):
+        raise UsageError(
+            f"Runs cannot be grouped by {args.group_by!r}.", "Give config.x (a config key), group, job_type or sweep."
+        )
+    if args.seed is not None and args.seed < 0:
+        raise UsageError("--seed is below 0.", "Give a whole number of 0 or more.")
 
 
-def _draw_all(
-    chosen: Chosen,
-    runs: Sequence[Run],
-    smoothing: Smoothing,
-    folder: Folder,
-    args: argparse.Namespace,
-    plots: list[dict[str, Any]],
-) -> None:
-    """Draw in this thread while another packs and writes the picture before."""
-    from concurrent.futures import ThreadPoolExecutor
+def _grouping(args: argparse.Namespace, runs: Sequence[Run], chosen: Chosen) -> tuple[Any, dict[str, list[int]]]:
+    """Return how to group, and the groups; (None, {}) for no groups.
 
-    from wandb_toolkit.charts import build_chart
-    from wandb_toolkit.render.figures import Painter
+    Raises:
+        UsageError: no run has the value.
+    """
+    from wandb_toolkit.errors import did_you_mean
+    from wandb_toolkit.grouping import Grouping, groups_of, value_of
 
-    painter = Painter()
-    folder.reserve(SECTION)
-    written: list[Future[dict[str, Any]]] = []
-    with ThreadPoolExecutor(1) as writer:
-        try:
-            for metric in cli.progress(chosen.metrics, "drawing", len(chosen.metrics), args):
-                chart = build_chart(metric, runs, chosen.histories, smoothing, args.x_axis)
-                if not chart.curves:
-                    reason = "; ".join(chart.notes) or "has no point"
-                    chosen.skipped.append({"metric": metric, "reason": reason})
-                    continue
-                raster = painter.paint(chart, full=args.full_res)
-                written.append(writer.submit(_finish, folder, chart, raster, args.group_by_prefix))
-                if len(written) > 2:  # two pictures in memory are enough
-                    written[-3].result()
-        finally:
-            plots += [future.result() for future in written if future.exception() is None]
-    for future in written:
-        future.result()
+    if args.group_by is None:
+        return None, {}
+    if all(value_of(run, args.group_by) is None for run in runs):
+        from wandb_toolkit.configs import flatten
+
+        names = dict.fromkeys(f"config.{key}" for run in runs for key in flatten(run.config))
+        raise UsageError(f"None of the runs has {args.group_by}.", did_you_mean(args.group_by, names, "config key"))
+    groups = groups_of(runs, args.group_by)
+    if len(groups) == len(runs) > 1:
+        chosen.warnings.append(f"every group of {args.group_by} is a single run: there is no band to draw")
+    return Grouping(args.group_by, args.band or "std", args.seed or 0), groups
 
 
-def _finish(folder: Folder, chart: Chart, raster: Raster, by_prefix: bool) -> dict[str, Any]:
-    """Write a figure and return what JSON says of it."""
-    from wandb_toolkit.charts import as_dict
-    from wandb_toolkit.render.figure_text import sentence
-    from wandb_toolkit.render.figures import owner_of
-    from wandb_toolkit.render.json_text import jsonable
+def _name_axis(args: argparse.Namespace) -> None:
+    from wandb_toolkit.charts import AXIS_NAMES
 
-    alt = sentence(chart)
-    owner = "\n".join((chart.metric, *sorted(run_key(curve.run) for curve in chart.curves)))
-    mark = digest(owner, 16)
-    stem = _stem(chart.metric) if by_prefix else safe_stem(chart.metric)
-    name = folder.claim(mark, stem, ".png", lambda path: owner_of(path) == mark)
-    content = raster.png(alt, mark)
-    written = folder.write(name, lambda temporary: temporary.write_bytes(content))
-    return {
-        "metric": chart.metric,
-        "file": str(folder.path / name),
-        "size": written["size"],
-        "sha256": written["sha256"],
-        "x_axis": chart.x_axis,
-        "smoothing": chart.smoothing.as_dict(),
-        "runs": jsonable([as_dict(c, shown) for c, shown in zip(chart.curves, raster.drawn, strict=True)]),
-        "notes": list(chart.notes),
-        "alt": alt,
-        "_name": name,
-        "_owner": mark,
-    }
+    if args.x_axis:
+        args.x_axis = AXIS_NAMES.get(args.x_axis, args.x_axis)
+
+
+class _Plots:
+    """The figures of a call: drawn, written, recorded."""
+
+    def __init__(
+        self, folder: Folder, runs: Sequence[Run], source: Source, settings: Settings, args: argparse.Namespace
+    ) -> None:
+        self.folder, self.runs, self.source, self.settings, self.args = folder, runs, source, settings, args
+        self.done: list[dict[str, Any]] = []  # for JSON
+        self.term: dict[str, str] = {}  # file → plot for the terminal
+        self._files: dict[str, dict[str, Any]] = {}  # not yet in metadata.json
+        self._recorded = time.monotonic()
+
+    def draw(self, chosen: Chosen) -> None:
+        """Draw and write all figures."""
+        from wandb_toolkit.commands.drawing import WORTH_A_POOL, draw_all, interruptible
+
+        self.folder.reserve(SECTION)
+        figures = self._figures(chosen.metrics)
+        jobs = jobs_of(self.args) if len(figures) >= WORTH_A_POOL or self.args.jobs else 1
+        drawn = draw_all(self._tasks(figures, chosen), self.settings, min(jobs, len(figures)))
+        with interruptible(), closing(drawn):  # type: ignore[type-var]
+            for one in cli.progress(drawn, "drawing", len(figures), self.args):
+                chosen.skipped += one.skipped
+                if one.content:
+                    self._write(one)
+                if time.monotonic() - self._recorded > _RECORD_EVERY:
+                    self.record(chosen)
+
+    def _figures(self, metrics: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """Return title and metrics of each figure: one each, or pages of a prefix."""
+        if not self.args.grid:
+            return [(metric, [metric]) for metric in metrics]
+        from wandb_toolkit.render.view import PANELS
+
+        prefixes: dict[str, list[str]] = {}
+        for metric in metrics:
+            system = "/" not in metric and metric.startswith("system.")
+            prefix = "system" if system else metric.rpartition("/")[0]
+            prefixes.setdefault(prefix, []).append(metric)
+        pages = []
+        for prefix, names in prefixes.items():
+            parts = [names[at : at + PANELS] for at in range(0, len(names), PANELS)]
+            title = f"{prefix}/*" if prefix else "metrics"
+            for count, part in enumerate(parts, 1):
+                pages.append((title if len(parts) == 1 else f"{title} ({count} of {len(parts)})", part))
+        return pages
+
+    def _tasks(self, figures: Sequence[tuple[str, list[str]]], chosen: Chosen) -> Iterator[Task]:
+        """Yield the tasks; the points are read as far ahead as memory allows."""
+        from wandb_toolkit.commands.drawing import task
+
+        axes = axes_of(self.runs, self.args)
+        left = list(figures)
+        while left:
+            part = [left.pop(0)]
+            while left and (chosen.at_once is None or sum(len(m) for _, m in part) < chosen.at_once):
+                part.append(left.pop(0))
+            names = [metric for _, metrics in part for metric in metrics]
+            histories = read_metrics(self.source, self.runs, chosen, names, self.args)
+            for title, metrics in part:
+                yield task(title, metrics, histories, axes)
+
+    def _write(self, one: Drawn) -> None:
+        from wandb_toolkit.render.figure_file import owner_of
+
+        by_prefix = self.args.group_by_prefix and not self.args.grid
+        stem = _stem(one.title) if by_prefix else safe_stem(one.title.removesuffix("/*"))
+        stem = f"grid__{stem}" if self.args.grid else stem
+        suffix = f".{self.settings.view.format}"
+        written = self.folder.place(one.owner, stem, suffix, one.content, lambda path: owner_of(path) == one.owner)
+        name, path = written["file"], str(self.folder.path / written["file"])
+        facts = {"size": written["size"], "sha256": written["sha256"], **one.facts}
+        self.done.append({"metric": facts.pop("metric"), "file": path, **facts})
+        self._files[name] = {"owner": one.owner, **{k: v for k, v in self.done[-1].items() if k != "file"}}
+        if one.term:
+            self.term[path] = one.term
+
+    def record(self, chosen: Chosen) -> None:
+        """Add to metadata.json what was written since the last time."""
+        self._recorded = time.monotonic()
+        if self._files:
+            files, self._files = self._files, {}
+            facts = {"smoothing": self.settings.smoothing.as_dict(), "view": self.settings.view.as_dict()}
+            chosen.warnings += self.folder.record(SECTION, files, self.runs, self.source.description, **facts)
 
 
 def _stem(metric: str) -> str:
@@ -206,24 +240,10 @@ def _stem(metric: str) -> str:
     return "/".join(map(safe_stem, parts))
 
 
-def _record(
-    folder: Folder, plots: list[dict[str, Any]], runs: Sequence[Run], source: Source, smoothing: Smoothing
-) -> list[str]:
-    files = {}
-    for plot in plots:
-        name, owner = plot.pop("_name"), plot.pop("_owner")
-        files[name] = {"owner": owner, **{key: value for key, value in plot.items() if key != "file"}}
-    return folder.record(SECTION, files, runs, source.description, smoothing=smoothing.as_dict())
-
-
-def _payload(
-    folder: Folder, source: Source, runs: Sequence[Run], chosen: Chosen, plots: list[dict[str, Any]]
-) -> dict[str, Any]:
-    from wandb_toolkit.charts import run_labels
-
+def _payload(plots: _Plots, chosen: Chosen) -> dict[str, Any]:
     return {
-        "output_dir": str(folder.path),
-        "source": source.description,
+        "output_dir": str(plots.folder.path),
+        "source": plots.source.description,
         "runs": [
             {
                 "id": run.id,
@@ -233,23 +253,26 @@ def _payload(
                 "project": run.project,
                 "state": run.state,
             }
-            for run, label in zip(runs, run_labels(runs), strict=True)
+            for run, label in zip(plots.runs, plots.settings.labels, strict=True)
         ],
-        "plots": plots,
+        "group_by": plots.args.group_by,
+        "view": plots.settings.view.as_dict(),
+        "plots": plots.done,
         "skipped": chosen.skipped,
         "errors": chosen.errors,
         "warnings": chosen.warnings,
-        "metadata": str(folder.path / METADATA) if plots else None,
+        "metadata": str(plots.folder.path / METADATA) if plots.done else None,
     }
 
 
-def _text(payload: Mapping[str, Any]) -> str:
+def _text(payload: Mapping[str, Any], term: Mapping[str, str]) -> str:
     lines = []
     plots, skipped = payload["plots"], payload["skipped"]
     for plot in plots:
+        lines += [term[plot["file"]], ""] if plot["file"] in term else []
         lines.append(clean(plot["file"]))
         if len(plots) <= MOST_SENTENCES:
-            lines.append(f"  {plot['alt']}")
+            lines += [f"  {panel['alt']}" for panel in plot["panels"] or [plot]]
     if len(plots) > MOST_SENTENCES:
         lines.append(f"What each of the {len(plots)} figures shows: --json, or {clean(payload['metadata'])}")
     lines += [f"skipped {clean(one['metric'])}: {clean(one['reason'])}" for one in skipped[:20]]
