@@ -29,9 +29,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "scripts"))
-from economy_runs import QUESTIONS, Question, make_store
+from economy_runs import QUESTIONS, Question, make_store  # noqa: E402
 
-from wandb_server import KEY, Server
+from wandb_server import KEY, Server  # noqa: E402
 
 LIMIT = 1500  # tokens of output a question
 
