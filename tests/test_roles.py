@@ -72,7 +72,7 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         ),
         {
             "loss": "train/policy_loss", "kl": "train/kl", "reward": "train/reward", "length": "train/response_length",
-            "lr": "train/actor_lr",
+            "lr": "train/actor_lr", "task": "eval/eval_math_pass1",
         },
     ),
     "slime": (

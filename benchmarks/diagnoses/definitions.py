@@ -122,8 +122,12 @@ def _spike(draft: Draft, _: Sequence[Draft]) -> _Ruling:
     first = next(i for i in range(*found[0]) if high[i])
     if first - found[0][0] > 3:
         return None  # not abrupt
-    long = max(b - a for a, b in found)
-    return max(long / 10, len(found) / 2.5), _step(draft, "loss", first)
+    often, long = len(found) / 2.5, max(b - a for a, b in found) / 10
+    # Back to its course, or only to where it was before: on a falling loss that is sooner.
+    before = max((int(np.argmax(curve[a:b] <= curve[max(a - 1, 0)])) or b - a for a, b in found)) / 10
+    if often < 1 and (long >= 1) != (before >= 1):
+        long = 1.0
+    return max(long, often), _step(draft, "loss", first)
 
 
 def _plateau(draft: Draft, siblings: Sequence[Draft]) -> _Ruling:
@@ -248,7 +252,7 @@ def _clip(draft: Draft, _: Sequence[Draft]) -> _Ruling:
 
 
 def _hacking(draft: Draft, siblings: Sequence[Draft]) -> _Ruling:
-    if not {"reward", "task"} <= set(draft.clean):
+    if not {"reward", "task"} <= set(draft.clean) or draft.family.keys["task"].endswith("reward"):
         return None
     task, rows = draft.curve("task"), draft.at("task")
     reward = draft.clean["reward"]
@@ -285,9 +289,10 @@ def _reward_std(draft: Draft, _: Sequence[Draft]) -> _Ruling:
     if "reward_std" not in draft.clean:
         return None
     floor, ceiling = draft.family.reward
-    if (draft.clean["reward"][-1] - floor) / (ceiling - floor) > 0.85:
-        return None
-    return _fallen(draft, "reward_std", 0.12)
+    reached = (draft.clean["reward"][-1] - floor) / (ceiling - floor)
+    fallen = None if reached > 0.93 else _fallen(draft, "reward_std", 0.12)
+    # "Well short" is less than 85% for everyone.
+    return (min(fallen[0], 1.0), fallen[1]) if fallen and reached > 0.85 else fallen
 
 
 def _length(draft: Draft, _: Sequence[Draft]) -> _Ruling:

@@ -347,5 +347,7 @@ def applicable(draft: Draft, trouble: str) -> bool:
     """Return whether the run logs what the trouble shows in."""
     if trouble == "entropy_collapse" and draft.continuous:
         return "policy_std" in draft.clean
+    if trouble == "reward_hacking" and draft.family.keys.get("task", "").endswith("reward"):
+        return False  # the reward itself, in evaluation: no task metric
     needs = TROUBLES[trouble][1]
     return all(any(r in draft.clean for r in ((need,) if isinstance(need, str) else need)) for need in needs)

@@ -80,13 +80,19 @@ def running_mean(y: FloatArray, window: int) -> FloatArray:
 
 def trailing_median(y: FloatArray, window: int) -> FloatArray:
     """Return, for every point, the median of the `window` points before it; NaN while there are fewer than 3."""
+    return trailing_quantile(y, window, 0.5)
+
+
+def trailing_quantile(y: FloatArray, window: int, part: float) -> FloatArray:
+    """Return, for every point, a quantile of the `window` points before it; NaN while there are fewer than 3."""
     out = np.full(len(y), np.nan)
     if len(y) < 4:
         return out
     window = max(3, min(window, len(y) - 1))
-    out[window:] = np.median(sliding_window_view(y[:-1], window), axis=1)
+    blocks = sliding_window_view(y[:-1], window)
+    out[window:] = np.median(blocks, axis=1) if part == 0.5 else np.quantile(blocks, part, axis=1)
     for i in range(3, window):
-        out[i] = np.median(y[:i])
+        out[i] = np.quantile(y[:i], part)
     return out
 
 

@@ -13,8 +13,8 @@ from wandb_toolkit.model import Finding
 def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03) -> Finding | None:
     """The gradient norm rises by `times` over its running median and stays there for `lasts` of the run, or to its end.
 
-    An order of magnitude and 3% are the definition's. The running median is of the fifth of the run before, and at
-    least the lower quartile of all: the first steps from a zero initialisation are no explosion.
+    An order of magnitude and 3% are the definition's. The running median is of the fifth of the run before. In the
+    first tenth it counts as at least the lower quartile of all: steps from a zero initialisation are no explosion.
     """
     norm = view.curve("grad_norm", 20)
     x, y = stats.condense(norm.x, norm.y, 1000)
@@ -22,9 +22,10 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
     floor = float(np.quantile(level[level > 0], 0.25)) if (level > 0).any() else 0.0
     if floor <= 0:
         return None
-    before = np.maximum(np.nan_to_num(stats.trailing_median(y, max(10, len(y) // 5)), nan=np.inf), floor)
     part = (x - x[0]) / (x[-1] - x[0])
-    high = (level >= times * before) & (np.arange(len(y)) >= 8)
+    before = np.nan_to_num(stats.trailing_median(y, max(10, len(y) // 5)), nan=np.inf)
+    before = np.maximum(before, np.where(part < 0.1, floor, 1e-3 * float(np.quantile(level, 0.75))))
+    high = (level >= times * before) & (before > 0) & (np.arange(len(y)) >= 5)
     for first in np.flatnonzero(high):
         base = float(before[first])
         back = np.flatnonzero(level[first:] < 0.7 * times * base)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.detectors.progress import gain_of
 from wandb_toolkit.model import Finding
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
 
 
 def _policy_kl(view: RunView, at_least: int) -> Curve:
@@ -118,6 +123,15 @@ def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int 
     )
 
 
+def _own_course(t: stats.Trend, siblings: FloatArray, early: float = 0.15) -> FloatArray:
+    """Return the siblings' course at the scale that this run had in the `early` part, within a factor of 3."""
+    scale = t.y / np.maximum(siblings, 1e-12)
+    there = (t.part >= 0.02) & (t.part <= early)
+    if there.sum() < 3:
+        return siblings
+    return siblings * float(np.clip(np.median(scale[there]), 1 / 3, 3))
+
+
 @detector("kl_runaway", "KL rises without bound", "ugly", ("kl",))
 def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: float = 8.0) -> Finding | None:
     """KL ends `times` (8, the definition's) above the siblings' level, still rising (`still` standard deviations).
@@ -134,7 +148,7 @@ def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: flo
         usual = max(float(np.median([curve.trend.end for curve in siblings])), 1e-12)
         if t.end < times * usual:
             return None
-        course = np.median([np.interp(t.x, c.trend.x, c.trend.y) for c in siblings], axis=0)
+        course = _own_course(t, np.median([np.interp(t.x, c.trend.x, c.trend.y) for c in siblings], axis=0))
         against = f"{t.end / usual:.0f} times its siblings' {num(usual)}"
     else:
         usual = t.level(0.5, 0.65)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+_QUARTER_OF_SIZE = 0.3186  # lower quartile of the size of a standard normal variable
 
 
 def proper_loss(view: RunView, at_least: int) -> Curve:
@@ -103,26 +110,29 @@ def loss_spike(
     Brief jumps no larger than the dips are heavy tails.
     """
     loss = proper_loss(view, 20)
-    y = loss.y
+    y, noise = loss.y, _calm_noise(loss)
     # Where the loss falls fast, the last three points are nearer to its level than the last nine.
     base = np.fmin(stats.trailing_median(y, 9), stats.trailing_median(y, 3))
-    limit = np.maximum(noises * _local_noise(y, loss.noise), jump * np.abs(base))
+    limit = np.maximum(noises * _local_noise(y, noise), jump * np.abs(base))
     late = (np.arange(len(y)) >= 5) & (loss.x >= loss.x[0] + warm * (loss.x[-1] - loss.x[0]))
     with np.errstate(invalid="ignore"):
         up = late & (y - base > limit)
-        dips = np.sort((stats.running_median(y, 9) - y)[late])
     events: list[tuple[int, int, float]] = []  # first point, points until back, height
+    calm = y.copy()  # without the spikes
     free = 0
-    for i in np.flatnonzero(up):
+    for i in map(int, np.flatnonzero(up)):
         if i < free:
             continue
-        back = _points_until_back(y, int(i), float(base[i]), loss.noise)
-        height = float(np.max(y[i : i + back]) - base[i])
-        events.append((int(i), back, height))
-        free = int(i) + max(back, 3)
+        back = _points_until_back(y, i, float(base[i]), noise)
+        events.append((i, back, float(np.max(y[i : i + back]) - base[i])))
+        calm[i : i + back] = base[i]
+        free = i + max(back, 3)
     # Heavy tails reach as far down as up: a brief jump has to be twice what the third deepest dip was.
+    dips = np.sort((stats.running_median(calm, 9) - calm)[late])
     tail = 2 * float(dips[-3]) if len(dips) > 3 else 0.0
-    events = [event for event in events if event[1] >= slow or event[2] > tail]
+    # Noise that wanders goes as far by itself, and takes as long to come back.
+    wander = 4.5 * float(np.median(np.abs(calm - stats.running_median(calm, min(61, len(y) // 4))))) * 1.4826
+    events = [event for event in events if event[2] > wander and (event[1] >= slow or event[2] > tail)]
     slow_ones = [event for event in events if event[1] >= slow]
     if not slow_ones and len(events) < repeats:
         return None
@@ -135,9 +145,9 @@ def loss_spike(
     recovery = "it has not come back" if open_end else f"the slowest recovery took {longest} logged points"
     return finding(
         "loss_spike",
-        f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])} ({worst[2] / loss.noise:.0f}× its "
+        f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])} ({worst[2] / noise:.0f}× its "
         f"noise); {recovery}"
-        if loss.noise > 0
+        if noise > 0
         else f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])}; {recovery}",
         loss,
         step=step,
@@ -145,7 +155,7 @@ def loss_spike(
             "steps": [loss.step(i) for i, _, _ in events[:20]],
             "count": len(events),
             "points_to_recover": [back for _, back, _ in events[:20]],
-            "noise": loss.noise,
+            "noise": noise,
             "recovered": not open_end,
             "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
         },
@@ -153,20 +163,41 @@ def loss_spike(
     )
 
 
-def _local_noise(y: np.ndarray, overall: float) -> np.ndarray:
-    """Return the noise before each point: the run's, or that of the last 25 points where it is larger."""
+def _calm_noise(loss: Curve) -> float:
+    """Return the noise between the spikes: from the smaller bends, where a short run has many spikes."""
+    bends = np.abs(np.diff(loss.y, n=2))
+    calm = float(np.quantile(bends, 0.25)) / _QUARTER_OF_SIZE / 6**0.5
+    return min(loss.noise, calm) if calm > 0 else loss.noise
+
+
+def _local_noise(y: FloatArray, overall: float) -> FloatArray:
+    """Return the noise before each point: the run's, or that of the last 40 points where it is clearly larger."""
     bends = np.abs(np.diff(y, n=2, prepend=[y[0], y[0]]))  # second differences: a steep fall is no noise
-    local = stats.trailing_median(bends, 25) * 1.4826 / 6**0.5
-    return np.maximum(np.nan_to_num(local), overall)
+    # The lower quartile: each spike makes three large bends, and several may lie close together.
+    local = np.nan_to_num(stats.trailing_quantile(bends, 40, 0.25) / _QUARTER_OF_SIZE / 6**0.5)
+    return np.where(local > 1.5 * overall, local, overall)
 
 
-def _points_until_back(y: np.ndarray, start: int, base: float, noise: float) -> int:
-    """Return how many points a spike stays above its base by 15% of its height and two noises."""
+def _points_until_back(y: FloatArray, start: int, base: float, noise: float) -> int:
+    """Return how many points a spike stays above its course, by a tenth of its height and two noises.
+
+    The course goes straight from the level before to that long after: where the loss still falls, it is back at the
+    level before sooner than on its course.
+    """
     top = start + int(np.argmax(y[start : start + 5]))
-    peak = float(y[top])
-    near = base + max(0.15 * (peak - base), min(2 * noise, 0.5 * (peak - base)))
-    below = np.flatnonzero(y[top:] <= near)
-    return top - start + int(below[0]) if len(below) else len(y) - start
+    height = float(y[top]) - base
+    margin = max(0.1 * height, min(2 * noise, 0.5 * height))
+    below = np.flatnonzero(y[top:] <= base + 1.5 * margin)
+    if not len(below):
+        return len(y) - start
+    back = top - start + int(below[0])
+    after = min(start + 4 * back, len(y) - 1)
+    later = min(base, float(np.median(y[max(top + 1, after - 2) : after + 3])))
+    course = np.interp(np.arange(top, len(y)), [start, after], [base, later])
+    # An outlier in noise that wanders by itself is no spike that lingers: most of the height would be gone at once.
+    lingers = float(np.mean(y[top + 1 : top + 10] - course[1:10])) >= 0.3 * height if top + 1 < len(y) else False
+    below = np.flatnonzero(y[top:] <= course + (margin if lingers else max(margin, 0.3 * height)))
+    return max(1, top - start + int(below[0])) if len(below) else back
 
 
 @detector("overfitting", "The evaluation loss rises while the training loss falls on", "bad", ("loss", "eval_loss"))

@@ -147,7 +147,7 @@ def reward_std_collapse(view: RunView, left: float = 0.12, solved: float = 0.9) 
     """The spread of rewards in a group (or of advantages) falls to `left` (12%, the definition's) of its early level.
 
     And the reward is well short of its ceiling: all-equal groups of a solved task (`solved` of the ceiling) are fine.
-    The ceiling is 1 for a reward between 0 and 1, or what the siblings reach; where neither is known, nothing is said.
+    The ceiling is 1 for a reward between 0 and 1, else what the siblings reach; with neither, nothing is said.
     """
     role = "reward_std" if view.has("reward_std") else "advantage_std"
     spread = view.curve(role, 12)
@@ -182,13 +182,14 @@ def _short_of_ceiling(view: RunView, solved: float) -> str | None:
         if direction_of(curve.metric)[0] == "min":
             continue
         end, others = curve.trend.end, view.relatives(role, curve)
+        low, high = float(np.min(curve.y)), float(np.max(curve.y))
+        # Between 0 and 1, and not so low that 1 may be out of reach: what siblings failed to solve is not solved.
+        if low >= -1e-9 and high <= 1 + 1e-9 and (high >= 0.5 or not others):
+            return f"with {curve.metric} at {num(end)}" if end < solved else ""
         if others:
             best = float(np.quantile([other.trend.end for other in others], 0.75))
             start = float(np.median([other.trend.start for other in others]))
             if best > start:
                 far = end < best - 0.2 * (best - start) - 2 * curve.trend.error
                 return f"with {curve.metric} at {num(end)} (siblings reach {num(best)})" if far else ""
-        low, high = float(np.min(curve.y)), float(np.max(curve.y))
-        if low >= -1e-9 and high <= 1 + 1e-9:
-            return f"with {curve.metric} at {num(end)}" if end < solved else ""
     return None
