@@ -61,8 +61,7 @@ def in_order(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray
     """Return (x, value) with x strictly increasing; of equal x the last one written stays."""
     import numpy as np
 
-    x = np.concatenate([part[0] for part in parts])
-    value = np.concatenate([part[1] for part in parts])
+    x, value = parts[0] if len(parts) == 1 else (np.concatenate(found) for found in zip(*parts, strict=True))
     if len(x) < 2 or bool((np.diff(x) > 0).all()):
         return x, value
     order = np.argsort(x, kind="stable")
