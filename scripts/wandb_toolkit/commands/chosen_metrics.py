@@ -87,8 +87,10 @@ def _at_once(runs: Sequence[Run], patterns: Sequence[str] | None, args: argparse
     longest = sum((run.rows or run.steps or 0) for run in runs)
     if not args.full_res and all(not run.paths for run in runs):  # samples from a server
         longest = min(longest, _SAMPLES * len(runs))
-    names = len({name for run in runs for name in flatten(run.summary)})
-    asked = len(patterns) if patterns and not any(map(_is_glob, patterns)) else names
+    if patterns and not any(map(_is_glob, patterns)):
+        asked = len(patterns)
+    else:  # a server sends the summaries for this
+        asked = len({name for run in runs for name in flatten(run.summary)})
     if longest * asked <= MOST_POINTS:
         return None
     return max(1, MOST_POINTS // longest)
