@@ -127,7 +127,7 @@ def test_role_flags_and_primary_are_used(capsys: pytest.CaptureFixture[str]) -> 
         (["x", "--primary", " "], "--primary is blank", ""),
         (["x", "--outt", "f"], "Unrecognized", "--out"),
         (["x", "--out", "/"], "is a folder", "report.md"),
-        (["x", "--out", "report.html"], "cannot be written as .html", ".json"),
+        (["x", "--out", "report.html"], "cannot be written as .html", "--html FILE"),
     ],
 )
 def test_contradictions_are_usage_errors(

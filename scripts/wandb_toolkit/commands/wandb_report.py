@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast, get_args
 
 from wandb_toolkit import cli
-from wandb_toolkit.errors import Exit, ToolkitError, UsageError
+from wandb_toolkit.commands import report_output, report_watch
+from wandb_toolkit.errors import Exit, NotFoundError, UsageError
 from wandb_toolkit.model import State
-from wandb_toolkit.render import json_text
 
 if TYPE_CHECKING:
+    from wandb_toolkit.gather import Reading
     from wandb_toolkit.model import Report, Run
     from wandb_toolkit.sources.base import RunQuery, Source
 
 MAX_RUNS = 80
 ROLE_FLAGS = ("reward", "kl", "entropy", "grad-norm", "loss", "tokens")
-WIDEST = 120  # columns of prose in a terminal
+FAILING = {"ugly": ("ugly", "unknown"), "bad": ("ugly", "bad", "unknown")}  # a gate that judged nothing does not open
+WATCH = 60.0  # seconds
 
 EXAMPLES = """\
 wandb_report examples/wandb
 wandb_report my-entity/my-project --latest 5 --primary eval/accuracy
 wandb_report ./wandb --runs good-run,'sweep-*' --out report.md
+wandb_report ./wandb --compare --target 0.8 --html compare.html
+wandb_report ./wandb --latest 1 --window 200 --watch 30 --fail-on ugly
 wandb_report ./wandb --state finished --json | jq .ugly"""
 
 
@@ -49,38 +53,98 @@ def build_parser() -> argparse.ArgumentParser:
     metrics.add_argument("--primary", metavar="K", help="the metric to rank by")
     for flag in ROLE_FLAGS:
         metrics.add_argument(f"--{flag}", metavar="K", help=f"the metric that is the {flag.replace('-', ' ')}")
+    metrics.add_argument(
+        "--target", dest="goal", type=float, metavar="VALUE", help="the level to race for (default: one that all reach)"
+    )
+    looking = parser.add_argument_group("how to look")
+    looking.add_argument("--window", type=cli.positive_int, metavar="N", help="only the last N rows of each run")
+    looking.add_argument(
+        "--as-of", type=_moment, metavar="TIME", help="take this for now (2026-01-31T12:00, UTC): a report to repeat"
+    )
+    looking.add_argument(
+        "--watch", nargs="?", type=cli.seconds, const=WATCH, metavar="SECONDS",
+        help=f"look again every so many seconds ({WATCH:g}), print what changed, until no run is running",
+    )  # fmt: skip
     output = parser.add_argument_group("output")
+    output.add_argument(
+        "--compare", action="store_true", help="the comparison first, in full, with a model of settings"
+    )
+    output.add_argument("--full", action="store_true", help="everything: all runs, findings, tables and reasons")
     output.add_argument("--out", metavar="FILE", help="write the report there; .json is JSON, else Markdown")
+    output.add_argument("--html", metavar="FILE", help="write one page with the figures in it")
+    output.add_argument(
+        "--fail-on",
+        choices=tuple(FAILING),
+        help="exit with 1 where the verdict is this, or worse, or nothing was judged",
+    )
     cli.add_common_flags(parser)
     return parser
+
+
+def _moment(text: str) -> datetime:
+    """Return a time (an argparse type), UTC where it names no zone."""
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-01-31 or 2026-01-31T12:00Z") from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def run(args: argparse.Namespace) -> Exit:
     """Report on the runs that the arguments choose."""
     _check_flags(args)
-    out = _check_out(args.out) if args.out else None
-    from datetime import UTC, datetime
+    outputs = report_output.check_outputs(args)
+    if args.watch is not None:
+        return report_watch.watch(args, outputs, lambda: _look(args), lambda report: _ending(report, args))
+    report, readings = _look(args)
+    report_output.deliver(report, readings, outputs, args)
+    return _ending(report, args)
 
+
+def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
+    """Choose the runs, read and judge them."""
     from wandb_toolkit.report import build_report
 
-    source, selectors = cli.open_source(args, _target(args))
-    runs, left_out = _choose(source, _query(args, selectors), args)
+    opened, selectors = cli.open_source(args, _target(args))
+    runs, left_out = _choose(opened, _query(args, selectors), args)
+    source = _windowed(opened, args.window)
     ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)
+    readings: list[Reading] = []
     report = build_report(
         source,
         runs,
         primary=args.primary,
         overrides=_overrides(args),
-        now=datetime.now(UTC),
+        now=args.as_of or datetime.now(UTC),
         left_out=left_out,
         command=args.command,
         on_run=lambda _: next(ticker, None),
+        goal=args.goal,
+        model=args.compare or args.full,
+        on_readings=readings.extend,
     )
     for _ in ticker:  # lets it clear its line
         pass
+    if args.goal is not None and report.primary is None:
+        raise UsageError("--target needs a metric to rank by, and none was recognised.", "Name one with --primary.")
+    if args.compare and len(report.runs) < 2:
+        cli.warn("--compare: there is only one run to report on", args)
     for error in report.errors:
         cli.warn(f"{error['name']} could not be read: {error['message']}", args)
-    _deliver(report, out, args)
+    return replace(report, window=args.window, as_of=args.as_of is not None), readings
+
+
+def _windowed(source: Source, rows: int | None) -> Source:
+    if rows is None:
+        return source
+    from wandb_toolkit.window import Windowed
+
+    return cast("Source", Windowed(source, rows))
+
+
+def _ending(report: Report, args: argparse.Namespace) -> Exit:
+    if args.fail_on and report.verdict in FAILING[args.fail_on]:
+        return Exit.FAILED
     return Exit.PARTIAL if report.errors else Exit.OK
 
 
@@ -99,6 +163,10 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise UsageError("--runs and --latest contradict each other.", "Give one of them.")
     if args.latest and args.max_runs and args.latest > args.max_runs:
         raise UsageError(f"--latest {args.latest} asks for more than --max-runs {args.max_runs} allows.")
+    if args.watch is not None and args.as_of:
+        raise UsageError("--watch looks at what is now; --as-of fixes another time.", "Give one of them.")
+    if args.goal is not None and args.goal != args.goal:
+        raise UsageError("--target is not a number.")
     for flag in ("primary", *ROLE_FLAGS, "entity", "project"):
         value = getattr(args, flag.replace("-", "_"))
         if value is not None and not value.strip():
@@ -130,10 +198,14 @@ def _choose(source: Source, query: RunQuery, args: argparse.Namespace) -> tuple[
         NotFoundError: none does; the hint says what there is instead.
     """
     most = args.latest or args.max_runs or MAX_RUNS
-    query = replace(query, limit=None if query.selectors else most)
+    query = replace(query, limit=None if query.selectors or args.as_of else most)
     runs = source.runs(query)
     if not runs:
         raise cli.no_runs(source)
+    if args.as_of:
+        runs = [run for run in runs if run.created_at is None or run.created_at <= args.as_of]
+        if not runs:
+            raise NotFoundError(f"No run had started at {args.as_of:%Y-%m-%d %H:%M} UTC (--as-of).")
     if args.latest:
         from wandb_toolkit.resolve import newest_first
 
@@ -142,66 +214,18 @@ def _choose(source: Source, query: RunQuery, args: argparse.Namespace) -> tuple[
     return runs[:most], total - len(runs[:most])
 
 
-def _check_out(text: str) -> Path:
-    """Return where the report goes, having made sure that it can go there.
-
-    Raises:
-        UsageError: it is a folder, or lies below a file, or asks for a format that there is not.
-        ToolkitError: the folder cannot be made or written to.
-    """
-    from wandb_toolkit.artifacts import check_folder
-
-    path = Path(text).expanduser()
-    if not text.strip() or path.is_dir() or text.endswith("/"):
-        raise UsageError(f"--out {text!r} is a folder, not a file.", "Give a file name such as report.md.")
-    if path.suffix.lower() in (".html", ".htm", ".pdf"):
-        raise UsageError(f"A report cannot be written as {path.suffix}.", "Give a name in .md or .json.")
-    try:
-        check_folder(path.parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except ToolkitError as error:
-        raise type(error)(error.message, error.hint.replace("--output", "--out")) from error
-    except OSError as error:
-        raise ToolkitError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
-    return path
-
-
-def _deliver(report: Report, out: Path | None, args: argparse.Namespace) -> None:
-    """Write the report to its file, or to stdout."""
-    from wandb_toolkit.render.markdown import markdown, summary
-    from wandb_toolkit.render.report_json import report_object
-
-    payload: dict[str, Any] = report_object(report)
-    if out is None:
-        cli.emit(args, payload, lambda: markdown(report, _width()))
-        return
-    as_json = out.suffix.lower() == ".json" or (args.json and out.suffix.lower() not in (".md", ".markdown"))
-    _write(out, (json_text.dumps(payload) if as_json else markdown(report)) + "\n")
-    cli.emit(args, {**payload, "path": str(out)}, lambda: "\n".join([f"Wrote {out}", *summary(report)]))
-
-
-def _width() -> int | None:
-    return min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
-
-
-def _write(out: Path, text: str) -> None:
-    from wandb_toolkit.artifacts import Folder
-
-    data = text.encode("utf-8", "replace")
-    try:
-        if out.exists() and not out.is_file():  # a pipe, /dev/null
-            out.write_bytes(data)
-            return
-        Folder(out.parent).write(out.name, lambda temporary: temporary.write_bytes(data))
-    except ToolkitError as error:
-        raise type(error)(error.message, error.hint.replace("--output", "--out")) from error
-    except OSError as error:
-        raise ToolkitError(f"{out} could not be written: {error.strerror}.") from error
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     parser.set_defaults(command=shlex.join(["wandb_report", *words]))
-    return cli.run_command(parser, run, words)
+    return cli.run_command(parser, run, _bare_watch(words))
+
+
+def _bare_watch(words: Sequence[str]) -> list[str]:
+    """Return the words with a `--watch` that no number follows closed, so that it does not take the target."""
+    after = [*words[1:], ""]
+    return [
+        f"--watch={WATCH:g}" if word == "--watch" and not re.fullmatch(r"\d+(\.\d+)?", nxt) else word
+        for word, nxt in zip(words, after, strict=True)
+    ]

@@ -26,7 +26,7 @@ _UNITS: dict[Cost, str] = {"step": "steps", "time": "time", "tokens": "tokens"}
 
 @dataclass(frozen=True)
 class Table:
-    """A table's heads, rows, and the columns that are numbers."""
+    """A table's heads, rows (names in backquotes), and the columns that are numbers."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -43,6 +43,7 @@ class Table:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
+    heads, rows = [cell(one) for one in heads], [[cell(one) for one in row] for row in rows]
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     rule = [("-" * (w - 1) + ":") if i in right else "-" * w for i, w in enumerate(widths)]
 
@@ -76,7 +77,7 @@ def comparison_lines(report: Report, width: int | None, *, full: bool) -> list[s
 
 def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> Table:
     """Return the runs, the best first."""
-    name = cell(quoted(primary.metric, 40)) if primary else "level"
+    name = quoted(primary.metric, 40) if primary else "level"
     heads = ["#", "run", f"final {name}", "verdict", "state", "best (step)", "steps", "time"]
     shown = comparison.runs if full else comparison.runs[:ROWS]
     rows = [_row(rank, line, comparison.best_at) for rank, line in enumerate(shown, 1)]
@@ -92,7 +93,7 @@ def _row(rank: int, line: RankedRun, best: int | None) -> list[str]:
     state = ", ".join(dict.fromkeys([line.state, *line.marks]))
     return [
         f"{rank}{' best' if line.at == best else ''}" if line.value is not None else "–",
-        cell(quoted(line.name, NAME_WIDTH)),
+        quoted(line.name, NAME_WIDTH),
         number(line.value) or "–",
         line.verdict,
         state,
@@ -123,7 +124,7 @@ def _standing(rank: int, one: Standing) -> list[str]:
         behind += f" ({number(one.gap_low, 3)} to {number(one.gap_high, 3)})"
     return [
         str(rank),
-        cell(quoted(one.names[0], NAME_WIDTH)),
+        quoted(one.names[0], NAME_WIDTH),
         str(len(one.runs)),
         number(one.value),
         f"{number(low)} to {number(high)}" if low is not None else "?",
@@ -144,7 +145,7 @@ def costs(comparison: Comparison) -> Table | None:
     heads += [f"{_UNITS[cost]} to {number(goal.value)}" for cost in reached] if goal else []
     rows = [
         [
-            cell(quoted(line.name, NAME_WIDTH)),
+            quoted(line.name, NAME_WIDTH),
             *(number(line.same.get(point.cost)) or "–" for point in points),
             *(_amount(cost, line.reached.get(cost)) for cost in reached),
         ]
@@ -160,7 +161,7 @@ def settings(signals: Signals | None) -> Table | None:
     heads = ["setting", "strength", "p (Holm)", "configurations", "values", "importance"]
     rows = [
         [
-            cell(quoted(one.key, 40)),
+            quoted(one.key, 40),
             f"ρ {one.strength:+.2f}" if one.kind == "order" else f"η {one.strength:.2f}",
             number(one.p, 2),
             str(one.count),

@@ -7,12 +7,12 @@ import re
 from wandb_toolkit.render.text import clean
 
 # A code span as `quoted` makes it. Runs of several backquotes pair by rules of their own: they are escaped instead.
-_SPAN = re.compile(r"((?<!`)`(?!`)[^`]*`(?!`))")
+SPAN = re.compile(r"((?<!`)`(?!`)[^`]*`(?!`))")
 
 
 def escape(text: str) -> str:
     """Return prose with everything outside code spans made plain text: no HTML, links, emphasis or tables."""
-    parts = _SPAN.split(clean(text))
+    parts = SPAN.split(clean(text))
     return "".join(part if at % 2 else _plain(part) for at, part in enumerate(parts))
 
 

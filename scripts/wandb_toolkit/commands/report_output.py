@@ -1,0 +1,128 @@
+"""Where a report goes: stdout, a file, a page."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wandb_toolkit import cli
+from wandb_toolkit.errors import ToolkitError, UsageError
+from wandb_toolkit.render import json_text
+
+if TYPE_CHECKING:
+    from wandb_toolkit.gather import Reading
+    from wandb_toolkit.model import Report
+
+WIDEST = 120  # columns of prose in a terminal
+PAGES = (".html", ".htm")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files asked for; None: not asked for."""
+
+    out: Path | None = None
+    html: Path | None = None
+
+    def __bool__(self) -> bool:
+        return self.out is not None or self.html is not None
+
+
+def check_outputs(args: argparse.Namespace) -> Outputs:
+    """Return where the report goes, having made sure before the work that it can go there.
+
+    Raises:
+        UsageError: a path is a folder, lies below a file, or asks for a format that there is not.
+        ToolkitError: a folder cannot be made or written to.
+    """
+    out = _check(args.out, "--out") if args.out is not None else None
+    html = _check(args.html, "--html") if args.html is not None else None
+    if out and out.suffix.lower() in (*PAGES, ".pdf"):
+        hint = "--html FILE writes a page." if out.suffix.lower() in PAGES else "Give a name in .md or .json."
+        raise UsageError(f"--out: a report cannot be written as {out.suffix}.", hint)
+    if html and html.suffix.lower() not in PAGES:
+        raise UsageError(f"--html {str(html)!r} is no name of a page.", "Give a name in .html.")
+    return Outputs(out, html)
+
+
+def _check(text: str, flag: str) -> Path:
+    from wandb_toolkit.artifacts import check_folder
+
+    path = Path(text).expanduser()
+    if not text.strip() or path.is_dir() or text.endswith("/"):
+        raise UsageError(f"{flag} {text!r} is a folder, not a file.", "Give a file name such as report.md.")
+    try:
+        check_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except ToolkitError as error:
+        raise type(error)(error.message, error.hint.replace("--output", flag)) from error
+    except OSError as error:
+        raise ToolkitError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
+    return path
+
+
+def deliver(report: Report, readings: Sequence[Reading], outputs: Outputs, args: argparse.Namespace) -> None:
+    """Write the files asked for; then print what was written and the gist, or, without files, the report."""
+    write_files(report, readings, outputs, args)
+    cli.emit(args, document(report, outputs), lambda: text(report, outputs, args))
+
+
+def document(report: Report, outputs: Outputs) -> dict[str, Any]:
+    """Return the report's JSON, with the paths of the files written."""
+    from wandb_toolkit.render.report_json import report_object
+
+    payload = report_object(report)
+    payload.update({"path": str(outputs.out)} if outputs.out else {})
+    payload.update({"html": str(outputs.html)} if outputs.html else {})
+    return payload
+
+
+def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
+    """Return what people read on stdout."""
+    from wandb_toolkit.render.markdown import markdown, summary
+
+    if outputs:
+        wrote = [f"Wrote {path}" for path in (outputs.out, outputs.html) if path]
+        return "\n".join([*wrote, *summary(report)])
+    width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
+    return markdown(report, width, full=args.full, compare=args.compare)
+
+
+def write_files(report: Report, readings: Sequence[Reading], outputs: Outputs, args: argparse.Namespace) -> None:
+    """Write the files asked for, each whole or not at all."""
+    if outputs.out:
+        suffix = outputs.out.suffix.lower()
+        if suffix == ".json" or (args.json and suffix not in (".md", ".markdown")):
+            content = json_text.dumps(document(report, Outputs()))
+        else:
+            from wandb_toolkit.render.markdown import markdown
+
+            content = markdown(report, full=args.full, compare=args.compare)
+        _write(outputs.out, content + "\n", "--out")
+    if outputs.html:
+        from wandb_toolkit.render.html import page
+        from wandb_toolkit.report_charts import charts_of
+
+        charts = charts_of(report, [one.history for one in readings])
+        _write(outputs.html, page(report, charts, compare=args.compare), "--html")
+
+
+def _write(out: Path, content: str, flag: str) -> None:
+    from wandb_toolkit.artifacts import Folder
+
+    data = content.encode("utf-8", "replace")
+    write: Callable[[Path], object] = lambda temporary: temporary.write_bytes(data)  # noqa: E731
+    try:
+        if out.exists() and not out.is_file():  # a pipe, /dev/null
+            out.write_bytes(data)
+            return
+        Folder(out.parent).write(out.name, write)
+    except ToolkitError as error:
+        raise type(error)(error.message, error.hint.replace("--output", flag)) from error
+    except OSError as error:
+        raise ToolkitError(f"{out} could not be written: {error.strerror}.") from error

@@ -1,0 +1,71 @@
+"""A source of which only the last rows of each run are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.model import History, MetricKind, Run, Series
+
+if TYPE_CHECKING:
+    from wandb_toolkit.sources.base import KeyChoice, Source
+
+ROWS = "_runtime"  # every row has it, so that its last points are the last rows
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """Another source, its histories cut to the last `rows` rows. What it does not say itself, the other one answers."""
+
+    source: Source
+    rows: int
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def histories(
+        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        """Yield each run's history from its last rows. Read in full: the last rows of a sample are not the last."""
+        del full
+        for run, history in self.source.histories(runs, _with_rows(keys), system=system):
+            yield run, history if isinstance(history, ToolkitError) else last_rows(history, self.rows)
+
+
+def _with_rows(keys: KeyChoice) -> KeyChoice:
+    """Return the choice of metrics with the one that counts rows."""
+    if keys is None:
+        return None
+    if callable(keys):
+        return lambda kinds: [*dict.fromkeys([*keys(kinds), *_present(kinds)])]
+    return [*dict.fromkeys([*keys, ROWS])]
+
+
+def _present(kinds: Mapping[str, MetricKind]) -> list[str]:
+    return [ROWS] if ROWS in kinds else []
+
+
+def last_rows(history: History, rows: int) -> History:
+    """Return the history from the first of its last `rows` rows on; metrics not logged there are as if never logged.
+
+    Where no metric counts rows, those of the metric logged most often do.
+    """
+    counting = history.get(ROWS) or max(history.series.values(), key=len, default=None)
+    if counting is None or len(counting) <= rows:
+        return history
+    since = float(counting.x[-rows])
+    kept = {name: _since(one, since, counting.axis, rows) for name, one in history.series.items()}
+    kept = {name: one for name, one in kept.items() if len(one)}
+    gone = set(history.series) - set(kept)
+    kinds = {name: kind for name, kind in history.kinds.items() if name not in gone}
+    said = [f"not logged in the last {rows:,} rows: {', '.join(sorted(gone))}"] if gone else []
+    return replace(history, series=kept, kinds=kinds, warnings=(*history.warnings, *said))
+
+
+def _since(series: Series, since: float, axis: str, rows: int) -> Series:
+    start = int(np.searchsorted(series.x, since)) if series.axis == axis else max(len(series) - rows, 0)
+    return replace(series, x=series.x[start:], value=series.value[start:], total=None)
