@@ -11,7 +11,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,14 @@ class RolePatterns:
         Kept, because the runs of a project share their keys.
         """
         if words not in self._known:
-            self._known[words] = tuple(self._find(words))
+            # Most of a project's keys play no role (tens of thousands of layers'): one look for all patterns.
+            self._known[words] = tuple(self._find(words)) if _matches(self._any, words) else ()
         return self._known[words]
+
+    @cached_property
+    def _any(self) -> re.Pattern[str]:
+        """What matches a key that some pattern of some role matches."""
+        return re.compile("|".join(one.regex.pattern for of in self.roles.values() for one in of) or r"(?!)")
 
     def _find(self, words: str) -> Iterator[tuple[str, int]]:
         for role, patterns in self.roles.items():
