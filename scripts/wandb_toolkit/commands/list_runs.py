@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from wandb_toolkit.model import Run
     from wandb_toolkit.sources.base import Source
 
-_PIPE_METRICS = 6  # summary columns of a table that nobody's terminal limits
+_PIPE_METRICS, _LONG_METRICS = 6, 3  # summary columns of a table that nobody's terminal limits; of a long one
+_LONG = 20  # rows
 _WARNINGS = 5
 _SUMMARY = "summary_metrics."  # how --fields names one of them
 
@@ -112,7 +113,8 @@ def _table(source: Source, runs: Sequence[Run]) -> str:
     summaries = source.summaries(runs, likely_metrics(names))
     telling = telling_metrics(summaries)
     width = terminal_width()
-    text, count = shapes.runs_table(runs, summaries, telling if width else telling[:_PIPE_METRICS], width)
+    most = _PIPE_METRICS if len(runs) <= _LONG else _LONG_METRICS
+    text, count = shapes.runs_table(runs, summaries, telling if width else telling[:most], width)
     more = len(names) - sum(name.startswith("_") for name in names) - count
     if more > 0:
         text += f"\n{more} more summary metrics: --metrics A,B chooses, --json has all"

@@ -105,7 +105,8 @@ def projects_table(projects: Sequence[Project], width: int | None) -> str:
         for project in projects
     ]
     used = [at for at in range(len(columns)) if at < 4 or any(row[at] for row in rows)]
-    return table([columns[at] for at in used], [[row[at] for at in used] for row in rows], width)
+    links = [project.url for project in projects]
+    return table([columns[at] for at in used], [[row[at] for at in used] for row in rows], width, links)
 
 
 def runs_table(
@@ -135,7 +136,7 @@ def runs_table(
         columns.append(Column(metric, "right", fixed=True, rank=2 if at < _LEADING else 4))
         _append(cells, [number(summary.get(metric)) for summary in summaries])
     fitted = len(fitting(columns, cells, width)) if width else len(columns)
-    return table(columns, cells, width), max(fitted - (len(columns) - len(metrics)), 0)
+    return table(columns, cells, width, [run.url for run in runs]), max(fitted - (len(columns) - len(metrics)), 0)
 
 
 def _append(cells: list[list[str]], values: Iterable[str]) -> None:

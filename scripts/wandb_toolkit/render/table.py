@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import zip_longest
 from typing import Literal
 
 from wandb_toolkit.render.text import clean
@@ -62,15 +64,38 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     return sizes
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> str:
+def shows_links(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal is likely to show links (OSC 8): those that would print the raw address are left out.
+
+    FORCE_HYPERLINK=1 or 0 decides, as in other programs.
+    """
+    forced = environ.get("FORCE_HYPERLINK")
+    if forced:
+        return forced != "0"
+    return environ.get("TERM", "dumb") not in ("dumb", "linux") and environ.get("TERM_PROGRAM") != "Apple_Terminal"
+
+
+def safe_link(url: str | None) -> str | None:
+    """Return an address that may go into a terminal's escape sequence, None for one that may not."""
+    return url if url is not None and re.fullmatch(r"https?://[!-~]{1,2000}", url) else None
+
+
+def table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    links: Sequence[str | None] = (),
+) -> str:
     """Return the rows under their titles. Cells are strangers' text and are made safe here.
 
     Args:
         columns: what the cells are; a column titled "state" is coloured by state.
         rows: one string a column each.
-        width: columns of the terminal; None: a pipe, where nothing is fitted and nothing coloured.
+        width: columns of the terminal; None: a pipe, where nothing is fitted, coloured or linked.
+        links: for each row where its first cell leads to; safe addresses are kept, where the terminal shows them.
     """
     from rich.console import Console
+    from rich.style import Style
     from rich.table import Table
     from rich.text import Text
 
@@ -84,8 +109,12 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
         grid.add_column(
             Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis", min_width=size, max_width=size
         )
-    for row in cells:
-        grid.add_row(*(Text(row[at], style=_style(columns[at], row[at])) for at in kept))
+    targets = [safe_link(url) for url in links] if shows_links(os.environ) else []
+    for row, target in zip_longest(cells, targets[: len(cells)]):
+        texts = [Text(row[at], style=_style(columns[at], row[at])) for at in kept]
+        if target:
+            texts[0].stylize(Style(link=target))
+        grid.add_row(*texts)
     out = StringIO()
     needed = sum(kept.values()) + _GAP * len(kept)  # a terminal too narrow for what must be shown wraps it
     plain = bool(os.environ.get("NO_COLOR"))
