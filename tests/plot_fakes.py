@@ -43,6 +43,7 @@ class FakeSource:
     content: list[tuple[Run, History | ToolkitError]]
     stored: Mapping[str, bytes] = field(default_factory=dict)
     facts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # declared, where it is not the true one
     kind: str = "fake"
     description: str = "a fake"
     warnings: tuple[str, ...] = ()
@@ -80,7 +81,8 @@ class FakeSource:
     def files(self, run: Run) -> list[RunFile]:
         del run
         return [
-            RunFile(name, len(data), name, **self.facts.get(name, {})) for name, data in sorted(self.stored.items())
+            RunFile(name, self.sizes.get(name, len(data)), name, **self.facts.get(name, {}))
+            for name, data in sorted(self.stored.items())
         ]
 
     def fetch(self, file: RunFile, destination: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def test_equal_basenames_and_hostile_names_stay_apart_and_inside(fetch: Fetch, t
     stored = {
         name: image(shade=i)
         for i, name in enumerate(
-            ["a/x.png", "b/x.png", "x.png", "a__x.png", "X.png", "media/images/x.png", "../../up.png", "a/b c.png",
-             "a_b_c.png", "/abs.png", "..png", "con.png", "y" * 200 + ".png", "new\nline.png", "-rf.png"]
+            ["a/x.png", "b/x.png", "x.png", "a__x.png", "X.png", "media/images/x.png", "a/b c.png",
+             "a_b_c.png", "..png", "con.png", "y" * 200 + ".png", "-rf.png"]
         )
     }  # fmt: skip
     done = fetch(source_of(stored), "x", "--output", "out", "--json")
@@ -99,6 +100,157 @@ def test_equal_basenames_and_hostile_names_stay_apart_and_inside(fetch: Fetch, t
     assert {one["reason"] for one in again.json["skipped"]} == {"already there"}
     few = fetch(source_of(stored), "x", "--output", "out", "--pattern", "*x.png", "--json")
     assert not few.json["downloaded"]
+
+
+def test_a_name_that_means_harm_is_refused_and_the_rest_continues(fetch: Fetch, tmp_path: Path) -> None:
+    stored = dict.fromkeys(
+        ["../../up.png", "/abs.png", "a\\..\\b.png", "new\nline.png", "\u202egnp.png", "ok.png"], PNG
+    )
+    done = fetch(source_of(stored), "x", "--output", "out", "--json")
+    assert done.code == 6
+    assert names_in("out") == ["ok.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    reasons = {one["source"]: one["reason"] for one in done.json["failed"]}
+    assert "leads out" in reasons["../../up.png"]
+    assert "control characters" in reasons["new\nline.png"]
+    assert len(reasons) == 5
+
+
+def test_absurd_sizes_are_refused(fetch: Fetch) -> None:
+    huge = PNG[:16] + (100_000).to_bytes(4, "big") + (100_000).to_bytes(4, "big") + PNG[24:]
+    source = source_of({"bomb.png": huge, "ok.png": PNG, "large.png": image("bmp")})
+    source.sizes["large.png"] = 3_000_000
+    done = fetch(source, "x", "--output", "out", "--max-mb", "2", "--json")
+    assert done.code == 6
+    reasons = {one["source"]: one["reason"] for one in done.json["failed"]}
+    assert reasons["bomb.png"] == "it claims 100,000 x 100,000 pixels"
+    assert "3.0 MB is more than 2 MB" in reasons["large.png"]
+    assert names_in("out") == ["ok.png"]
+
+
+def test_a_cut_download_and_a_wrong_md5_are_refused(fetch: Fetch) -> None:
+    source = source_of({"cut.png": PNG, "md5.png": PNG, "ok.png": PNG}, facts={"md5.png": {"md5": "AAAA"}})
+    source.sizes["cut.png"] = len(PNG) + 5
+    done = fetch(source, "x", "--output", "out", "--json")
+    assert done.code == 6
+    reasons = {one["source"]: one["reason"] for one in done.json["failed"]}
+    assert f"{len(PNG)} bytes came, the run has {len(PNG) + 5}" in reasons["cut.png"]
+    assert "md5" in reasons["md5.png"]
+
+
+LOGGED: dict[str, dict[str, object]] = {
+    f"media/images/{key}_{step}.png": {"key": key, "step": step, "caption": f"{key} at {step}"}
+    for key, steps in (("val/good", (0, 10, 20)), ("val/bad", (5, 15)), ("conf", (10,)))
+    for step in steps
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["--keys", "val/*", "--step", "last"], [("val/bad", 15), ("val/good", 20)]),
+        (["--keys", "conf,val/good"], [("conf", 10), ("val/good", 0), ("val/good", 10), ("val/good", 20)]),
+        (["--step", "10"], [("conf", 10), ("val/good", 10)]),
+        (["--step", "6:15"], [("conf", 10), ("val/bad", 15), ("val/good", 10)]),
+        (["--step", ":5"], [("val/bad", 5), ("val/good", 0)]),
+        (["--step", "99"], []),
+    ],
+)
+def test_keys_and_steps_choose(fetch: Fetch, flags: list[str], found: list[tuple[str, int]]) -> None:
+    stored = {**dict.fromkeys(LOGGED, PNG), "plain.png": PNG}
+    done = fetch(source_of(stored, facts=LOGGED), "x", "--output", "out", *flags, "--json")
+    assert done.code == 0
+    check_schema("download_plots", done.json)
+    assert [(one["key"], one["step"]) for one in done.json["downloaded"]] == found
+
+
+def test_an_unknown_key_names_the_nearest(fetch: Fetch) -> None:
+    done = fetch(source_of(dict.fromkeys(LOGGED, PNG), facts=LOGGED), "x", "--keys", "val/god")
+    assert done.code == 4
+    assert "val/good" in done.err
+    for bad in ("", ":", "1:x", "9:3", "-1"):
+        assert fetch(source_of({}), "x", f"--step={bad}").code == 2
+
+
+def test_a_sheet_shows_each_key_step_after_step(fetch: Fetch) -> None:
+    stored = {name: image(shade=at * 40) for at, name in enumerate(LOGGED)}
+    done = fetch(source_of(stored, facts=LOGGED), "x", "--output", "out", "--keys", "val/*", "--sheet", "--json")
+    assert done.code == 0
+    check_schema("download_plots", done.json)
+    sheets = {one["key"]: one for one in done.json["sheets"]}
+    assert sheets["val/good"]["steps"] == [0, 10, 20]
+    assert sheets["val/bad"]["left_out"] == 0
+    with Image.open(sheets["val/good"]["file"]) as picture:
+        assert picture.info["Description"] == sheets["val/good"]["alt"]
+        assert "3 images" in sheets["val/good"]["alt"]
+    known = json.loads(Path("out/metadata.json").read_text())["downloads"]["files"]
+    assert known["sheet__val__good.png"]["steps"] == [0, 10, 20]
+    again = fetch(source_of(stored, facts=LOGGED), "x", "--output", "out", "--keys", "val/*", "--sheet", "--json")
+    assert [one["file"] for one in again.json["sheets"]] == [one["file"] for one in done.json["sheets"]]
+
+
+def test_a_long_sheet_keeps_first_last_and_what_lies_between(tmp_path: Path) -> None:
+    from wandb_toolkit.render.figure_sheet import Picture, choose
+
+    chosen = choose([Picture(tmp_path, step, None) for step in range(1000, -1, -1)], 11)
+    assert [one.step for one in chosen] == [*range(0, 1001, 100)]
+
+
+def test_images_inside_tables_are_said(fetch: Fetch) -> None:
+    new = json.dumps({"columns": ["i", "img"], "data": [[1, "Image"], [2, "Image"]]}).encode()
+    old = {"_type": "image-file", "path": "media/images/cell.png", "caption": "a cat"}
+    stored = {
+        "media/table/preds_3.table.json": new,
+        "media/table/old_4.table.json": json.dumps({"columns": ["pic"], "data": [[old]]}).encode(),
+        "media/table/broken.table.json": b"{",
+        "media/images/cell.png": PNG,
+    }
+    facts: dict[str, dict[str, object]] = {"media/table/preds_3.table.json": {"key": "preds", "step": 3}}
+    done = fetch(source_of(stored, facts), "x", "--output", "out", "--json")
+    check_schema("download_plots", done.json)
+    about = {one["column"]: (one["key"], one["step"], one["images"], one["in_files"]) for one in done.json["tables"]}
+    assert about == {"img": ("preds", 3, 2, 0), "pic": (None, None, 1, 1)}
+    assert "pic, row 0: a cat" in done.json["downloaded"][0]["caption"]
+    text = fetch(source_of(stored, facts), "x", "--output", "out2").out
+    assert "table preds (step 3), column img: 2 images in the table's artifact" in text
+
+
+def test_what_the_digest_says_is_there_is_not_fetched_again(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: dict[str, dict[str, object]] = {"a.png": {"sha256": hashlib.sha256(PNG).hexdigest()}}
+    assert fetch(source_of({"a.png": PNG}, facts), "x", "--output", "out").code == 0
+    monkeypatch.setattr(FakeSource, "fetch", None)
+    done = fetch(source_of({"a.png": PNG}, facts), "x", "--output", "out", "--json")
+    assert [one["reason"] for one in done.json["skipped"]] == ["already there"]
+
+
+def test_files_come_at_the_same_time_and_in_order(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier = threading.Barrier(4, timeout=20)
+    whole = FakeSource.fetch
+
+    def together(self: FakeSource, file: RunFile, destination: Path) -> None:
+        barrier.wait()
+        whole(self, file, destination)
+
+    monkeypatch.setattr(FakeSource, "fetch", together)
+    stored = {f"{at}.png": PNG for at in range(8)}
+    done = fetch(source_of(stored), "x", "--output", "out", "--jobs", "4", "--json")
+    assert [one["source"] for one in done.json["downloaded"]] == list(stored)
+
+
+def test_an_interrupt_records_what_is_there(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = FakeSource.fetch
+
+    def second_time_unlucky(self: FakeSource, file: RunFile, destination: Path) -> None:
+        if file.name == "b.png":
+            raise KeyboardInterrupt
+        whole(self, file, destination)
+
+    monkeypatch.setattr(FakeSource, "fetch", second_time_unlucky)
+    done = fetch(source_of({"a.png": PNG, "b.png": PNG, "c.png": PNG}), "x", "--output", "out", "--jobs", "1")
+    assert done.code == 130
+    known = json.loads(Path("out/metadata.json").read_text())["downloads"]["files"]
+    assert sorted(known) == names_in("out")
+    assert "a.png" in known
 
 
 def test_what_is_no_image_is_refused_and_the_rest_continues(fetch: Fetch) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ ROOT = "wandb_plots"
 METADATA = "metadata.json"
 TOOL = "wandb-toolkit"
 
+_UMASK = threading.Lock()
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$", re.IGNORECASE)
 _MAX_BYTES = 120  # of a stem; leaves room for a suffix, a hash and a temporary name within 255
 
@@ -282,15 +284,20 @@ def _write_hint(error: OSError) -> str:
     return "Check the folder, or give another --output."
 
 
+def _umask() -> int:
+    with _UMASK:  # it can only be read by setting it, and it is the whole process's
+        umask = os.umask(0o077)
+        os.umask(umask)
+    return umask
+
+
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=".wandb-toolkit-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
-    umask = os.umask(0)
-    os.umask(umask)
     try:
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_umask())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

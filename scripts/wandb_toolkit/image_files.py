@@ -18,6 +18,7 @@ _TYPES = {
 }
 SUFFIXES = frozenset(f".{name}" for name in _TYPES)
 _TAIL = 4096
+MOST_PIXELS = 400_000_000  # a picture that claims more is a mistake, or means harm to whatever opens it
 
 
 def is_image_name(name: str) -> bool:
@@ -40,6 +41,9 @@ def problem_with(path: Path, name: str) -> str:
     found = _type_of(head)
     if found != wanted:
         return f"the content is {found or 'no image'}, not {wanted}"
+    width, height = _dimensions(found, head)
+    if width * height > MOST_PIXELS:
+        return f"it claims {width:,} x {height:,} pixels"
     return "" if _whole(found, head, tail, size) else f"the {wanted} is cut off"
 
 
@@ -65,6 +69,31 @@ def _type_of(head: bytes) -> str:
     if text.startswith((b"<!doctype html", b"<html")):
         return "HTML"
     return "SVG" if re.match(rb"<(\?xml|!--|!doctype svg|svg)", text) and b"<svg" in text else ""
+
+
+def _dimensions(kind: str, head: bytes) -> tuple[int, int]:
+    """Return width and height as the image's head claims them, (0, 0) where they are not looked for."""
+    if kind == "PNG" and len(head) >= 24:
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if kind == "GIF" and len(head) >= 10:
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if kind == "BMP" and len(head) >= 26:
+        return abs(int.from_bytes(head[18:22], "little", signed=True)), abs(
+            int.from_bytes(head[22:26], "little", signed=True)
+        )
+    if kind == "JPEG":
+        return _jpeg_dimensions(head)
+    return 0, 0
+
+
+def _jpeg_dimensions(head: bytes) -> tuple[int, int]:
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            return int.from_bytes(head[at + 7 : at + 9], "big"), int.from_bytes(head[at + 5 : at + 7], "big")
+        at += 2 + length
+    return 0, 0
 
 
 def _whole(kind: str, head: bytes, tail: bytes, size: int) -> bool:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import cli
-from wandb_toolkit.artifacts import (
-    METADATA,
-    Folder,
-    check_folder,
-    describe,
-    digest,
-    output_folder,
-    run_key,
-    safe_stem,
-    slug,
-)
+from wandb_toolkit.artifacts import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
-from wandb_toolkit.errors import Exit, ToolkitError, UsageError
-from wandb_toolkit.image_files import SUFFIXES, is_image_name, problem_with
+from wandb_toolkit.commands.fetching import LARGEST_FILE, LARGEST_IMAGE, Fetched, claim, fetch_all, with_caption
+from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.image_files import SUFFIXES, is_image_name
 from wandb_toolkit.render.text import clean, plural, size
 
 if TYPE_CHECKING:
@@ -32,10 +24,12 @@ if TYPE_CHECKING:
     from wandb_toolkit.sources.base import Source
 
 SECTION = "downloads"
-_IMAGES = "media/images/"  # where the SDK puts logged images; says nothing in a name
+JOBS = 8
+_TABLE = ".table.json"
+_MOST_TABLES, _LARGEST_TABLE = 20, 5_000_000  # that are looked into for images
 _KINDS = {
     "video": (".mp4", ".webm", ".mov", ".avi"),
-    "table": (".table.json",),
+    "table": (_TABLE,),
     "audio file": (".wav", ".mp3", ".ogg", ".flac"),
     "HTML file": (".html", ".htm"),
     "3D object": (".obj", ".gltf", ".glb", ".pts.json"),
@@ -43,8 +37,9 @@ _KINDS = {
 
 EXAMPLES = """\
 download_plots ./wandb latest
-download_plots ./wandb run-a --pattern 'media/images/samples_*' --output images
-download_plots ./wandb run-a --pattern '*.mp4' --json"""
+download_plots ./wandb run-a --keys 'val/*' --step last --output images
+download_plots ./wandb run-a --keys samples --sheet
+download_plots ./wandb run-a --pattern '*.mp4' --step 0:1000 --json"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,20 +48,35 @@ def build_parser() -> argparse.ArgumentParser:
     add_run_arguments(parser, several=False)
     images = " ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
     parser.add_argument("--pattern", metavar="GLOB", help=f"files whose path or name matches (default: {images})")
+    parser.add_argument("--keys", metavar="A,B", help="only what these metrics logged (names or globs)")
+    parser.add_argument("--step", type=_steps, default="all", metavar="S", help="last (of each key), all, N, or A:B")
+    parser.add_argument("--sheet", action="store_true", help="also one picture of each key's images, step after step")
     parser.add_argument("--output", metavar="DIR", help="folder (wandb_plots/<entity>_<project>/<run>)")
     parser.add_argument("--force", action="store_true", help="replace files that are there with other content")
+    parser.add_argument("--jobs", type=cli.positive_int, default=JOBS, metavar="N", help=f"files at a time ({JOBS})")
+    parser.add_argument(
+        "--max-mb",
+        type=cli.positive_int,
+        metavar="N",
+        help=f"refuse larger files ({LARGEST_IMAGE}, not images {LARGEST_FILE:,})",
+    )
     cli.add_common_flags(parser)
     return parser
 
 
-@dataclass
-class Fetched:
-    """What became of each file."""
-
-    downloaded: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    recorded: dict[str, dict[str, Any]] = field(default_factory=dict)  # for metadata.json
+def _steps(text: str) -> str | tuple[int | None, int | None]:
+    """Return "all", "last", or the first and last step wanted."""
+    if text in ("all", "last"):
+        return text
+    match = re.fullmatch(r"(\d+)|(\d*):(\d*)", text.strip())
+    if not match or text.strip() == ":":
+        raise argparse.ArgumentTypeError(f"{text!r} is not last, all, a step N or a range A:B")
+    if match[1]:
+        return int(match[1]), int(match[1])
+    low, high = (int(part) if part else None for part in match.group(2, 3))
+    if low is not None and high is not None and low > high:
+        raise argparse.ArgumentTypeError(f"{text!r}: the first step is above the last")
+    return low, high
 
 
 def run(args: argparse.Namespace) -> Exit:
@@ -75,26 +85,31 @@ def run(args: argparse.Namespace) -> Exit:
         value = getattr(args, flag)
         if value is not None and not value.strip():
             raise UsageError(f"--{flag} is blank.")
+    keys = cli.comma_list(args.keys) if args.keys is not None else None
     given = Path(args.output).expanduser() if args.output is not None else None
     if given is not None:
         check_folder(given)
     source, a_run = the_run(args)
     folder = Folder(given or output_folder([a_run]))
     files = source.files(a_run)
-    wanted = [file for file in files if _matches(file.name, args.pattern)]
+    tables, captions = _tables(source, files, args)
+    files = [with_caption(file, captions.get(file.name)) for file in files]
+    wanted = _of_steps(_of_keys([file for file in files if _matches(file.name, args.pattern)], keys, files), args.step)
     folder.reserve(SECTION)
     # Named over all files of the run, so that another pattern gives the same file the same name.
-    names = {file.name: _claim(folder, a_run, file) for file in files if file in wanted or is_image_name(file.name)}
-    done, warnings = Fetched(), list(a_run.warnings)
+    names = {file.name: claim(folder, a_run, file) for file in files if file in wanted or is_image_name(file.name)}
+    done, warnings, sheets = Fetched(), list(a_run.warnings), list[dict[str, Any]]()
     try:
-        for file in cli.progress(wanted, "fetching", len(wanted), args):
-            _fetch(source, file, names[file.name], folder, a_run, done, force=args.force)
+        fetch_all(source, wanted, names, folder, a_run, done, args)
+        if args.sheet:
+            sheets = _sheets(wanted, done, folder, a_run, warnings)
     finally:  # interrupted too: what is there is recorded
         if done.recorded:
             warnings += folder.record(SECTION, done.recorded, [a_run], source.description)
     for warning in warnings:
         cli.warn(warning, args)
     payload = _payload(folder, source, a_run, done, warnings, _kinds(files), args)
+    payload |= {"sheets": sheets, "tables": tables}
     cli.emit(args, payload, lambda: _text(payload, a_run))
     return Exit.PARTIAL if done.failed else Exit.OK
 
@@ -105,71 +120,105 @@ def _matches(name: str, pattern: str | None) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(PurePosixPath(name).name, pattern)
 
 
-def _claim(folder: Folder, a_run: Run, file: RunFile) -> str:
-    """Return the flat name of a run's file: its path without the folder that all images have."""
-    path = PurePosixPath(file.name.removeprefix(_IMAGES))
-    suffix = path.suffix if path.suffix and slug(path.suffix) == path.suffix.lstrip(".") else ""
-    stem = str(path)[: len(str(path)) - len(suffix)]
-    return folder.claim(_owner(a_run, file), safe_stem(stem), f".{slug(suffix)}" if suffix else "")
+def _of_keys(files: Sequence[RunFile], keys: Sequence[str] | None, everything: Sequence[RunFile]) -> list[RunFile]:
+    """Return the files that keys or globs mean.
+
+    Raises:
+        NotFoundError: one of them means no key that logged files.
+    """
+    if keys is None:
+        return list(files)
+    known = dict.fromkeys(file.key for file in everything if file.key)
+    for key in keys:
+        if not any(key == one or fnmatchcase(one, key) for one in known):
+            raise NotFoundError(f"No key {key!r} has logged files.", did_you_mean(key.strip("*?[]"), known, "key"))
+    return [f for f in files if f.key and any(f.key == key or fnmatchcase(f.key, key) for key in keys)]
 
 
-def _owner(a_run: Run, file: RunFile) -> str:
-    return digest(f"{run_key(a_run)}\n{file.name}", 16)
+def _of_steps(files: Sequence[RunFile], steps: str | tuple[int | None, int | None]) -> list[RunFile]:
+    """Return the files of these steps. Files that no step is known of stay only with "all"."""
+    if steps == "all":
+        return list(files)
+    if isinstance(steps, str):
+        last: dict[str | None, int] = {}
+        for file in files:
+            if file.step is not None:
+                last[file.key] = max(file.step, last.get(file.key, file.step))
+        return [file for file in files if file.step is not None and file.step == last[file.key]]
+    low, high = steps
+    return [
+        file
+        for file in files
+        if file.step is not None and (low is None or file.step >= low) and (high is None or file.step <= high)
+    ]
 
 
-def _fetch(source: Source, file: RunFile, name: str, folder: Folder, a_run: Run, done: Fetched, *, force: bool) -> None:
-    """Fetch one file and note what became of it. One bad file leaves the rest."""
-    target = folder.path / name
-    about = {"source": file.name, "key": file.key, "step": file.step, "caption": file.caption}
-    existing = describe(target) if target.is_file() else None
+def _tables(
+    source: Source, files: Sequence[RunFile], args: argparse.Namespace
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return which tables hold images and where those are, and captions of files from the tables' cells."""
+    from wandb_toolkit.media_tables import image_cells
 
-    def produce(temporary: Path) -> None:
-        source.fetch(file, temporary)
-        got = describe(temporary)
-        if reason := _refusal(temporary, file, got):
-            raise _RefusedError(reason)
-        if existing and got["sha256"] == existing["sha256"]:
-            raise _KeptError("already there")
-        if existing and not force:
-            raise _KeptError("a file with other content is there; --force replaces it")
-
-    try:
-        written = folder.write(name, produce)
-    except _KeptError as kept:
-        done.skipped.append({"file": str(target), **about, "reason": kept.message})
-        if kept.message == "already there" and existing:
-            written = existing
-        else:
-            return
-    except ToolkitError as error:
-        done.failed.append({**about, "reason": error.message})
-        return
-    else:
-        done.downloaded.append({"file": str(target), **about, **_size_and_sum(written)})
-    done.recorded[name] = {
-        "owner": _owner(a_run, file),
-        **about,
-        **_size_and_sum(written),
-        "run": run_key(a_run),
-    }
+    if args.pattern is not None:
+        return [], {}
+    tables = [file for file in files if file.name.endswith(_TABLE) and file.size <= _LARGEST_TABLE]
+    found, captions = [], {}
+    there = {file.name for file in files}
+    with tempfile.TemporaryDirectory() as temporary:
+        for file in tables[-_MOST_TABLES:]:
+            place = Path(temporary, "table.json")
+            try:
+                source.fetch(file, place)
+            except ToolkitError:
+                continue
+            cells = image_cells(place)
+            for column in dict.fromkeys(cell.column for cell in cells):
+                own = [cell for cell in cells if cell.column == column]
+                in_files = [cell.path for cell in own if cell.path in there]
+                about = {"source": file.name, "key": file.key, "step": file.step, "column": column}
+                found.append({**about, "images": len(own), "in_files": len(in_files)})
+            where = f"table {file.key or file.name}"
+            captions |= {c.path: f"{where}, {c.column}, row {c.row}: {c.caption or ''}" for c in cells if c.path}
+    return found, captions
 
 
-def _size_and_sum(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"size": facts["size"], "sha256": facts["sha256"]}
+def _sheets(
+    wanted: Sequence[RunFile], done: Fetched, folder: Folder, a_run: Run, warnings: list[str]
+) -> list[dict[str, Any]]:
+    """Draw a sheet for each key of the images that are there; return what JSON says of them."""
+    from wandb_toolkit.render.figure_file import owner_of
+    from wandb_toolkit.render.figure_sheet import Picture, contact_sheet
+    from wandb_toolkit.render.view import View
 
-
-class _RefusedError(ToolkitError):
-    """A file that is not what its name says."""
-
-
-class _KeptError(ToolkitError):
-    """A file that stays as it is."""
-
-
-def _refusal(path: Path, file: RunFile, got: Mapping[str, Any]) -> str:
-    if file.sha256 and file.sha256 != got["sha256"]:
-        return "the content does not match the sha256 that the run logged"
-    return problem_with(path, file.name)
+    by_key: dict[str, list[Picture]] = {}
+    for file in wanted:
+        if file.key and file.name in done.there and is_image_name(file.name):
+            by_key.setdefault(file.key, []).append(Picture(done.there[file.name], file.step, file.caption))
+    sheets = []
+    for key, pictures in by_key.items():
+        mark = digest(f"{run_key(a_run)}\nsheet\n{key}", 16)
+        sheet = contact_sheet(key, a_run.name, pictures, View(), mark)
+        if sheet is None or sheet.unreadable:
+            count = len(sheet.unreadable) if sheet else len(pictures)
+            warnings.append(f"{plural(count, 'image')} of {key} cannot be decoded and is not on its sheet")
+        if sheet is None:
+            continue
+        written = folder.place(
+            mark, f"sheet__{safe_stem(key)}", ".png", sheet.content, lambda path, mark=mark: owner_of(path) == mark  # type: ignore[misc]
+        )  # fmt: skip
+        facts = {
+            "key": key,
+            "steps": [one.step for one in sheet.shown],
+            "left_out": len(pictures) - len(sheet.shown),
+            "size": written["size"],
+            "sha256": written["sha256"],
+            "alt": sheet.alt,
+        }
+        sheets.append({"file": str(folder.path / written["file"]), **facts})
+        done.recorded[written["file"]] = {"owner": mark, **facts, "run": run_key(a_run)}
+    if not by_key:
+        warnings.append("no image with a key is there to make a sheet of")
+    return sheets
 
 
 def _kinds(files: Sequence[RunFile]) -> dict[str, int]:
@@ -208,7 +257,7 @@ def _payload(
 def _text(payload: Mapping[str, Any], a_run: Run) -> str:
     done = [payload[part] for part in ("downloaded", "skipped", "failed")]
     if not any(done):
-        return _nothing(payload, a_run)
+        return "\n".join([_nothing(payload, a_run), *_table_lines(payload)])
     lines = []
     for one in payload["downloaded"]:
         what = " ".join(filter(None, (one["key"] or "", f"step {one['step']:,}" if one["step"] is not None else "")))
@@ -218,12 +267,28 @@ def _text(payload: Mapping[str, Any], a_run: Run) -> str:
     if len(payload["skipped"]) > 20:
         lines.append(f"and {len(payload['skipped']) - 20} more skipped (--json lists them)")
     lines += [f"failed {clean(one['source'])}: {clean(one['reason'])}" for one in payload["failed"]]
+    lines += [f"{clean(one['file'])}  {one['alt']}" for one in payload["sheets"]]
+    lines += _table_lines(payload)
     counts = ", ".join(
         f"{len(part)} {word}" for part, word in zip(done, ("downloaded", "skipped", "failed"), strict=True)
     )
     where = f", recorded in {clean(payload['metadata'])}" if payload["metadata"] else ""
     lines.append(f"{counts}{where}")
     return "\n".join(lines)
+
+
+def _table_lines(payload: Mapping[str, Any]) -> list[str]:
+    """Say which tables hold images that are not among the run's files."""
+    lines = []
+    for one in payload["tables"]:
+        away = one["images"] - one["in_files"]
+        if away:
+            step = f" (step {one['step']:,})" if one["step"] is not None else ""
+            lines.append(
+                f"table {clean(one['key'] or one['source'])}{step}, column {clean(one['column'])}:"
+                f" {plural(away, 'image')} in the table's artifact, not among the run's files"
+            )
+    return lines
 
 
 def _nothing(payload: Mapping[str, Any], a_run: Run) -> str:
