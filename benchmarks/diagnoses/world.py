@@ -39,7 +39,7 @@ class Setting:
     percent: bool
     continuous: bool
     signed_kl: bool
-    has_task: bool
+    task: tuple[float, float]  # where the accuracy starts and ends
     has: frozenset[str] = field(default_factory=frozenset)  # roles that are logged
 
 
@@ -80,7 +80,7 @@ def draw_setting(family: Family, rng: Generator) -> Setting:
         percent=bool(rng.random() < family.percent),
         continuous=continuous,
         signed_kl=bool(rng.random() < family.signed_kl),
-        has_task="task" in has,
+        task=(rng.uniform(0.05, 0.4), rng.uniform(0.7, 0.95)),
         has=frozenset(has),
     )
 
@@ -145,7 +145,7 @@ def _supervised(setting: Setting, draft: Draft) -> None:
     draft.noise["loss"] = some_noise(rng, draft.n, abs(span) * setting.noise * rng.uniform(0.4, 1.0))
     draft.clean["eval_loss"] = loss + gap * done
     draft.noise["eval_loss"] = gaussian(rng, draft.n, abs(span) * setting.noise * rng.uniform(0.1, 0.4))
-    low, high = rng.uniform(0.05, 0.5), rng.uniform(0.7, 0.95)
+    low, high = setting.task[0] * rng.uniform(0.9, 1.1), setting.task[1] * rng.uniform(0.97, 1.03)
     unit = 100.0 if setting.percent else 1.0
     # Accuracy settles like the loss, so that neither still grows when the other has stopped.
     draft.clean["task"] = unit * (low + (high - low) * done)
@@ -166,7 +166,7 @@ def _rl(setting: Setting, draft: Draft) -> None:
     if "score" in family.keys["reward"] or ceiling > 1.5:
         task = floor + (start + 0.02) * span + gain * done * rng.uniform(0.95, 1.05)
         if not family.keys.get("task", "").endswith("reward"):
-            task = rng.uniform(0.1, 0.3) + rng.uniform(0.35, 0.55) * done
+            task = setting.task[0] * rng.uniform(0.9, 1.1) + setting.task[1] * rng.uniform(0.55, 0.6) * done
     else:
         task = start + (end - start) * rng.uniform(0.8, 1.0) * done
     draft.clean["task"] = task

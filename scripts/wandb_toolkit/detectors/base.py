@@ -112,16 +112,33 @@ class RunView:
         signs = ("kl", "entropy", "clip_fraction", "reward_std", "advantage_std", "importance_ratio", "policy_std")
         return self.has("reward") and any(self.has(role) for role in signs)
 
-    def relatives(self, role: str, curve: Curve) -> list[Curve]:
-        """Return the sound siblings' curves of the same metric, of at least half its length ("primary" is a role)."""
+    def relatives(self, role: str, curve: Curve, *, learning: bool = False) -> list[Curve]:
+        """Return the sound siblings' curves of the same metric, of at least half its length ("primary" is a role).
+
+        `learning`: without those whose reward gained nothing beside the others', where any gained something.
+        """
         found = []
+        still = self.standing if learning else frozenset()
         for sibling in self.siblings:
+            if sibling.id in still:
+                continue
             other = sibling.primary if role == "primary" else sibling.curves.get(role)
             if other is None or other.metric != curve.metric or len(other) < 4 or not sibling.sound:
                 continue
             if other.x[-1] >= 0.5 * curve.x[-1]:
                 found.append(other)
         return found
+
+    @cached_property
+    def standing(self) -> frozenset[str]:
+        """The ids of siblings whose reward gained less than a fifth of what the one that gained most did."""
+        gains = {
+            sibling.id: reward.trend.end - reward.trend.start
+            for sibling in self.siblings
+            if (reward := sibling.curves.get("reward")) is not None and len(reward) >= 4
+        }
+        most = max(gains.values(), default=0.0)
+        return frozenset(id_ for id_, gain in gains.items() if most > 0 and gain < 0.2 * most)
 
     def has(self, role: str) -> bool:
         """Whether some metric with numeric points plays the role."""

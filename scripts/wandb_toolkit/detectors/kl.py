@@ -42,7 +42,7 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     KL would be folklore, its scale depends on the estimator and on per-token or per-sequence sums.
     """
     kl = _policy_kl(view, 10)
-    siblings = view.relatives("kl", kl)
+    siblings = view.relatives("kl", kl, learning=True)
     if len(siblings) < needed:
         raise NotApplicable(f"no sibling with {kl.metric} to compare with")
     usual = float(np.median([_reach(curve) for curve in siblings]))
@@ -143,7 +143,7 @@ def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: flo
     t = kl.trend
     if stats.rising(t.raw[t.part >= 0.6]) < still or t.end <= 0:
         return None
-    siblings = view.relatives("kl", kl)
+    siblings = view.relatives("kl", kl, learning=True)
     if siblings:
         usual = max(float(np.median([curve.trend.end for curve in siblings])), 1e-12)
         if t.end < times * usual:

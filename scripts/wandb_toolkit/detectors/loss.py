@@ -216,7 +216,9 @@ def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: f
     low, end = float(t.y[best]), float(np.median(after[-max(1, len(after) // 10) :]))
     scale = abs(low) if low > 0 else max(t.start - low, abs(low))
     up = end - low
-    if up < rise * scale or up < clear * held_out.noise or stats.rank_trend(after) < steady:
+    later = stats.noise(after)  # a short curve's steep fall looks like noise
+    noise = min(held_out.noise, later) if len(after) >= 8 and later > 0 else held_out.noise
+    if up < rise * scale or up < clear * noise or stats.rank_trend(after) < steady:
         return None
     at, here, there = t.x[best], *_levels_around(train, float(t.x[best]))
     if there > here + 2 * train.error + 0.01 * max(train.start - train.end, 0.0):
@@ -236,7 +238,7 @@ def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: f
             "rise": up / scale,
             "train_at_best": here,
             "train_end": there,
-            "noise": held_out.noise,
+            "noise": noise,
             "thresholds": {"rise": rise, "clear": clear, "steady": steady},
         },
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
