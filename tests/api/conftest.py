@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from api_cases import Command, Outcome
 from wandb_server import Server, Store
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command gave back."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The document on stdout."""
-        return json.loads(self.out, parse_constant=lambda token: pytest.fail(f"not strict: {token}"))
-
-    @property
-    def error(self) -> Any:
-        """The error object on stderr."""
-        return json.loads(self.err)
-
-
-Command = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import Command
+from api_cases import Command
 from wandb_server import OLD_SERVER, Export, History, Run, Server, Store
 
 ROWS = 3_000

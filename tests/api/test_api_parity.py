@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import Command
+from api_cases import Command
 from sdk_runs import FIRST_STEPS, SECOND_STEPS
 from wandb_server import Export, Server, Store
 from wandb_server.load import load
