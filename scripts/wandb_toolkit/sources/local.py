@@ -145,15 +145,23 @@ class LocalSource:
             self._found = find_run_dirs(self.path)
             if self.path.is_file():
                 read_head(self.path)  # the user named this very file: say what is wrong with it
+            sessions: dict[tuple[_Key, float], RunDir] = {}
             for found in self._found.dirs:
                 key, started, name = _identify(found)
                 if self._wants(key):
-                    self._groups.setdefault(key, []).append(found)
+                    group = self._groups.setdefault(key, [])
+                    copied = sessions.get((key, started)) if started else None
+                    if copied is not None:  # one session, copied: perhaps while it was still running
+                        if _log_size(found) <= _log_size(copied):
+                            continue
+                        group.remove(copied)
+                    group.append(found)
+                    sessions[key, started] = found
                     self._started[key] = min(self._started.get(key) or started, started or inf)
                     self._names.add(name)
             if not self._groups and self._entity is None and self._project is None:
                 raise NotFoundError(
-                    f"There are no W&B runs at or below {self.path}",
+                    f"There are no W&B runs at or below {self.path.resolve()}.",
                     "Looked for run-* and offline-run-* folders and .wandb files. wandb writes them into ./wandb.",
                 )
         return self._found
@@ -210,6 +218,13 @@ class LocalSource:
         kinds = {name: kind for name, kind in merged.kinds.items() if name not in INTERNAL}
         history = as_history(merged, merge_system(scans), list(keys(kinds)))
         return replace(history, kinds={**kinds, **history.kinds})
+
+
+def _log_size(found: RunDir) -> int:
+    try:
+        return found.log.stat().st_size if found.log is not None else 0
+    except OSError:
+        return 0
 
 
 def _identify(found: RunDir) -> tuple[_Key, float, str]:
