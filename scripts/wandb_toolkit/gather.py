@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -9,11 +10,15 @@ from typing import TypeAlias
 from wandb_toolkit import roles
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
+from wandb_toolkit.roles import RolePatterns
 from wandb_toolkit.sources.base import Source
 
+_NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: where no throughput is logged, it shows in the spacing of rows
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
+SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
+_SYSTEM = re.compile(r"system\.(gpu\.\d+\.gpu|proc\.memory\.rssMB|memory|memory_percent)$")  # what detectors look at
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +44,17 @@ def gather(
     primary: str | None,
     on_run: Callable[[Run], object],
     points_held: int = POINTS_HELD,
+    patterns: RolePatterns | None = None,
 ) -> tuple[list[Reading], list[dict[str, str]]]:
-    """Return the readings in the order of `runs`, and the runs that could not be read, with the reason."""
+    """Return the readings in the order of `runs`, and the runs that could not be read, with the reason.
+
+    `patterns` are the roles' (default: the built-in ones).
+    """
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
-    chooser = _Chooser(overrides, primary)
+    chooser = _Chooser(overrides, primary, patterns)
     held = 0
-    for run, history in source.histories(runs, chooser, full=False):
+    for run, history in source.histories(runs, chooser, system=len(runs) <= SYSTEM_RUNS, full=False):
         if isinstance(history, ToolkitError):
             errors.append({"run": run.id, "name": run.name, "message": history.message})
         else:
@@ -71,6 +80,7 @@ class _Chooser:
 
     overrides: Mapping[str, str]
     primary: str | None
+    patterns: RolePatterns | None = None
     known: _Known = field(default_factory=dict)
 
     def __call__(self, kinds: Mapping[str, MetricKind]) -> Sequence[str]:
@@ -78,10 +88,10 @@ class _Chooser:
 
     def judged(self, kinds: Mapping[str, MetricKind]) -> tuple[tuple[str, ...], dict[str, RoleMatch], tuple[str, ...]]:
         """Return a run's numeric metrics, their roles, and the metrics to keep."""
-        names = tuple(name for name, kind in kinds.items() if kind == "number" and name not in AXES)
+        names = tuple(name for name, kind in kinds.items() if kind == "number" and not _NO_METRIC.match(name))
         if names not in self.known:
-            found = roles.assign_roles(names, self.overrides)
-            alone = roles.choose_primary([names], self.primary)
+            found = roles.assign_roles(names, self.overrides, self.patterns)
+            alone = roles.choose_primary([names], self.primary, self.patterns)
             kept = [match.metric for match in found.values()] + ([alone.metric] if alone else [])
             self.known[names] = found, tuple(dict.fromkeys(kept))
         return names, *self.known[names]
@@ -90,7 +100,8 @@ class _Chooser:
 def _reading(run: Run, history: History, chooser: _Chooser) -> Reading:
     names, found, _ = chooser.judged(history.kinds)
     said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
-    return Reading(replace(run, warnings=said), names, found, history)
+    series = {n: one for n, one in history.series.items() if not n.startswith("system.") or _SYSTEM.match(n)}
+    return Reading(replace(run, warnings=said), names, found, replace(history, series=series))
 
 
 def _thin(series: Series) -> Series:

@@ -49,22 +49,23 @@ def build_report(
     goal: float | None = None,
     model: bool = False,
     on_readings: Callable[[Sequence[Reading]], object] = _ignore,
+    patterns: roles.RolePatterns | None = None,
 ) -> Report:
     """Return the report on `runs`.
 
     `overrides` maps roles to metrics; `on_run` is called after each run read. `goal` is a level of the primary metric
     that runs are to reach; `model` asks for a model of the settings, which takes a second or two. `on_readings` is
-    given the series that the report rests on, in the order of its runs.
+    given the series that the report rests on, in the order of its runs. `patterns` say which metric plays which role.
 
     Raises:
         NotFoundError: no run has the primary metric, or the metric of an override.
         ToolkitError: none of the runs could be read.
     """
-    readings, errors = gather.gather(source, runs, overrides or {}, primary, on_run)
+    readings, errors = gather.gather(source, runs, overrides or {}, primary, on_run, patterns=patterns)
     if errors and not readings:
         raise ToolkitError(f"None of the {len(errors)} runs could be read: {errors[0]['message']}")
     _check_names(readings, primary, overrides or {})
-    chosen = roles.choose_primary([one.names for one in readings], primary)
+    chosen = roles.choose_primary([one.names for one in readings], primary, patterns)
     if chosen:
         readings = gather.fill(source, readings, chosen.metric)
     reports = _examine_all(source, readings, chosen, now)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from wandb_toolkit import cli
@@ -56,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     metrics.add_argument(
         "--target", dest="goal", type=float, metavar="VALUE", help="the level to race for (default: one that all reach)"
     )
+    metrics.add_argument("--roles", metavar="FILE", help="patterns of your own metric names, in the form of roles.toml")
     looking = parser.add_argument_group("how to look")
     looking.add_argument("--window", type=cli.positive_int, metavar="N", help="only the last N rows of each run")
     looking.add_argument(
@@ -104,7 +106,9 @@ def run(args: argparse.Namespace) -> Exit:
 def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
     """Choose the runs, read and judge them."""
     from wandb_toolkit.report import build_report
+    from wandb_toolkit.roles import load_patterns
 
+    patterns = load_patterns(Path(args.roles) if args.roles else None)
     opened, selectors = cli.open_source(args, _target(args))
     runs, left_out = _choose(opened, _query(args, selectors), args)
     source = _windowed(opened, args.window)
@@ -122,6 +126,7 @@ def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
         goal=args.goal,
         model=args.compare or args.full,
         on_readings=readings.extend,
+        patterns=patterns,
     )
     for _ in ticker:  # lets it clear its line
         pass
