@@ -134,3 +134,30 @@ def test_metric_names_are_recognised_as_the_page_says() -> None:
         named = {role: cell for role, cell in zip(roles, cells, strict=True) if cell}
         found = {role: match.metric for role, match in assign_roles(list(named.values())).items()}
         assert {role: found.get(role) for role in named} == named, framework
+
+
+# ---- what an agent has to read -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "most"),
+    [
+        ("list_projects TARGET", 300),
+        ("list_runs TARGET", 2500),
+        ("list_runs TARGET --fields id,state,summary_metrics.METRIC", 1200),
+        ("list_metrics TARGET RUN", 5400),
+        ("generate_plots TARGET RUN_A,RUN_B --metrics METRIC", 1500),
+        ("wandb_report TARGET --latest 1", 5400),
+        ("wandb_report TARGET --runs RUN_A,RUN_B", 6500),
+    ],
+)
+def test_answers_stay_short(
+    line: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A token is three to four characters; benchmarks/economy.py counts them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w").symlink_to(EXAMPLES)
+    name, _, words = line.partition(" ")
+    assert run(filled(f"python3 scripts/{name}.py {words}", "w", "w")) == 0
+    said = capsys.readouterr()
+    assert len(said.out) + len(said.err) < most
