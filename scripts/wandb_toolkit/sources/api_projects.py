@@ -9,7 +9,7 @@ from typing import Any
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.model import Project
 from wandb_toolkit.sources import api_queries as q
-from wandb_toolkit.sources.answers import SchemaError
+from wandb_toolkit.sources.answers import SchemaError, unseen_hint
 from wandb_toolkit.sources.api_place import pages
 from wandb_toolkit.sources.api_run import page_address, parse_time
 from wandb_toolkit.sources.transport import Connection
@@ -63,9 +63,11 @@ class Projects:
         except ToolkitError:
             return
         else:
-            if project not in names:
-                hint = did_you_mean(project, names, "project") if names else f"{entity} has no project."
-                error.hint = "\n".join(filter(None, (error.hint, hint)))
+            if project not in names and names:
+                error.hint = did_you_mean(project, names, "project")
+        credentials = self._connection.credentials
+        if not credentials.has_key:
+            error.hint = "\n".join(filter(None, (error.hint, unseen_hint(credentials))))
 
     def _is_known(self, entity: str) -> bool:
         try:

@@ -61,9 +61,10 @@ def open_source(
     if choice == "local" or target.entity == "local":
         return _local(target), selectors
     credentials = find_credentials(target.host)
-    if credentials.has_key or choice == "api" or target.host is not None:
-        return _server(target, entity, credentials, reading or Reading()), selectors
     here = LocalSource(_here(), entity=target.entity, project=target.project)
+    named = text is not None or of_entity or default_project() is not None
+    if choice == "api" or target.host is not None or (credentials.has_key and (named or not here.has_runs())):
+        return _server(target, entity, credentials, reading or Reading()), selectors
     if here.has_runs() or text is None:
         return here, selectors
     folder = Path(target.text).expanduser().parent
