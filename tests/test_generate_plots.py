@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import multiprocessing
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +183,20 @@ def test_smoothing_flags(plots: Run, flags: list[str], smoothing: dict[str, Any]
         (["--metrics", "train/loss", "--viewport-scale", "inf"], "above 0"),
         (["--metrics", "train/loss", "--output", ""], "--output is blank"),
         (["--metrics", "train/loss", "--full-ress"], "--full-res"),
+        (["--metrics", "train/loss", "--smoothing", "ema", "--smooth", "3"], "contradict"),
+        (["--metrics", "train/loss", "--smoothing-weight", "1.5"], "off the slider"),
+        (["--metrics", "train/loss", "--smoothing", "running", "--smoothing-weight", "1.5"], "no number of points"),
+        (["--metrics", "train/loss", "--ema-weight", "0.9", "--smoothing-weight", "0.5"], "both set"),
+        (["--metrics", "train/loss", "--group-by", "name"], "cannot be grouped"),
+        (["--metrics", "train/loss", "--group-by", "config.lr"], "None of the runs has config.lr"),
+        (["--metrics", "train/loss", "--band", "ci"], "needs --group-by"),
+        (["--metrics", "train/loss", "--ylim", "2,1"], "not below"),
+        (["--metrics", "train/loss", "--ylim", ","], "LO,HI"),
+        (["--metrics", "train/loss", "--ylim", "0,1", "--log-y"], "log axis"),
+        (["--metrics", "train/loss", "--ylim", "0,1", "--ignore-outliers"], "Give one"),
+        (["--metrics", "train/loss", "--size", "10x10"], "WIDTHxHEIGHT"),
+        (["--metrics", "train/loss", "--dpi", "5"], "40 to 1200"),
+        (["--metrics", "train/loss", "--dpi", "1200"], "too many"),
     ],
 )
 def test_bad_flags_are_usage_errors(plots: Run, tmp_path: Path, flags: list[str], word: str) -> None:
@@ -316,3 +334,177 @@ def test_a_real_log_is_drawn(plots: Run) -> None:
     check_schema("generate_plots", done.json)
     assert len(done.json["plots"]) == 2
     assert all(len(plot["runs"]) == 2 for plot in done.json["plots"])
+
+
+def many(metrics: int, runs: int = 2) -> FakeSource:
+    content: list[tuple[Any, Any]] = []
+    for at in range(runs):
+        series = [line(f"train/m{i:02}", [math.sin(i + at + step / 9) for step in range(60)]) for i in range(metrics)]
+        content.append((make_run(f"id{at}", f"run-{at}", group="g", config={"lr": at}), make_history(*series)))
+    return FakeSource(content)
+
+
+def test_several_processes_draw_the_same_pictures_in_the_same_order(plots: Run) -> None:
+    words = ("x", "run-0,run-1", "--all-metrics", "--size", "480x300", "--json")
+    alone = plots(many(12), *words, "--output", "one", "--jobs", "1").json["plots"]
+    several = plots(many(12), *words, "--output", "two", "--jobs", "2").json["plots"]
+    assert [p["metric"] for p in several] == [f"train/m{i:02}" for i in range(12)]
+    assert [p["sha256"] for p in several] == [p["sha256"] for p in alone]
+    known = json.loads(Path("two/metadata.json").read_text())["plots"]
+    assert len(known["files"]) == 12
+    assert known["view"]["width"] == 480
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import plot_fakes
+from test_generate_plots import many
+from wandb_toolkit import sources
+from wandb_toolkit.commands import generate_plots
+
+def stop():
+    while len(list(Path("out").glob("*.png"))) < 4:
+        time.sleep(0.02)
+    os.kill(os.getpid(), int(sys.argv[3]))
+
+if __name__ == "__main__":
+    sources.open_source = lambda *_, **__: (many(150), ())
+    threading.Thread(target=stop, daemon=True).start()
+    words = ["x", "run-0,run-1", "--all-metrics", "--output", "out", "--jobs", "2"]
+    code = generate_plots.main(words)
+    import multiprocessing
+    print(code, len(multiprocessing.active_children()))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_pool_leaves_whole_files_true_metadata_and_no_process(tmp_path: Path, number: int) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    scripts, tests = Path(generate_plots.__file__).parents[2], Path(__file__).parent
+    words = [sys.executable, str(script), str(scripts), str(tests), str(int(number))]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["130", "0"], done.stderr
+    assert "Traceback" not in done.stderr
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    known = json.loads((tmp_path / "out" / "metadata.json").read_text())["plots"]["files"]
+    assert files == sorted([*known, "metadata.json"])
+    assert 4 <= len(known) < 150
+    for name, info in known.items():
+        assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == info["sha256"]
+
+
+def _claim(folder: str, who: int, start: Any) -> None:
+    from wandb_toolkit.artifacts import Folder
+
+    place = Folder(Path(folder))
+    start.wait()
+    place.place(
+        f"owner-{who}",
+        "loss",
+        ".png",
+        f"{who}".encode() * 100_000,
+        lambda path: path.read_bytes()[:1] == str(who).encode(),
+    )
+
+
+def test_two_commands_at_once_do_not_take_each_other_s_name(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    for turn in range(3):
+        folder, start = tmp_path / str(turn), context.Barrier(3)
+        workers = [context.Process(target=_claim, args=(str(folder), who, start)) for who in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+        assert [worker.exitcode for worker in workers] == [0, 0, 0]
+        assert sorted(path.read_bytes()[:1] for path in folder.iterdir()) == [b"0", b"1", b"2"]
+
+
+def test_metrics_too_many_for_the_memory_are_read_some_at_a_time(plots: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = many(9)
+    whole = plots(source, "x", "run-0,run-1", "--all-metrics", "--output", "one", "--json").json["plots"]
+    for at, (run, history) in enumerate(source.content):
+        summary = dict.fromkeys(history.kinds, 1.0)  # type: ignore[union-attr]
+        source.content[at] = (make_run(run.id, run.name, rows=60, summary=summary, group="g"), history)
+    monkeypatch.setattr("wandb_toolkit.commands.chosen_metrics.MOST_POINTS", 2 * 60 * 4)
+    asked: list[int] = []
+    read = FakeSource.histories
+
+    def counted(self: FakeSource, runs: Any, keys: Any = None, **more: Any) -> Any:
+        asked.append(-1 if callable(keys) else len(keys))
+        return read(self, runs, keys, **more)
+
+    monkeypatch.setattr(FakeSource, "histories", counted)
+    parts = plots(source, "x", "run-0,run-1", "--all-metrics", "--output", "two", "--json").json["plots"]
+    assert asked == [-1, 4, 4, 1]
+    assert [p["sha256"] for p in parts] == [p["sha256"] for p in whole]
+
+
+def test_groups_pages_and_looks_through_the_command(plots: Run) -> None:
+    base = ("x", "run-0,run-1,run-2", "--size", "900x600", "--json")
+    grouped = plots(many(2, 3), *base, "--metrics", "train/m00", "--group-by", "group", "--band", "ci", "--seed", "3")
+    assert grouped.code == 0
+    check_schema("generate_plots", grouped.json)
+    (curve,) = grouped.json["plots"][0]["runs"]
+    assert (curve["id"], curve["label"], curve["group"]["n"], curve["group"]["band"]) == (None, "g (n=3)", 3, "ci")
+    by_config = plots(many(2, 3), *base, "--metrics", "train/m00", "--group-by", "config.lr")
+    assert [one["label"] for one in by_config.json["plots"][0]["runs"]] == ["lr=0 (n=1)", "lr=1 (n=1)", "lr=2 (n=1)"]
+    assert "single run" in by_config.json["warnings"][0]
+    page = plots(many(14), *base[:1], "run-0,run-1", "--all-metrics", "--grid", "--theme", "dark", "--json")
+    check_schema("generate_plots", page.json)
+    assert [p["metric"] for p in page.json["plots"]] == ["train/* (1 of 2)", "train/* (2 of 2)"]
+    assert [len(p["panels"]) for p in page.json["plots"]] == [12, 2]
+    for kind in ("svg", "pdf"):
+        done = plots(many(1), *base[:1], "run-0", "--metrics", "train/m00", "--format", kind, "--output", "v", "--json")
+        assert done.json["plots"][0]["file"] == f"v/train__m00.{kind}"
+        again = plots(
+            many(1), *base[:1], "run-0", "--metrics", "train/m00", "--format", kind, "--output", "v", "--json"
+        )
+        assert again.json["plots"][0]["file"] == f"v/train__m00.{kind}"
+        assert again.json["plots"][0]["sha256"] == done.json["plots"][0]["sha256"]
+
+
+def test_the_terminal_plot_comes_before_the_path(plots: Run) -> None:
+    done = plots(many(1), "x", "run-0", "--metrics", "train/m00", "--term")
+    lines = done.out.splitlines()
+    assert lines[0] == "train/m00  by step"
+    assert any(text.endswith("train__m00.png") for text in lines)
+
+
+@pytest.mark.parametrize(
+    ("flags", "method"),
+    [
+        ([], {"method": "twema", "weight": 0.99, "viewport_scale": 1000}),
+        (["--smoothing-weight", "0.25"], {"method": "twema", "weight": 0.5, "viewport_scale": 1000}),
+        (
+            ["--smoothing", "twema", "--smoothing-weight", "1"],
+            {"method": "twema", "weight": 0.999, "viewport_scale": 1000},
+        ),
+        (["--smoothing", "ema", "--smoothing-weight", "0.6"], {"method": "ema", "weight": 0.6}),
+        (["--smoothing", "gaussian", "--smoothing-weight", "3"], {"method": "gaussian", "sigma": 3}),
+        (["--smoothing", "running", "--smoothing-weight", "7"], {"method": "running_mean", "window": 7}),
+        (["--smooth", "5"], {"method": "running_mean", "window": 5}),
+        (["--smoothing", "none"], {"method": "none"}),
+        (["--no-ema"], {"method": "none"}),
+    ],
+)
+def test_each_smoothing_method(plots: Run, flags: list[str], method: dict[str, Any]) -> None:
+    done = plots(many(1), "x", "run-0", "--metrics", "train/m00", *flags, "--json")
+    assert done.json["plots"][0]["smoothing"] == method
+    check_schema("generate_plots", done.json)
+
+
+def test_an_axis_that_goes_back_is_put_in_order_and_said(plots: Run) -> None:
+    history = make_history(
+        line("loss", [5, 4, 3, 2, 1]), line("epoch", [0, 1, 2, 1, 2]), line("_runtime", [0, 1, 2, 3, 4])
+    )
+    done = plots(FakeSource([(make_run(), history)]), "x", "--metrics", "loss", "--x-axis", "epoch", "--json")
+    (plot,) = done.json["plots"]
+    assert "epoch goes back once" in plot["notes"][0]
+    assert plot["runs"][0]["last"] == 1
+    for word in ("runtime", "relative"):
+        done = plots(FakeSource([(make_run(), history)]), "x", "--metrics", "loss", "--x-axis", word, "--json")
+        assert done.json["plots"][0]["x_axis"] == "_runtime"

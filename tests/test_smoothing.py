@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wandb_toolkit.smoothing import (
+    GAUSSIAN_REACH,
+    METHODS,
+    Method,
     Smoothing,
     exponential_average,
+    gaussian,
     running_mean,
     slider_weight,
     time_weighted_ema,
@@ -181,3 +185,91 @@ def test_smoothing_says_what_it_does() -> None:
     assert applied is not None
     np.testing.assert_array_equal(applied, running_mean(value, 5))
     assert mean.as_dict() == {"method": "running_mean", "window": 5}
+
+
+def plain_gaussian(x: FloatArray, value: FloatArray, sigma: float) -> list[float]:
+    good = np.isfinite(value)
+    place, known = x[good], value[good]
+    width = sigma * (place[-1] - place[0]) / max(len(place) - 1, 1) if len(place) else 0.0
+    out = []
+    for at, v in zip(x, value, strict=True):
+        if not math.isfinite(v):
+            out.append(math.nan)
+            continue
+        gap = (place - at) / width if width > 0 else np.where(place == at, 0.0, np.inf)
+        weight = np.where(np.abs(gap) <= GAUSSIAN_REACH, np.exp(-0.5 * gap**2), 0.0)
+        out.append(float((weight * known).sum() / weight.sum()) if width > 0 else float(v))
+    return out
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    points=st.lists(
+        st.tuples(
+            st.floats(0.001, 1e3),
+            st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf]),
+        ),
+        max_size=60,
+    ),
+    sigma=st.floats(0.05, 30),
+)
+def test_gaussian_any_gaps_and_non_finite_values(points: list[tuple[float, float]], sigma: float) -> None:
+    x = np.cumsum([p[0] for p in points])
+    value = np.array([p[1] for p in points], dtype=float)
+    got = gaussian(x, value, sigma)
+    np.testing.assert_allclose(got, plain_gaussian(x, value, sigma), rtol=1e-7, atol=1e-5)
+
+
+def test_gaussian_of_evenly_spaced_points_counts_in_points() -> None:
+    value = np.zeros(101)
+    value[50] = 1.0
+    out = gaussian(np.arange(101.0) * 7, value, 2.0)
+    assert out[52] / out[50] == pytest.approx(math.exp(-0.5))
+    assert out.sum() == pytest.approx(1, rel=1e-3)
+    assert gaussian(np.arange(101.0), value, 0.0).tolist() == value.tolist()
+    assert (gaussian(np.zeros(4), np.ones(4), 3.0) == 1).all()
+    assert np.isfinite(gaussian(np.arange(50.0), np.full(50, 1.7e308), 3.0)).all()
+
+
+def test_gaussian_of_very_many_points_is_close_to_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, value = irregular(3000, 9)
+    exact = gaussian(x, value, 5.0)
+    monkeypatch.setattr("wandb_toolkit.smoothing._MOST_PAIRS", 0)
+    np.testing.assert_allclose(gaussian(x, value, 5.0), exact, atol=0.05 * float(np.ptp(exact)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    value=st.lists(st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf]), max_size=60),
+    weight=st.floats(0, 0.999),
+)
+def test_ema_is_the_documented_recurrence(value: list[float], weight: float) -> None:
+    """W&B's: last = last * w + (1 - w) * next, divided by 1 - w ** count."""
+    last, count, want = 0.0, 0, []
+    for v in value:
+        if not math.isfinite(v):
+            want.append(math.nan)
+            continue
+        last, count = last * weight + (1 - weight) * v, count + 1
+        want.append(last / (1 - weight**count))
+    got = exponential_average(np.array(value, dtype=float), weight)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-4)
+
+
+def test_weight_0_changes_nothing() -> None:
+    x, value = irregular(30, 2)
+    np.testing.assert_array_equal(time_weighted_ema(x, value, 0.0), value)
+    np.testing.assert_array_equal(exponential_average(value, 0.0), value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_keeps_the_shape_and_says_itself(method: Method) -> None:
+    x, value = irregular(40, 8)
+    value[7] = math.nan
+    how = Smoothing(method, window=4)
+    out = how.apply(x, value, float(np.ptp(x)))
+    assert (out is None) == (method == "none")
+    if out is not None:
+        assert np.flatnonzero(np.isnan(out)).tolist() == [7]
+    assert bool(how.describe()) == (method != "none")
+    assert how.as_dict()["method"] == method

@@ -138,7 +138,7 @@ def exponential_average(value: FloatArray, weight: float) -> FloatArray:
 
 
 def _rate(weight: float) -> float:
-    return -math.log(weight) if weight > 0 else sys.float_info.max
+    return -math.log(weight) if weight > 0 else 1e9  # nothing is left after the smallest step
 
 
 def gaussian(x: FloatArray, value: FloatArray, sigma: float) -> FloatArray:

@@ -16,7 +16,7 @@ EMA_WEIGHT = 0.99
 _SIGMA, _WINDOW = 2.0, 10  # of --smoothing gaussian and running without a value
 _METHODS = ("twema", "ema", "gaussian", "running", "none")
 _BANDS = ("std", "minmax", "ci")
-_MOST_PIXELS, _FEWEST_PIXELS = 12_000, 240
+_MOST_PIXELS, _FEWEST_PIXELS = 10_000, 240
 
 
 def add_look_flags(parser: argparse.ArgumentParser) -> None:

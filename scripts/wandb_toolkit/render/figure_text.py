@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from wandb_toolkit.charts import STEP, Chart, Facts, facts
+from wandb_toolkit.charts import STEP, Chart, Curve, Facts, facts
 from wandb_toolkit.render.text import clean, duration, number, plural
 
 _RUNS_IN_SENTENCE = 8
@@ -26,19 +26,34 @@ def sentence(chart: Chart) -> str:
     over = f"{where} {position(start, chart.x_axis)}"
     if end > start:
         over += f" to {position(end, chart.x_axis)}"
-    told = [(clean(c.label), _line(facts(c), chart.x_axis)) for c in chart.curves[:_RUNS_IN_SENTENCE]]
+    told = [
+        (clean(c.label), _line(facts(c), chart.x_axis, c.total) + _fewer(c, chart.x_axis))
+        for c in chart.curves[:_RUNS_IN_SENTENCE]
+    ]
+    noun = "group" if chart.curves[0].band else "run"
     more = len(chart.curves) - len(told)
     if len(chart.curves) == 1:
         text = f"{metric} of {told[0][0]}, {over}: {told[0][1]}"
     else:
-        rest = f"; and {plural(more, 'more run')}" if more else ""
+        rest = f"; and {plural(more, f'more {noun}')}" if more else ""
         lines = "; ".join(f"{label} {line}" for label, line in told)
-        text = f"{metric} of {len(chart.curves)} runs, {over}: {lines}{rest}"
+        text = f"{metric} of {len(chart.curves)} {noun}s, {over}: {lines}{rest}"
     notes = "".join(f"; {clean(note)}" for note in chart.notes)
     return f"{text}{notes}."
 
 
-def _line(known: Facts, axis: str) -> str:
+def _fewer(curve: Curve, axis: str) -> str:
+    """Say from where on a group's mean is of fewer runs."""
+    band = curve.band
+    if band is None or len(band.runs) < 2:
+        return ""
+    full = [x for x, count in zip(curve.x.tolist(), band.count.tolist(), strict=True) if count == len(band.runs)]
+    later = [x for x in curve.x.tolist() if full and x > full[-1]]
+    where = f" from {_at(later[0], axis).removeprefix('at ')} on" if later else ""
+    return f", fewer than {len(band.runs)} runs{where}" if later or not full else ""
+
+
+def _line(known: Facts, axis: str, total: int | None = None) -> str:
     bad = ""
     if known.nonfinite and known.first_nonfinite_x is not None:
         first = _at(known.first_nonfinite_x, axis)
@@ -52,9 +67,10 @@ def _line(known: Facts, axis: str) -> str:
     if known.min == known.max:
         return f"constant at {number(known.first)} over {finite:,} points{bad}"
     digits = _digits(known.min or 0.0, known.max or 0.0)
+    sampled = f" sampled of {total:,}" if total else ""
     trend = f", {_TREND[known.trend]}" if known.trend else ""
     return (
-        f"from {number(known.first, digits)} to {number(known.last, digits)} in {finite:,} points"
+        f"from {number(known.first, digits)} to {number(known.last, digits)} in {finite:,} points{sampled}"
         f" (lowest {number(known.min, digits)} {_at(known.min_x, axis)},"
         f" highest {number(known.max, digits)} {_at(known.max_x, axis)}){trend}{bad}"
     )
