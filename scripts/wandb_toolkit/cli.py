@@ -83,7 +83,7 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         "--fields", type=comma_list, metavar="A,B.C", help="only these fields of the JSON (of each element); with dots"
     )
     if parser.prog in JSON_LISTS:
-        group.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
+        parser.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
     group.add_argument(
         "--source",
         choices=("auto", "api", "local"),
