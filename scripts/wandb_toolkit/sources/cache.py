@@ -69,7 +69,7 @@ class Cache:
         if path is None:
             return None
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 arrays = {name: np.asarray(found[name], dtype=np.float64) for name in found.files}
             os.utime(path)  # last used: what is unused longest goes first
         except Exception:  # absent, half a disk failure, another version's: whatever it is, read the run again
