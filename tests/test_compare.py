@@ -11,6 +11,8 @@ from report_cases import ACCURACY, LOSS, a_finding, curve, judged, rising
 from wandb_toolkit import configs
 from wandb_toolkit.compare import compare
 from wandb_toolkit.levels import level_of
+from wandb_toolkit.model import History
+from wandb_toolkit.sentences import good_sentences
 
 
 def flat(value: float, points: int = 50) -> list[float]:
@@ -177,3 +179,89 @@ def test_keys_that_are_no_seed(key: str) -> None:
 def test_bookkeeping_is_told_from_settings() -> None:
     assert all(map(configs.is_bookkeeping, ["run_name", "output_dir", "args.logging_dir", "host", "exp_name"]))
     assert not any(map(configs.is_bookkeeping, ["model_name_or_path", "dataset_path", "lr", "max_time_steps"]))
+
+
+def a_history(points: int, seconds: float, tokens: float) -> History:
+    """What a run of `points` steps had spent."""
+    spent = {"_runtime": np.arange(points) * seconds, "tok": np.arange(points) * tokens}
+    return History({name: curve(values, name) for name, values in spent.items()})
+
+
+def test_the_best_is_the_best_configuration_not_the_luckiest_seed() -> None:
+    reports = [judged(f"a{i}", config={"lr": 1, "seed": i}) for i in range(3)]
+    reports += [judged(f"b{i}", config={"lr": 2, "seed": i}) for i in range(3)]
+    found = compare(reports, [curve(flat(v)) for v in (0.95, 0.3, 0.3, 0.8, 0.81, 0.82)], ACCURACY)
+    assert found.best == "id-b2"
+    assert found.best_at == 5
+    assert "`a0` has the best single value (0.95), but the 3 seeds of its configuration end at 0.5167" in found.note
+    first, second = found.configurations
+    assert (first.names, first.gap, first.apart) == (("b2", "b1", "b0"), None, None)
+    assert second.apart is False
+    assert second.gap_low is not None
+    assert second.gap_low < 0 < second.gap  # type: ignore[operator]
+
+
+def test_the_best_is_found_by_place_where_two_projects_share_an_id() -> None:
+    reports = [judged("a", id="same", project="x"), judged("b", id="same", project="y")]
+    found = compare(reports, [curve(flat(0.1)), curve(rising(0.9))], ACCURACY)
+    assert (found.best, found.best_at) == ("same", 1)
+    assert [line.at for line in found.runs] == [1, 0]
+    said = good_sentences(reports, [curve(flat(0.1)), curve(rising(0.9))], ACCURACY, found)
+    assert "in `b" in said[0]
+
+
+def test_the_same_cost_turns_a_ranking_of_unequal_lengths() -> None:
+    reports = [judged("long", config={"lr": 1}), judged("quick", config={"lr": 2})]
+    slow, quick = np.linspace(0, 1, 400), np.linspace(0, 0.8, 100)
+    roles = {"tokens": "tok", "task": "eval/accuracy"}
+    reports = [judged(r.run.name, roles=roles, config=r.run.config, duration=d)
+               for r, d in zip(reports, (800.0, 100.0), strict=True)]  # fmt: skip
+    histories = [a_history(400, 2.0, 10.0), a_history(100, 1.0, 10.0)]
+    found = compare(reports, [curve(slow), curve(quick)], ACCURACY, histories=histories)
+    assert found.best == "id-long"
+    points = {point.cost: point for point in found.common}
+    assert {cost: point.amount for cost, point in points.items()} == {"step": 99, "time": 99, "tokens": 990}
+    assert points["step"].telling
+    assert points["step"].note.startswith("After 99 steps: `quick` (0.76")
+    long = next(line for line in found.runs if line.name == "long")
+    assert long.same["step"] == pytest.approx(0.236, abs=0.01)
+    assert long.tokens == 3990
+    assert found.target is not None
+    assert found.target.value == pytest.approx(0.762, abs=0.01)
+    assert found.target.note.startswith("`quick` ")
+    assert long.reached["step"] > 3 * next(line for line in found.runs if line.name == "quick").reached["step"]
+    assert [one.front for one in found.configurations] == [("step", "time", "tokens")] * 2
+
+
+def test_a_given_target_may_be_out_of_reach() -> None:
+    reports = [judged("a", config={"lr": 1}), judged("b", config={"lr": 2})]
+    found = compare(reports, [curve(rising(0.9)), curve(rising(0.5))], ACCURACY, target=0.7)
+    assert found.target is not None
+    assert found.target.why == "given by you"
+    assert found.target.note.endswith("1 configuration did not get there")
+    assert [bool(line.reached) for line in found.runs] == [True, False]
+    none = compare(reports, [curve(rising(0.9)), curve(rising(0.5))], ACCURACY, target=2.0)
+    assert none.target is not None
+    assert none.target.note == "2 configurations did not get there"
+
+
+def test_five_seeds_are_summed_up_by_their_iqm() -> None:
+    reports = [judged(f"s{i}", config={"lr": 0.1, "seed": i}) for i in range(5)]
+    reports += [judged(f"t{i}", config={"lr": 0.2, "seed": i}) for i in range(5)]
+    ends = [0.80, 0.81, 0.82, 0.83, 0.1, 0.60, 0.61, 0.62, 0.63, 0.64]
+    found = compare(reports, [curve(flat(v)) for v in ends], ACCURACY)
+    assert [one.how for one in found.configurations] == ["IQM, bootstrap"] * 2
+    assert found.configurations[0].value == pytest.approx(0.808, abs=0.01)  # one fallen seed does not decide
+
+
+def test_settings_are_judged_over_configurations_of_one_project_that_ended_soundly() -> None:
+    reports = [judged(f"r{i}", config={"lr": float(i), "seed": 0}) for i in range(14)]
+    reports += [judged("bad", state="crashed", config={"lr": 99.0})]
+    found = compare(reports, [curve(flat(i / 20)) for i in range(15)], ACCURACY)
+    assert found.signals is not None
+    assert found.signals.count == 14
+    assert [(one.key, round(one.strength, 2)) for one in found.signals.signals] == [("lr", 1.0)]
+    apart = compare([judged(f"r{i}", project=str(i % 2), config={"lr": i}) for i in range(14)],
+                    [curve(flat(i / 20)) for i in range(14)], ACCURACY)  # fmt: skip
+    assert apart.signals is not None
+    assert "2 projects" in apart.signals.refused

@@ -281,10 +281,11 @@ def _common(
             level = track.level_at(cost, amount, direction) if at not in short else None
             if level:
                 places.setdefault(at, {})[cost] = level
-        leader, note = _note_there(groups, places, cost, amount, direction)
+        leader, verdict, note = _note_there(groups, places, cost, amount, direction)
         longest = max(track.total(cost) or 0.0 for track in tracks.values())
         telling = cost != "time" and longest > compare_text.LENGTHS_APART * amount
-        points.append(CommonPoint(cost, amount, short, note, bool(note) and (telling or leader is not groups[0][0])))
+        other = leader is not groups[0][0] and verdict != "unproven"
+        points.append(CommonPoint(cost, amount, short, note, bool(note) and (telling or other)))
     return tuple(points), places
 
 
@@ -294,8 +295,8 @@ def _note_there(
     cost: Cost,
     amount: float,
     direction: Direction,
-) -> tuple[Entry | None, str]:
-    """Return the leader's best run where all have spent the same, and whether the lead is more than chance."""
+) -> tuple[Entry | None, contest.Verdict | None, str]:
+    """Return the leader's best run where all have spent the same, whether that is more than chance, and both in words."""
     there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
     there = [group for group in there if group]
     made = [
@@ -306,7 +307,7 @@ def _note_there(
     rivals = [at for at in range(1, len(made)) if not _same(entries[at][0], entries[0][0])]
     lead = contest.lead_of(contenders, 0, rivals, direction) if made else Lead(None)
     leader = next((group[0] for group in groups if entries and entries[0][0] in group), None)
-    return leader, compare_text.common(cost, amount, entries, contenders, lead)
+    return leader, lead.verdict, compare_text.common(cost, amount, entries, contenders, lead)
 
 
 def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: float | None) -> Target | None:

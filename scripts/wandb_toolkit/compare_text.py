@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NO_PRIMARY = "No metric to rank by was found: name one with --primary."
 GROUPS_NAMED = 3  # seed groups that the note spells out
-RACERS_NAMED = 4
+RACERS_NAMED = 3
 LENGTHS_APART = 1.25  # times as many steps: the runs are of different length
 
 

@@ -106,7 +106,7 @@ def common_amount(tracks: Mapping[int, Track], cost: Cost) -> tuple[float, tuple
     if len(totals) < 2:
         return None
     middle = float(np.median(list(totals.values())))
-    short = tuple(at for at, total in totals.items() if total < TOO_SHORT * middle)
+    short = tuple(at for at, total in totals.items() if total < TOO_SHORT * middle and len(totals) > 2)
     amount = min(total for at, total in totals.items() if at not in short)
     return (amount, short) if amount > 0 and len(totals) - len(short) > 1 else None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from wandb_toolkit.charts import Chart, build_chart
+from wandb_toolkit.charts import STEP, Chart, build_chart
 from wandb_toolkit.labels import run_labels
 from wandb_toolkit.model import History, Report, Run
 from wandb_toolkit.sentences import causes
@@ -13,6 +14,7 @@ from wandb_toolkit.smoothing import Smoothing
 
 FIGURES = 10
 RUNS = 12  # of a figure: as many as can be told apart
+FEW_POINTS = 100  # of a curve: drawn as they are
 FAULTY = 6  # runs with the fault, beside the best ones
 ROLES = ("reward", "kl", "entropy", "loss", "eval_loss", "grad_norm")  # worth a figure without a finding, too
 
@@ -44,6 +46,11 @@ def charts_of(report: Report, histories: Sequence[History]) -> list[Chart]:
     return charts
 
 
+def _smoothing(points: int) -> Smoothing:
+    """Return a light and centred one, so that nothing seems to come later than it did; none for few points."""
+    return Smoothing("none") if points < FEW_POINTS else Smoothing("gaussian", sigma=max(2.0, points / 100))
+
+
 def _ranked(report: Report) -> list[int]:
     """The places of the runs, the best first."""
     return [line.at for line in report.comparison.runs] if report.comparison else list(range(len(report.runs)))
@@ -63,14 +70,15 @@ def _chosen(there: Sequence[int], faulty: Sequence[int]) -> list[int]:
 def _chart(
     metric: str, runs: Sequence[Run], chosen: Sequence[int], there: int, histories: Sequence[History], labels: list[str]
 ) -> Chart:
-    from dataclasses import replace
-
     shown = [runs[at] for at in chosen]
+    points = sorted(len(histories[at][metric]) for at in chosen)
+    # Against the step in any case: the metric that a run defined for its x axis was not read.
     made = build_chart(
         metric,
         shown,
         dict(enumerate(histories[at] for at in chosen)),
-        Smoothing(),
+        _smoothing(points[len(points) // 2]),
+        STEP,
         labels=[labels[at] for at in chosen],
     )
     left = f"{len(chosen)} of {there} runs: the best, and those that the report is about"

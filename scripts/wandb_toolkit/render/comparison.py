@@ -12,8 +12,8 @@ from wandb_toolkit.render.escaping import cell, escape
 from wandb_toolkit.render.text import duration, number, plural, spent
 from wandb_toolkit.wording import listed, quoted
 
-ROWS = 12  # of the table in the short report
-KEYS = 8  # of the config differences
+ROWS = 8  # of the table in the short report
+KEYS = 6  # of the config differences
 VALUES = 4  # of one config key
 FRONT = 4  # configurations on a Pareto front that are named
 SIGNALS = 3

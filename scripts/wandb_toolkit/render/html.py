@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _SPARK = re.compile(r"[▁▂▃▄▅▆▇█·]{4,}")
+_WIDE = (1280, 720, 128)  # pixels and dots per inch: of the first figure, and of those that stand in two columns
+_HALF = (960, 640, 150)
 _VERDICTS = ("good", "bad", "ugly", "unknown")
 
 
@@ -167,16 +169,18 @@ def _figures(charts: Sequence[Chart]) -> Part | None:
     from wandb_toolkit.render.figures import Painter
     from wandb_toolkit.render.view import DARK, LIGHT, View
 
-    painters = [Painter(View(theme=theme, width=1280, height=720, dpi=128)) for theme in (LIGHT, DARK)]
     made = []
-    for chart in charts:
-        words = told(chart)
-        light, dark = (_data(painter, chart) for painter in painters)
-        made.append(
-            f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-            f'<img src="{light}" width="1280" height="720" alt="{attribute(words)}"></picture>'
-            f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
-        )
+    for sizes, group in ((_WIDE, charts[:1]), (_HALF, charts[1:])):
+        width, height, dpi = sizes
+        painters = [Painter(View(theme=one, width=width, height=height, dpi=dpi)) for one in (LIGHT, DARK)]
+        for chart in group:
+            words = told(chart)
+            light, dark = (_data(painter, chart) for painter in painters)
+            made.append(
+                f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+                f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(words)}"></picture>'
+                f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
+            )
     return _section("figures", "Figures", f'<div class="figures">{"".join(made)}</div>')
 
 

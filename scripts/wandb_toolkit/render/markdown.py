@@ -39,7 +39,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
     blocks = [
         [f"# W&B report: {escape(clean(report.target, 100))}", "", f"**{verdict}** {rest}"],
         *([*compared, *judged] if compare else [*judged, *compared]),
-        _experiments(report.next_experiments),
+        _experiments(report.next_experiments, full=full or len(report.next_experiments) < 4),
         _section("Not read", sections.errors(report, full=full)),
         _section("Checked and skipped", sections.checked(report, full=full)),
         _section("Metrics and their roles", sections.metrics(report)),
@@ -69,14 +69,15 @@ def _section(title: str, items: Iterable[str]) -> list[str]:
     return [f"## {title}", *lines] if lines else []
 
 
-def _experiments(experiments: Sequence[Experiment]) -> list[str]:
+def _experiments(experiments: Sequence[Experiment], *, full: bool) -> list[str]:
     if not experiments:
         return []
     lines = ["## Next experiments"]
     for count, one in enumerate(experiments, 1):
         lines.append(f"{count}. **{escape(one.title)}**")
-        lines.append(f"   Why: {escape(sentence(one.why))}")
-        lines.append(f"   Expect: {escape(sentence(one.expect))} Wrong if {escape(sentence(one.refute))}")
+        why, expect = f"Why: {escape(sentence(one.why))}", f"Expect: {escape(sentence(one.expect))}"
+        rest = f"{expect} Wrong if {escape(sentence(one.refute))}"
+        lines += [f"   {why}", f"   {rest}"] if full else [f"   {why} {rest}"]
     return lines
 
 

@@ -14,8 +14,8 @@ from wandb_toolkit.render.comparison import NAME_WIDTH
 from wandb_toolkit.render.text import moment, number, plural
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
 
-SENTENCES = 6  # of Good, Bad and Ugly each
-REASONS = 3  # why checks were skipped
+SENTENCES = 5  # of Good, Bad and Ugly each
+REASONS = 2  # why checks were skipped
 ERRORS = 10
 IDS = 8
 LENS_ALWAYS = ("reward", "kl", "entropy", "clip_fraction", "grad_norm")
@@ -187,11 +187,11 @@ def reproduce(report: Report, *, full: bool) -> list[str]:
     newest = max((one.run.last_activity for one in report.runs if one.run.last_activity), default=None)
     data = f"; data up to {moment(newest)} UTC" if newest else ""
     made = "as of" if report.as_of else "made"
+    again = f"; the same again: {quoted(f'--as-of {report.generated_at:%Y-%m-%dT%H:%M:%SZ}')}" if report.command else ""
     lines.append(
-        f"wandb-toolkit {report.tool_version}, source {report.source}, {made} {moment(report.generated_at)} UTC{data}."
+        f"wandb-toolkit {report.tool_version}, source {report.source}, {made} {moment(report.generated_at)} UTC{data}"
+        f"{'' if report.as_of else again}."
     )
-    if report.command and not report.as_of:
-        lines.append(f"The same again later: add {quoted(f'--as-of {report.generated_at:%Y-%m-%dT%H:%M:%SZ}')}.")
     ids = [one.run.id for one in report.runs]
     if ids:
         lines.append(f"Runs: {listed(ids, len(ids) if full else IDS)}.")
