@@ -15,8 +15,9 @@ import pytest
 
 from report_cases import FakeSource, a_run, rising
 from wandb_toolkit import sources
+from wandb_toolkit.commands import report_watch
 from wandb_toolkit.commands.wandb_report import ROLE_FLAGS, build_parser, main
-from wandb_toolkit.errors import Exit, ToolkitError
+from wandb_toolkit.errors import Exit, ServerError, ToolkitError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = str(REPOSITORY / "examples" / "wandb")
@@ -127,6 +128,15 @@ def test_role_flags_and_primary_are_used(capsys: pytest.CaptureFixture[str]) -> 
         (["x", "--primary", " "], "--primary is blank", ""),
         (["x", "--outt", "f"], "Unrecognized", "--out"),
         (["x", "--out", "/"], "is a folder", "report.md"),
+        (["x", "--watch", "--as-of", "2025-01-01"], "--as-of fixes another time", "one of them"),
+        (["x", "--watch", "0"], "not a number of seconds", "usage"),
+        (["x", "--as-of", "yesterday"], "is no time such as", "usage"),
+        (["x", "--target", "high"], "invalid float value", "usage"),
+        (["x", "--target", "nan"], "--target is not a number", ""),
+        (["x", "--window", "0"], "not a whole number", "usage"),
+        (["x", "--fail-on", "good"], "invalid choice", "usage"),
+        (["x", "--html", "page.md"], "no name of a page", ".html"),
+        (["x", "--html", "/"], "is a folder", "report"),
         (["x", "--out", "report.html"], "cannot be written as .html", "--html FILE"),
     ],
 )
@@ -238,3 +248,197 @@ def test_every_flag_is_explained() -> None:
     text = build_parser().format_help()
     for word in ("state", "tags", "runs", "latest", "max-runs", "primary", "out", "entity", "project", *ROLE_FLAGS):
         assert f"--{word}" in text
+
+
+@pytest.mark.parametrize(
+    ("level", "state", "code"), [("ugly", "crashed", 1), ("bad", "crashed", 1), ("ugly", "finished", 0)]
+)
+def test_fail_on_ends_with_1_and_the_verdict_on_stdout(
+    level: str, state: Any, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = FakeSource([(a_run("one", state=state), {"train/loss": LOSS})])
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
+    assert main(["x", "--fail-on", level, "--json"]) == code
+    assert valid(capsys.readouterr().out)["verdict"] == ("ugly" if code else "good")
+
+
+def test_a_gate_that_judged_nothing_does_not_open(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = FakeSource([(a_run("one"), {"odd": [1.0, 2.0]})])
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
+    assert main(["x", "--fail-on", "ugly"]) == Exit.FAILED
+    assert "UNKNOWN" in capsys.readouterr().out
+    assert main(["x"]) == Exit.OK
+
+
+def test_as_of_fixes_now_and_leaves_out_what_started_later(
+    fake: FakeSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["x", "--as-of", "2025-02-02T12:00", "--json"]
+    assert main(words) == Exit.OK
+    first = capsys.readouterr().out
+    document = valid(first)
+    assert [run["name"] for run in document["runs"]] == ["mid", "old"]
+    assert (document["generated_at"], document["as_of"]) == ("2025-02-02T12:00:00Z", True)
+    assert main(words) == Exit.OK
+    assert capsys.readouterr().out == first
+    assert main(["x", "--as-of", "2024-01-01"]) == Exit.NOT_FOUND
+    assert "No run had started at 2024-01-01" in capsys.readouterr().err
+
+
+def test_a_window_is_named_in_the_headline_and_the_json(fake: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x", "--window", "50"]) == Exit.OK
+    assert "the last 50 rows only (--window)" in capsys.readouterr().out.splitlines()[2]
+    assert main(["x", "--window", "50", "--json"]) == Exit.OK
+    assert valid(capsys.readouterr().out)["window"] == 50
+
+
+def test_compare_comes_first_and_full_tells_of_each_run(fake: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x", "--compare", "--target", "1.5"]) == Exit.OK
+    out = capsys.readouterr().out
+    assert out.index("## Comparison") < out.index("## Good")
+    assert "### At the same cost, and up to the target" in out
+    assert "To reach 1.5 (given by you): `new` " in out
+    assert main(["x", "--full"]) == Exit.OK
+    out = capsys.readouterr().out
+    assert out.index("## Good") < out.index("## Comparison")
+    assert "## Each run" in out
+    assert "### `mid`: ugly, crashed" in out
+
+
+def test_compare_with_one_run_says_so_and_reports(fake: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x", "--compare", "--runs", "new"]) == Exit.OK
+    said = capsys.readouterr()
+    assert "only one run" in said.err
+    assert said.out.startswith("# W&B report")
+
+
+def test_a_target_without_a_metric_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = FakeSource([(a_run("one"), {"odd": [1.0, 2.0]})])
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
+    assert main(["x", "--target", "1"]) == Exit.USAGE
+    assert "--primary" in capsys.readouterr().err
+
+
+def test_html_is_written_beside_what_is_printed(
+    fake: FakeSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new" / "page.html"
+    assert main(["x", "--html", str(path), "--json"]) == Exit.OK
+    assert valid(capsys.readouterr().out)["html"] == str(path)
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert main(["x", "--html", str(path), "--out", str(tmp_path / "r.md")]) == Exit.OK
+    assert capsys.readouterr().out.splitlines()[:2] == [f"Wrote {tmp_path / 'r.md'}", f"Wrote {path}"]
+
+
+class Growing:
+    """Looks that show one run further each time; the third shows it ended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stop_at: int = 0) -> None:
+        self.looks, self.naps, self.stop_at = 0, [0.0][:0], stop_at
+        monkeypatch.setattr(sources, "open_source", self.open)
+        monkeypatch.setattr(report_watch, "sleep", self.nap)
+
+    def open(self, *_: Any, **__: Any) -> tuple[FakeSource, tuple[str, ...]]:
+        self.looks += 1
+        state = "finished" if self.looks > 2 else "running"
+        run = a_run("one", state=state, steps=60 * self.looks, last_activity=datetime.now(UTC))
+        return FakeSource([(run, {"train/loss": LOSS[: 60 * self.looks]})]), ()
+
+    def nap(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        if len(self.naps) == self.stop_at:
+            raise KeyboardInterrupt
+
+
+def test_watch_prints_what_changed_until_nothing_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = Growing(monkeypatch)
+    assert main(["--watch", "5", "x"]) == Exit.OK
+    said = capsys.readouterr()
+    assert said.out.count("# W&B report") == 1
+    assert "`one`: step 60 → 120, `train/loss` " in said.out
+    assert "`one`: running, now finished" in said.out
+    assert "no run is running any more" in said.err
+    assert seen.naps == [5.0, 5.0]
+
+
+def test_watch_takes_no_target_for_its_seconds_and_json_stays_one_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = Growing(monkeypatch)
+    assert main(["--watch", "x", "--json"]) == Exit.OK
+    said = capsys.readouterr()
+    assert valid(said.out)["runs"][0]["state"] == "finished"
+    assert "step 60 → 120" in said.err
+    assert seen.naps == [60.0, 60.0]
+
+
+def test_ctrl_c_ends_a_watch_with_what_was_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Growing(monkeypatch, stop_at=1)
+    assert main(["x", "--watch", "--json"]) == Exit.INTERRUPTED
+    assert valid(capsys.readouterr().out)["runs"][0]["state"] == "running"
+
+
+def test_a_watch_ends_at_once_where_the_verdict_is_the_one_feared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = Growing(monkeypatch)
+    broken = LOSS.copy()
+    broken[70:] = float("nan")
+    monkeypatch.setattr(sys.modules[__name__], "LOSS", broken)
+    assert main(["x", "--watch", "1", "--fail-on", "ugly"]) == Exit.FAILED
+    assert seen.looks == 2
+    assert "Ended: the verdict is ugly." in capsys.readouterr().err
+
+
+def test_a_watch_bears_a_server_that_fails_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = Growing(monkeypatch)
+    calls = {"count": 0}
+
+    def flaky(*words: Any, **options: Any) -> Any:
+        calls["count"] += 1
+        if calls["count"] in (2, 3):
+            raise ServerError("The server does not answer.")
+        return seen.open(*words, **options)
+
+    monkeypatch.setattr(sources, "open_source", flaky)
+    assert main(["x", "--watch", "1"]) == Exit.OK
+    assert capsys.readouterr().err.count("does not answer. Trying again.") == 2
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (_ for _ in ()).throw(ServerError("gone")))
+    assert main(["x", "--watch", "1"]) == Exit.SERVER
+
+
+def test_of_many_runs_those_that_failed_are_listed_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content: list[Any] = [(a_run(f"r{i}"), {"train/loss": LOSS[:30]}) for i in range(40)]
+    content += [(a_run(f"bad{i}"), ToolkitError("the log is damaged")) for i in range(20)]
+    made = FakeSource(content)
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
+    assert main(["x", "--max-runs", "100", "--quiet"]) == Exit.PARTIAL
+    said = capsys.readouterr()
+    assert "20 could not be read" in said.out
+    assert "- `bad0`, `bad1`, `bad2`, `bad3` and 16 more: the log is damaged." in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("content", [{}, {"only": [1.0]}, {"train/loss": [0.5]}, {"train/loss": [float("nan")]}])
+def test_thin_runs_give_a_report_in_every_form(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = FakeSource([(a_run("thin"), content), (a_run("other"), {"else/where": LOSS})])
+    monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
+    words = ["x", "--compare", "--full", "--window", "10", "--html", str(tmp_path / "p.html"), "--json"]
+    assert main(words) == Exit.OK
+    valid(capsys.readouterr().out)
+    assert main(words[:3]) == Exit.OK
+    assert "`other`" in capsys.readouterr().out

@@ -296,7 +296,7 @@ def _note_there(
     amount: float,
     direction: Direction,
 ) -> tuple[Entry | None, contest.Verdict | None, str]:
-    """Return the leader's best run where all have spent the same, whether that is more than chance, and both in words."""
+    """Return the leader's best run where all have spent the same, whether that is more than chance, and a sentence."""
     there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
     there = [group for group in there if group]
     made = [
