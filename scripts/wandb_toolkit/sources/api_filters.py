@@ -8,6 +8,7 @@ from typing import Any
 from wandb_toolkit.sources.base import RunQuery
 
 _ATTRIBUTES = {"tag": "tags", "group": "group", "sweep": "sweep"}
+_LATEST = re.compile(r"latest(:\d+)?")
 _SPECIAL = frozenset(".^$*+?{}[]()|\\")  # of regular expressions
 _ORDERS = {"created_at": "created_at", "heartbeat_at": "heartbeat_at"}
 
@@ -56,7 +57,7 @@ def candidates(selectors: tuple[str, ...]) -> tuple[dict[str, Any] | None, int]:
             elif any(char in part for char in "*?["):
                 pattern = {"$regex": as_regex(part)}
                 wider += [{"display_name": pattern}, {"name": pattern}]
-    plain = [name for name in names if name and name != "latest"]
+    plain = [name for name in names if name and not _LATEST.fullmatch(name)]  # nobody calls a run latest:4
     if not plain:
         return None, newest
     return {"$or": [{"name": {"$in": plain}}, {"display_name": {"$in": plain}}, *wider]}, newest
