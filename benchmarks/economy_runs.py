@@ -88,6 +88,7 @@ KEYS = (
 )
 SIX = "train/loss,train/reward,train/kl,train/entropy,train/grad_norm,eval/accuracy"
 
+SHORT = "good,bad,ugly,comparison.note,comparison.signals,next_experiments.title"  # as skills/wandb/SKILL.md says
 ACCURACY = "summary_metrics.eval/accuracy"
 
 QUESTIONS = [
@@ -104,7 +105,7 @@ QUESTIONS = [
     ),
     Question(
         "Which of these 40 runs is best, and why?",
-        ("python3 scripts/wandb_report.py ada/sweep",),
+        (f"python3 scripts/wandb_report.py ada/sweep --fields {SHORT}",),
         (API + 'for run in api.runs("ada/sweep"):\n    print(run.name, run.state, run.config, dict(run.summary))',),
         ("sweep-lr0.00[13]-b0-s[12]", "learning_rate", "beta", "(?i)nan", "eval/accuracy"),
     ),
@@ -139,7 +140,7 @@ QUESTIONS = [
             + 'for run in api.runs("ada/grpo-digits", filters={"state": {"$in": ["crashed", "failed", "killed"]}}):\n'
             "    print(run.id, run.name, run.state, run.created_at, run.lastHistoryStep)",
         ),
-        ("killed01", "crashed", "2026-11-21", "122"),
+        ("killed01", "crashed", "2026-11-21", "12[23]"),
     ),
     Question(
         "Why is the loss of lr-too-high NaN?",

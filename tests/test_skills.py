@@ -121,6 +121,16 @@ def test_references_are_linked_from_their_skill(path: Path) -> None:
     assert f"(references/{path.name})" in (path.parents[1] / "SKILL.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "path", [page for page in PAGES if page.parent != ROOT], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_skill_names_its_own_scripts_only(path: Path) -> None:
+    """A skill folder may come alone."""
+    folder = path.parent if path.name == "SKILL.md" else path.parents[1]
+    for name in re.findall(r"scripts/(\w+\.py)", path.read_text(encoding="utf-8")):
+        assert (folder / "scripts" / name).is_file(), name
+
+
 def test_troubleshooting_is_one_text() -> None:
     assert len({path.read_bytes() for path in ROOT.glob("skills/*/references/troubleshooting.md")}) == 1
 
