@@ -1,6 +1,7 @@
 """Draw the pictures of this folder again, from the runs in examples/: `.venv/bin/python docs/gallery/make.py`.
 
-generate_plots draws them into a temporary folder; here they become PNGs of 256 colours, a third of the size.
+generate_plots and download_plots draw them into a temporary folder; here they become PNGs of 256 colours, a third of
+the size.
 """
 
 from __future__ import annotations
@@ -15,13 +16,29 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RUNS = "examples/wandb"
+GRID = "train/loss,train/reward,train/reward_std,train/kl,train/entropy,train/grad_norm"
 # Picture → the words of generate_plots that draw it. README.md shows the same words.
 PICTURES = {
     "compare_accuracy.png": (RUNS, "*", "--metrics", "eval/accuracy"),
-    "compare_reward.png": (RUNS, "*", "--metrics", "train/reward"),
+    "compare_reward_dark.png": (RUNS, "*", "--metrics", "train/reward", "--theme", "dark"),
+    "group_std.png": (RUNS, "*", "--metrics", "eval/accuracy", "--group-by", "group"),
+    "group_ci_dark.png": (
+        RUNS, "*", "--metrics", "train/reward", "--group-by", "group", "--band", "ci", "--theme", "dark",
+    ),
+    "grid.png": (RUNS, "group:baseline", "--metrics", GRID, "--grid"),
+    "grid_dark.png": (RUNS, "lr-too-high,grpo-base-s1", "--metrics", GRID, "--grid", "--theme", "dark"),
     "nan_marks.png": (RUNS, "lr-too-high,grpo-base-s1", "--metrics", "train/entropy"),
+    "log_y.png": (RUNS, "group:baseline", "--metrics", "train/kl", "--log-y"),
+    "outliers.png": (RUNS, "grpo-base-s3", "--metrics", "train/kl", "--ignore-outliers"),
+    "runtime_dark.png": (
+        RUNS, "grpo-base-s1", "--metrics", "train/reward", "--x-axis", "runtime", "--theme", "dark",
+        "--smoothing", "gaussian", "--smoothing-weight", "6",
+    ),
     "single_run.png": (RUNS, "grpo-base-s1", "--metrics", "train/reward_std"),
     "running_mean.png": (RUNS, "group:baseline", "--metrics", "train/kl", "--smooth", "20"),
+}  # fmt: skip
+SHEETS = {
+    "contact_sheet.png": (RUNS, "grpo-base-s1", "--keys", "policy/token_probabilities", "--sheet"),
 }
 
 
@@ -32,16 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(ROOT / "scripts"))
     from PIL import Image
 
-    from wandb_toolkit.commands import generate_plots
+    from wandb_toolkit.commands import download_plots, generate_plots
 
     target.mkdir(parents=True, exist_ok=True)
-    for name, (runs, *rest) in PICTURES.items():
+    jobs = [(generate_plots, name, how, "*.png") for name, how in PICTURES.items()]
+    jobs += [(download_plots, name, how, "sheet__*.png") for name, how in SHEETS.items()]
+    for command, name, (runs, *rest), glob in jobs:
         with tempfile.TemporaryDirectory() as folder:
             with contextlib.redirect_stdout(io.StringIO()):
-                code = generate_plots.main([str(ROOT / runs), *rest, "--output", folder])
+                code = command.main([str(ROOT / runs), *rest, "--quiet", "--output", folder])
             if code:
                 return code
-            (drawn,) = Path(folder).glob("*.png")
+            (drawn,) = Path(folder).glob(glob)
             with Image.open(drawn) as picture:
                 small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
                 small.save(target / name, optimize=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wandb_toolkit.render.figure_axes import bare, prepare
+from wandb_toolkit.render.figure_axes import bare, beyond, prepare
 from wandb_toolkit.render.figure_lines import add_curve, end_of
 from wandb_toolkit.render.figure_text import axis_name, short
-from wandb_toolkit.render.figure_words import BANDS, axis_words
+from wandb_toolkit.render.figure_words import BANDS
 from wandb_toolkit.render.figures import Canvas
 from wandb_toolkit.render.text import plural
 from wandb_toolkit.render.view import DPI, HEIGHT, View
@@ -98,8 +98,9 @@ class GridPainter(Canvas):
             parts.append(f"by {axis_name(chart.x_axis)}")
         bad = sum(int((c.value != c.value).sum()) for c in chart.curves if c.band is None)
         parts += [f"× {bad:,} NaN"] if bad else []
-        unusual = [words for words in axis_words(axes, chart.curves, self.view) if words.startswith("△")]
-        return " · ".join(parts + unusual)
+        outside = sum(int(beyond(axes, c).sum()) for c in chart.curves if c.band is None)
+        parts += [f"△ {outside:,} beyond the axis"] if outside else []
+        return " · ".join(parts)
 
     def _curves(self, charts: Sequence[Chart]) -> list[Curve]:
         """Return one curve for each label, in the order of the runs."""

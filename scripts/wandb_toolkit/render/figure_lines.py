@@ -160,7 +160,7 @@ def _split_by_support(axes: Axes, line: Line2D, curve: Curve, main: FloatArray, 
         text = axes.annotate(
             f"n={int(band.count[at])}",
             (float(curve.x[at]), float(main[at])),
-            xytext=(3, 6),
+            xytext=(5, -13) if main[min(at + 2, len(main) - 1)] > main[at] else (5, 5),  # off the line
             textcoords="offset points",
             fontsize=8.5,
             color=line.get_color(),

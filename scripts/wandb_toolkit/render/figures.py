@@ -112,6 +112,20 @@ class Canvas:
             words = words[: min(len(words) - 1, int(len(words) * room / self.width_of(text)) + 1)]
             text.set_text(f"{words}…")
 
+    def rows_of_text(self, words: str, down: float) -> int:
+        """Write what stands under a title, in at most three rows broken at its dots; return how many they are."""
+        left, rows = words.split("  ·  "), 0
+        while left:
+            count = len(left)
+            text = self.text(self.printable("  ·  ".join(left)), size=9.5, color=self.theme.muted, gid="subtitle")
+            while rows < 2 and count > 1 and self.width_of(text) > self.width - 56 * self.px:
+                count -= 1
+                text.set_text(self.printable("  ·  ".join(left[:count])))
+            self.put(text, 28 * self.px, self.height - (down + 26 * rows) * self.px)
+            self.shrink(text, self.width - 56 * self.px, 8)
+            left, rows = left[count:], rows + 1
+        return rows
+
     def clear(self) -> None:
         """Remove everything but the axes."""
         figure = self.figure
@@ -168,15 +182,11 @@ class Painter(Canvas):
     def _layout(self, axes: Axes, chart: Chart, drawn: tuple[int, ...]) -> None:
         """Fit the axes between the tick labels, the title above and the run labels at the right (all in pixels)."""
         px, theme = self.px, self.theme
-        top, bottom = self.height - 118 * px, 96 * px
-        words = self.printable(subtitle(axes, chart, self.view, drawn))
-        heads = (
-            (self.text(self.printable(chart.metric), size=15, weight="bold", color=theme.ink, gid="title"), 56, 10),
-            (self.text(words, size=9.5, color=theme.muted, gid="subtitle"), 92, 8),
-        )
-        for text, down, smallest in heads:
-            self.put(text, 28 * px, self.height - down * px)
-            self.shrink(text, self.width - 56 * px, smallest)
+        title = self.text(self.printable(chart.metric), size=15, weight="bold", color=theme.ink, gid="title")
+        self.put(title, 28 * px, self.height - 56 * px)
+        self.shrink(title, self.width - 56 * px, 10)
+        rows = self.rows_of_text(subtitle(axes, chart, self.view, drawn), 92)
+        top, bottom = self.height - (92 + 26 * rows) * px, 96 * px
         if not any(np.isfinite(c.value).any() for c in chart.curves):
             style: dict[str, Any] = {"color": theme.muted, "ha": "center", "va": "center", "gid": "empty"}
             axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, fontsize=12, **style)
