@@ -106,7 +106,8 @@ def compare(
     best = groups[0][0] if groups else next((e for e in ranked if not math.isnan(e.end)), None)
     contenders = [_contender(group) for group in groups]
     lead = _lead(groups, contenders, direction)
-    lead_text = compare_text.lead(groups, lead, contenders, broken=best is not None and not best.sound)
+    all_broke = best is not None and not best.sound and len(ranked) > 1
+    lead_text = compare_text.lead(groups, lead, contenders, broken=all_broke)
     common, places = _common(groups, direction)
     goal = _target(groups, direction, target)
     reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}

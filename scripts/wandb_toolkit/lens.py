@@ -112,7 +112,8 @@ def _against_task(reports: Sequence[RunReport], histories: Sequence[History], be
     found: dict[int, tuple[str, Level, int]] = {}
     for at, (report, history) in enumerate(zip(reports, histories, strict=True)):
         match = next((m for m in report.roles if m.role == "task"), None)
-        level = level_of(history.get(match.metric)) if match else None
+        beside = any(m.role == "reward" and m.metric in history for m in report.roles)
+        level = level_of(history.get(match.metric)) if match and beside else None
         if match and level:
             found[at] = match.metric, level, len(history[match.metric])
     if not found:

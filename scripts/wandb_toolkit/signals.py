@@ -97,8 +97,8 @@ def signals_of(settings: Sequence[Mapping[str, Any]], levels: Sequence[float], d
     """Return how the settings go with the levels; `settings` and `levels` hold one entry for each configuration."""
     count = len(levels)
     if count < FEWEST:
-        need = f"{count} sound configurations that ended; a rank correlation needs {FEWEST}"
-        return Signals(refused=f"only {need}", count=count)
+        refused = f"a rank correlation needs {FEWEST} sound configurations that ended, there are {count}"
+        return Signals(refused=refused, count=count)
     columns = [c for c in columns_of(settings) if int(np.isfinite(c.codes).sum()) >= FEWEST]
     if not columns:
         return Signals(refused="no setting differs between the configurations", count=count)

@@ -210,10 +210,8 @@ def _cost(one: Standing, cost: Cost) -> float | None:
 
 
 def _signals(found: Signals | None, primary: Primary | None, *, full: bool) -> list[str]:
-    if found is None or primary is None:
+    if found is None or primary is None or found.refused:  # why not is said under "Checked and skipped"
         return []
-    if found.refused:
-        return [f"Which settings go with the result: not judged, {found.refused}."] if full else []
     sure = [one for one in found.signals if one.p < SURE]
     said = []
     metric, over = quoted(primary.metric), f"over {plural(found.count, 'configuration')}"
