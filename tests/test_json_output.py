@@ -199,8 +199,16 @@ def test_pick_of_what_is_not_there(field: str, near: str) -> None:
     assert pick({}, ["anything"], by_name=True) == {}
 
 
-def test_fields_known_beforehand_are_the_schemas() -> None:
-    assert list(schema("list_runs")["items"]["properties"]) == list(FIELDS["list_runs"])
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_known_beforehand_are_the_schemas(name: str) -> None:
+    found = schema(name)
+    element = found.get("items") or found.get("additionalProperties") or found
+    assert set(element["properties"]) == set(FIELDS[name]), "shapes.FIELDS lists what --fields may begin with"
+
+
+def test_an_unknown_field_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    assert call("generate_plots", *words_of("generate_plots", tmp_path / "out"), "--fields", "plotz") == Exit.USAGE
+    assert not (tmp_path / "out").exists()
 
 
 def test_rows_have_a_line_each_and_lose_nothing() -> None:
