@@ -13,6 +13,7 @@ import numpy as np
 
 # isort: off - the order of import is the order of the registry
 from wandb_toolkit.detectors import (
+    frozen,
     gradient,
     kl,
     length,
@@ -24,6 +25,7 @@ from wandb_toolkit.detectors import (
     schedule,
     state,
     strengths,
+    system,
     throughput,
 )
 
@@ -45,7 +47,8 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = (
-    state, nonfinite, loss, progress, kl, policy, reward, gradient, length, schedule, throughput, strengths,
+    state, nonfinite, loss, progress, kl, policy, reward, gradient, length, schedule, throughput, frozen, system,
+    strengths,
 )  # fmt: skip
 
 

@@ -241,9 +241,14 @@ def finding(
     evidence: Mapping[str, Any] | None = None,
     advice: str = "",
     severity: Severity | None = None,
+    margin: float | None = None,
 ) -> Finding:
-    """Return the registered detector's finding: its severity, the curves' metrics and the first one's sparkline."""
+    """Return the registered detector's finding: its severity, the curves' metrics and the first one's sparkline.
+
+    `margin` is how many times its threshold the least certain condition reached; None: there was no threshold.
+    """
     shown: dict[str, Any] = {key: _plain(value) for key, value in (evidence or {}).items()}
+    shown["confidence"] = _confidence(margin, min((len(curve) for curve in curves), default=None))
     if curves:
         shown["sparkline"] = curves[0].sparkline
     return Finding(
@@ -255,6 +260,18 @@ def finding(
         evidence=shown,
         advice=advice,
     )
+
+
+def _confidence(margin: float | None, points: int | None, wide: float = 1.5, thin: float = 1.15) -> str:
+    """Return "high", "medium" or "low": by how far a threshold was passed, and how many points say so.
+
+    A `thin` margin would be gone with another seed; `wide` survives any careful person's choice of the threshold.
+    """
+    if (margin is not None and margin < thin) or (points is not None and points < 10):
+        return "low"
+    if (margin is not None and margin < wide) or (points is not None and points < 30):
+        return "medium"
+    return "high"
 
 
 def _plain(value: Any) -> Any:

@@ -50,5 +50,52 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
                     "thresholds": {"times": times, "lasts": lasts},
                 },
                 advice="Clip the gradient norm near its usual level, lower the learning rate, look at its batches.",
+                margin=peak / base / times,
             )
     return None
+
+
+@detector(
+    "grad_norm_vanishing", "The gradient norm vanishes while there is still something to learn", "bad", ("grad_norm",)
+)
+def grad_norm_vanishing(
+    view: RunView, left: float = 0.01, lasts: float = 0.2, learnt: float = 0.1, solved: float = 0.9
+) -> Finding | None:
+    """The gradient norm falls to `left` (1%) of its early level, or is zero, and stays there for `lasts` of the run.
+
+    Two orders of magnitude: one is what a loss that falls as far brings by itself. Of a run whose loss is down to
+    `learnt` of where it began, or whose reward between 0 and 1 has come to `solved`, it is the end of learning.
+    """
+    norm = view.curve("grad_norm", 20)
+    t = norm.trend
+    early = float(np.median(t.raw[(t.part >= 0.02) & (t.part <= 0.2)])) if len(t.raw) >= 20 else t.start
+    low = stats.lasting(t.y <= left * early)
+    if low is None or 1 - t.part[low] < lasts or len(t.y) - low < 4:
+        return None
+    if _nothing_left_to_learn(view, learnt, solved):
+        return None
+    step, end = int(t.x[low]), t.level(0.9)
+    title = f"{norm.metric} has been zero since step {step:,}"
+    if early > 0 and end > 0:
+        title = (
+            f"{norm.metric} fell {early / end:.0f}×, from {num(early)} to {num(end)}, by step {step:,} and stays there"
+        )
+    return finding(
+        "grad_norm_vanishing",
+        title,
+        norm,
+        step=step,
+        evidence={"early": early, "end": end, "thresholds": {"left": left, "lasts": lasts}},
+        advice="Look for dead or saturated units, a loss that is detached or masked away, groups of equal reward.",
+        margin=left * early / end if end > 0 else None,
+    )
+
+
+def _nothing_left_to_learn(view: RunView, learnt: float, solved: float) -> bool:
+    if view.about_policy:
+        reward = view.curve("reward")
+        return len(reward) >= 4 and float(reward.y.min()) >= 0 and solved <= reward.trend.end <= 1.001
+    if not view.has("loss") or len(view.curve("loss")) < 4:
+        return False
+    loss = view.curve("loss").trend
+    return loss.start <= 0 or loss.end <= learnt * loss.start

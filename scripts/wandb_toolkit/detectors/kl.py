@@ -74,6 +74,7 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
             "thresholds": {"tenth": tenth, "nothing": nothing},
         },
         advice="Raise the learning rate, or loosen what holds the policy: KL coefficient, clip range.",
+        margin=min(tenth * usual / mine if mine > 0 else 9.0, 1.4 if len(siblings) < 3 else 9.0),
     )
 
 
@@ -120,6 +121,7 @@ def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int 
             "thresholds": {"times": times, "stays": stays, "points": points},
         },
         advice="Clip gradients or lower the learning rate; an adaptive KL target caps it.",
+        margin=worst[2] / worst[3] / times,
     )
 
 
@@ -172,4 +174,5 @@ def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: flo
             "thresholds": {"times": times, "still": still, "alone": alone},
         },
         advice="Raise the KL coefficient or make it adaptive, lower the learning rate; take an earlier checkpoint.",
+        margin=t.end / usual / times if siblings else 1.4,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import RunView, detector, finding, num
 from wandb_toolkit.model import Finding
@@ -65,4 +67,59 @@ def length_explosion(
         step=step,
         evidence={"early": early, "end": end, "cap": cap, "thresholds": {"times": times, "onset": onset}},
         advice="Read the long responses; penalise length beyond a limit, mask truncated ones, normalise by length.",
+        margin=max(growth / times, 1.4 if capped else 0.0),
+    )
+
+
+@detector("length_collapse", "Responses shrink, and what they are worth with them", "bad", ("length", "reward"))
+def length_collapse(view: RunView, left: float = 1 / 3, onset: float = 0.7) -> Finding | None:
+    """Mean response length falls to a third (`left`) of its early level while neither reward nor task metric gains.
+
+    The mirror image of `length_explosion`. Shorter answers that are worth more are what training is for.
+    """
+    length, reward = view.curve("length", 10), view.curve("reward", 8)
+    t = length.trend
+    early, end = t.level(0.0, 0.1), t.level(0.93)
+    if early <= 0 or end > left * early or t.level(0.85, 0.95) > 1.5 * left * early:
+        return None
+    worth = [reward, view.curve("task")] if view.has("task") and len(view.curve("task")) >= 4 else [reward]
+    if any(curve.trend.end - curve.trend.start > 3 * curve.trend.error for curve in worth):
+        return None
+    after = stats.lasting(t.y < onset * early)
+    step = int(t.x[after or 0])
+    return finding(
+        "length_collapse",
+        f"{length.metric} fell from {num(early)} to {num(end)}, from step {step:,} on; {reward.metric} gained nothing",
+        length,
+        reward,
+        step=step,
+        evidence={"early": early, "end": end, "thresholds": {"left": left, "onset": onset}},
+        advice="Read the short responses; look for a length penalty too strong, or an end token that is rewarded.",
+        margin=left * early / end if end > 0 else None,
+    )
+
+
+@detector("truncation_high", "Too many responses are cut off", "bad", ("truncation",))
+def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Finding | None:
+    """More than `cut` (30%) of the responses are cut off at the cap over `lasts` (15%) of the run.
+
+    The measure of `clipfrac_high`: a third of the samples is then scored for an answer that they could not finish.
+    """
+    share = view.curve("truncation", 10)
+    scale = 100.0 if float(np.max(share.y)) > 1.5 else 1.0
+    t = share.trend
+    high = t.y > cut * scale
+    over = float(np.mean(high))
+    if over < lasts:
+        return None
+    step = int(t.x[int(np.argmax(high))])
+    top = float(np.quantile(t.y, 0.95)) / scale
+    return finding(
+        "truncation_high",
+        f"{share.metric} is above {cut:.0%} over {over:.0%} of the run (up to {top:.0%}), from step {step:,} on",
+        share,
+        step=step,
+        evidence={"over": over, "top": top, "cap": _cap(view), "thresholds": {"cut": cut, "lasts": lasts}},
+        advice="Raise the cap, or mask what was cut off from the loss, or pay less for length.",
+        margin=min(over / lasts, top / cut),
     )

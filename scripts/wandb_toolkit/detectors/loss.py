@@ -72,6 +72,7 @@ def loss_divergence(
             "thresholds": {"share": share, "clear": clear, "visible": visible},
         },
         advice=f"Take the checkpoint before step {step:,}; lower the learning rate, clip gradients.",
+        margin=min(rise / (share * gain) if gain > 0 else 9.0, rise / floor if floor > 0 else 9.0),
     )
 
 
@@ -160,6 +161,7 @@ def loss_spike(
             "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
         },
         advice="Clip gradients tighter or lower the peak learning rate; look at the batches of those steps.",
+        margin=max(longest / slow, len(events) / repeats),
     )
 
 
@@ -242,6 +244,7 @@ def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: f
             "thresholds": {"rise": rise, "clear": clear, "steady": steady},
         },
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
+        margin=min(up / (rise * scale), up / (clear * noise) if noise > 0 else 9.0),
     )
 
 

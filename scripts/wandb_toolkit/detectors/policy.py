@@ -75,6 +75,7 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
         step=step,
         evidence={"start": start, "end": end, "left": end / start, "thresholds": {"left": left, "lasts": lasts}},
         advice="Raise the entropy bonus or the sampling temperature, lower the learning rate; restart from before.",
+        margin=left * start / end if end > 0 else None,
     )
 
 
@@ -103,4 +104,59 @@ def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onse
         step=step,
         evidence={"over": over, "top": top, "thresholds": {"clipped": clipped, "lasts": lasts}},
         advice="Lower the learning rate or the number of epochs per batch, or widen the clip range.",
+        margin=max(over / lasts, top / clipped) if over >= 2 * lasts else over / lasts,
+    )
+
+
+@detector("policy_lag", "The policy has left the one that made the samples", "bad", ("importance_ratio",))
+def policy_lag(view: RunView, apart: float = 0.3, lasts: float = 0.15) -> Finding | None:
+    """The mean importance ratio is off 1 by `apart` (30%, either way as a factor) over `lasts` (15%) of the run.
+
+    Its expectation over the samples of the old policy is 1 whatever the new one is: a mean far from it says that the
+    samples are stale, or that trainer and sampler compute different probabilities.
+    """
+    ratio = view.curve("importance_ratio", 10)
+    t = ratio.trend
+    if float(np.min(ratio.y)) < 0:
+        raise NotApplicable(f"{ratio.metric} is negative: no ratio")
+    away = np.abs(np.log(np.maximum(t.y, 1e-9))) > np.log1p(apart)
+    over = float(np.mean(away))
+    if over < lasts:
+        return None
+    step, end = int(t.x[int(np.argmax(away))]), t.level(0.9)
+    worst = float(t.y[int(np.argmax(np.abs(np.log(np.maximum(t.y, 1e-9)))))])
+    return finding(
+        "policy_lag",
+        f"{ratio.metric} is off 1 over {over:.0%} of the run (as far as {num(worst)}), from step {step:,} on",
+        ratio,
+        step=step,
+        evidence={"over": over, "worst": worst, "end": end, "thresholds": {"apart": apart, "lasts": lasts}},
+        advice="Take fewer updates per batch, sync the sampler's weights sooner; compare its log-probabilities with "
+        "the trainer's on one batch, and truncate the ratios meanwhile.",
+        margin=over / lasts,
+    )
+
+
+@detector("value_function_poor", "The value function predicts worse than a constant", "bad", ("explained_variance",))
+def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5) -> Finding | None:
+    """Explained variance is below `least` (0: worse than the mean of the returns) over the second half of the run.
+
+    Zero needs no source: it is what a constant explains. Early on it is usual; where it still rises it is no finding.
+    """
+    explained = view.curve("explained_variance", 20)
+    t = explained.trend
+    late = t.raw[t.part >= since]
+    level = float(np.median(late))
+    if level >= least or float(np.mean(late < least)) < 0.75 or stats.rising(late) > 2:
+        return None
+    below = stats.lasting(t.y < least)
+    step = int(t.x[below]) if below is not None else None
+    return finding(
+        "value_function_poor",
+        f"{explained.metric} is {num(level)} over the last {1 - since:.0%} of the run: worse than a constant",
+        explained,
+        step=step,
+        evidence={"level": level, "thresholds": {"least": least, "since": since}},
+        advice="Raise the value loss's weight or its learning rate, normalise returns, share less of the network.",
+        margin=float(np.mean(late < least)) / 0.75,
     )

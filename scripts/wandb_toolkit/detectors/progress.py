@@ -7,6 +7,9 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
+from wandb_toolkit.roles import words_of
+
+_EVALUATION = frozenset({"eval", "evaluation", "val", "valid", "validation", "test", "dev"})
 
 
 def better(view: RunView) -> int:
@@ -69,6 +72,7 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
             "thresholds": {"early": early, "short": short},
         },
         advice="Compare its config with the better siblings': learning rate, update size, exploration, data.",
+        margin=min(missing / (short * their_gain), len(siblings) / needed),
     )
 
 
@@ -104,4 +108,67 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
             "thresholds": {"share": share, "sure": sure},
         },
         advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
+        margin=min(brought / (share * total), brought / (sure * error) if error > 0 else 9.0),
     )
+
+
+@detector("primary_worse", "The primary metric ended worse than it began", "bad")
+def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Finding | None:
+    """The primary metric's end lies below its start by `share` (20%) of the siblings' gain, or of its own range.
+
+    And by `clear` times the error of its trend and its noise; it has to decline over the whole of it.
+    """
+    main = view.main(8)
+    sign, t = better(view), main.trend
+    others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
+    scale = max(float(np.median(others)) if others else 0.0, float(np.ptp(t.y)))
+    start, end = t.level(0.0, 0.1), t.level(0.9)
+    lost = sign * (start - end)
+    enough = max(share * scale, clear * t.error, 2 * main.noise)
+    if lost <= enough or sign * stats.rank_trend(t.raw) > -0.2:
+        return None
+    return finding(
+        "primary_worse",
+        f"{main.metric} ended worse than it began: {num(end)} after {num(start)}",
+        main,
+        evidence={"start": start, "end": end, "noise": main.noise, "thresholds": {"share": share, "clear": clear}},
+        advice="Check the direction of what is optimised and its learning rate; keep an early checkpoint.",
+        margin=lost / enough if enough > 0 else None,
+    )
+
+
+@detector("eval_noisy", "Evaluations scatter more than the runs differ", "bad")
+def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding | None:
+    """From one evaluation to the next the primary metric scatters more than its siblings' ends differ.
+
+    And by more than `share` (a quarter) of its own gain: equal runs, whose ends differ by little, are no trouble as long as
+    their progress can be read. Training metrics are logged often and averaged; only evaluations are judged.
+    """
+    main = view.main(12)
+    if view.primary is None or not is_evaluation(main.metric):
+        raise NotApplicable(f"{main.metric} is no evaluation")
+    siblings = view.relatives("primary", main)
+    if len(siblings) < needed:
+        raise NotApplicable(f"{len(siblings)} comparable siblings with {main.metric}, needs {needed}")
+    t = main.trend
+    ends = [curve.trend.end for curve in siblings] + [t.end]
+    apart = float(np.std(ends, ddof=1))
+    late = t.raw[t.part >= 0.4]
+    noise = stats.noise(late) if len(late) >= 6 else main.noise
+    limit = max(apart, share * abs(t.end - t.start))
+    if not noise > limit or noise <= 0:
+        return None
+    return finding(
+        "eval_noisy",
+        f"{main.metric} scatters by {num(noise)} between evaluations; the runs' ends differ by {num(apart)}",
+        main,
+        evidence={"noise": noise, "ends_std": apart, "gain": t.end - t.start, "siblings": len(siblings),
+                  "thresholds": {"share": share}},
+        advice="Evaluate on more samples, average the last evaluations, and compare configurations over several seeds.",
+        margin=noise / limit if limit > 0 else None,
+    )  # fmt: skip
+
+
+def is_evaluation(metric: str) -> bool:
+    """Return whether a key says that it comes from evaluation."""
+    return any(word in _EVALUATION for word in words_of(metric).split())

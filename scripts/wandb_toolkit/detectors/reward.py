@@ -62,6 +62,7 @@ def _falls(
         {"reward_at_parting": here, "reward_end": r.end, "task_best": top, "task_end": end,
          "task_lost_of_gain": lost / gain, "reward_rise_of_gain": rose / reward_gain,
          "thresholds": {"reward_share": reward_share, "task_share": task_share}},
+        min(lost / (task_share * gain), rose / (reward_share * reward_gain)),
     )  # fmt: skip
 
 
@@ -91,10 +92,11 @@ def _stays_behind(view: RunView, reward: Curve, task: Curve, level: float, more:
         step,
         {"reward_gain": gain, "siblings_reward_gain": usual_gain, "task_end": end, "siblings_task_end": usual_task,
          "siblings": len(tasks), "thresholds": {"level": level, "more": more}},
+        min(gain / (more * usual_gain), level * usual_task / end if end > 0 else 9.0),
     )  # fmt: skip
 
 
-def _hacking(title: str, reward: Curve, task: Curve, step: int, evidence: dict[str, object]) -> Finding:
+def _hacking(title: str, reward: Curve, task: Curve, step: int, evidence: dict[str, object], margin: float) -> Finding:
     return finding(
         "reward_hacking",
         title,
@@ -104,6 +106,7 @@ def _hacking(title: str, reward: Curve, task: Curve, step: int, evidence: dict[s
         evidence={**evidence, "task_sparkline": task.sparkline},
         advice=f"Read samples after step {step:,} for what the reward pays; close that hole (or cap it), raise the KL "
         f"coefficient, and keep the checkpoint with the best {task.metric}.",
+        margin=margin,
     )
 
 
@@ -139,6 +142,7 @@ def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Fi
             "thresholds": {"lost": lost, "onset": onset},
         },
         advice=f"Keep the checkpoint before step {step:,}; lower the learning rate, tighten KL or clipping.",
+        margin=min(drop / (lost * gain), drop / solid if solid > 0 else 9.0),
     )
 
 
@@ -170,6 +174,7 @@ def reward_std_collapse(view: RunView, left: float = 0.12, solved: float = 0.9) 
         step=step,
         evidence={"early": early, "end": end, "left": end / early, "thresholds": {"left": left, "solved": solved}},
         advice="Sample hotter or with larger groups, drop groups of equal reward, make the tasks or the reward finer.",
+        margin=left * early / end if end > 0 else None,
     )
 
 

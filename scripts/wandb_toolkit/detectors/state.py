@@ -66,7 +66,9 @@ def crashed(view: RunView) -> Finding | None:
             "time limit), then resume from the last checkpoint."
         )
     title = f"The run {how} {where}" + (f": {error}" if error else "")
-    return finding("crashed", title, step=step, evidence=evidence, advice=advice)
+    # Without an exit record it may as well hang, or have lost its connection.
+    unsure = run.state == "crashed" and not run.exit_code
+    return finding("crashed", title, step=step, evidence=evidence, advice=advice, margin=1.4 if unsure else None)
 
 
 @detector("stalled", "A running run from which nothing comes", "ugly")
@@ -94,6 +96,7 @@ def stalled(view: RunView, intervals: float = 60, minutes: float = 90) -> Findin
         step=step,
         evidence={"silent_seconds": silent, "interval_seconds": interval, "intervals": intervals, "minutes": minutes},
         advice="Look whether the process still lives (a hung collective, a lost node); if not, resume it.",
+        margin=silent / limit,
     )
 
 

@@ -107,6 +107,7 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
             step=step,
             evidence={"before": usual, "after": now, "thresholds": {"fall": fall, "lasts": lasts}},
             advice="Look at data loading, a slow or throttled node, swapping, and what else runs on the machine.",
+            margin=(1 - now / usual) / fall,
         )
     return None
 
