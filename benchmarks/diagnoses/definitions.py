@@ -41,7 +41,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
             "primary_worse",
             "metric_frozen",
         }
-    ),  # fmt: skip
+    ),
     "loss_divergence": frozenset({"loss_spike", "grad_norm_explosion", "plateau_early", "primary_worse"}),
     **dict.fromkeys(
         ("overfitting", "entropy_collapse", "reward_collapse", "reward_std_collapse", "reward_hacking", "kl_too_low"),

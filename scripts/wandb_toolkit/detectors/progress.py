@@ -141,8 +141,8 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Find
 def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding | None:
     """From one evaluation to the next the primary metric scatters more than its siblings' ends differ.
 
-    And by more than `share` (a quarter) of its own gain: equal runs, whose ends differ by little, are no trouble as long as
-    their progress can be read. Training metrics are logged often and averaged; only evaluations are judged.
+    And by more than `share` (a quarter) of its own gain: equal runs, whose ends differ by little, are no trouble as
+    long as their progress can be read. Training metrics are logged often and averaged; only evaluations are judged.
     """
     main = view.main(12)
     if view.primary is None or not is_evaluation(main.metric):

@@ -1,0 +1,163 @@
+"""Diagnoses beyond the common ones: each fires, keeps quiet on a look-alike, and says where it cannot judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from curves import PART, N, falling, found, growing, noise, skipped, step, troubles, view
+from wandb_toolkit.detectors import RunView
+from wandb_toolkit.detectors.base import _confidence
+from wandb_toolkit.model import Series
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+STEADY = 1 + noise(0.1)
+
+
+def with_system(**metrics: FloatArray) -> RunView:
+    """A healthy run with system metrics, sampled by time."""
+    of = view({"train/loss": falling()})
+    series = {
+        f"system.{name.replace('__', '.')}": Series(name, np.linspace(0, 7200, len(y)), y, axis="_runtime")
+        for name, y in metrics.items()
+    }
+    series = {name: replace(one, name=name) for name, one in series.items()}
+    return replace(of, history=replace(of.history, series={**of.history.series, **series}), _curves={})
+
+
+def test_a_vanishing_gradient() -> None:
+    falls = STEADY * (1 - 0.999 * step(0.5))
+    finding = found(view({"train/loss": falling(), "train/grad_norm": falls}))["grad_norm_vanishing"]
+    assert finding.step == pytest.approx(0.5 * N, abs=0.05 * N)
+    assert finding.evidence["confidence"] == "high"
+
+
+def test_a_gradient_that_falls_with_the_loss_is_no_trouble() -> None:
+    loss = 4 * np.exp(-6 * PART)
+    assert not troubles(view({"train/loss": loss, "train/grad_norm": 0.9 * np.exp(-5 * PART) * STEADY}))
+    solved = {
+        "train/reward": growing(scale=0),
+        "train/reward_std": 0.4 * (1.001 - growing(scale=0)),
+        "train/kl": 0.1 * STEADY,
+    }
+    assert "grad_norm_vanishing" not in found(view({**solved, "train/grad_norm": STEADY * (1 - 0.999 * step(0.5))}))
+    assert "grad_norm_vanishing" in skipped(view({"train/loss": loss}))
+
+
+def test_responses_that_shrink() -> None:
+    shrinks = 300 * (1 - 0.9 * step(0.4)) + noise(2)
+    worthless = {"train/reward": 0.3 + noise(0.02, 3), "train/completions/mean_length": shrinks}
+    finding = found(view(worthless))["length_collapse"]
+    assert finding.step == pytest.approx(0.4 * N, abs=0.05 * N)
+    assert "length_collapse" not in found(view({**worthless, "train/reward": growing()}))
+    assert "length_collapse" in skipped(view({"train/completions/mean_length": shrinks}))
+
+
+def test_responses_that_are_cut_off() -> None:
+    reward = {"train/reward": growing()}
+    cut = {"train/completions/clipped_ratio": 0.02 + 0.5 * step(0.6) + noise(0.005)}
+    assert found(view({**reward, **cut}))["truncation_high"].step == pytest.approx(0.6 * N, abs=0.05 * N)
+    rare = {"train/completions/clipped_ratio": 0.02 + 0.9 * (step(0.5) - step(0.55))}
+    assert "truncation_high" not in found(view({**reward, **rare}))
+    assert "truncation_high" in skipped(view(reward))
+
+
+def test_a_policy_that_left_its_samples() -> None:
+    key = "train/sampling/importance_sampling_ratio/mean"
+    reward = {"train/reward": growing()}
+    assert "policy_lag" in found(view({**reward, key: 1 - 0.5 * step(0.5) + noise(0.01)}))
+    assert "policy_lag" in found(view({**reward, key: 1 + 1.5 * step(0.5) + noise(0.01)}))
+    assert "policy_lag" not in found(view({**reward, key: 1 + noise(0.05)}))
+    assert "policy_lag" in skipped(view({**reward, key: -1 + noise(0.05)}))
+    assert "policy_lag" in skipped(view(reward))
+
+
+def test_a_value_function_worse_than_a_constant() -> None:
+    run = {"rollout/ep_rew_mean": growing(), "train/clip_fraction": 0.1 + noise(0.01)}
+    key = "train/explained_variance"
+    assert "value_function_poor" in found(view({**run, key: -0.5 + noise(0.1)}))
+    assert "value_function_poor" not in found(view({**run, key: -1 + 1.8 * PART + noise(0.05)}))
+    assert "value_function_poor" not in found(view({**run, key: 0.1 + noise(0.1)}))
+    assert "value_function_poor" in skipped(view(run))
+
+
+def test_a_primary_metric_that_ends_worse_than_it_began() -> None:
+    assert "primary_worse" in found(
+        view({"eval/accuracy": list(0.8 - 0.4 * np.linspace(0, 1, 40) + noise(0.01, n=40))})
+    )
+    assert "primary_worse" not in found(view({"eval/accuracy": list(0.5 + noise(0.05, n=40))}))
+    assert "primary_worse" not in found(view({"train/loss": falling()}))
+    assert "primary_worse" in skipped(view({"gradients/x": falling()}))
+
+
+def test_what_explains_a_bad_end_leads() -> None:
+    loss = falling() + 4 * step(0.3)
+    finding = found(view({"train/loss": loss}))["primary_worse"]
+    assert finding.consequence_of == "loss_divergence"
+
+
+def test_evaluations_that_scatter_more_than_the_runs_differ() -> None:
+    def evaluated(scale: float, seed: int) -> dict[str, FloatArray]:
+        return {"eval/accuracy": 0.5 + 0.1 * np.linspace(0, 1, 40) + noise(scale, seed, 40)}
+
+    noisy = view(evaluated(0.08, 1), (evaluated(0.08, 2), evaluated(0.08, 3)))
+    assert "eval_noisy" in found(noisy)
+    assert "eval_noisy" not in found(view(evaluated(0.01, 1), (evaluated(0.01, 2), evaluated(0.01, 3))))
+    assert "eval_noisy" in skipped(view(evaluated(0.08, 1)))
+    train = [{"train/reward": growing(scale=0.5, seed=seed)} for seed in range(3)]
+    assert "eval_noisy" in skipped(view(train[0], tuple(train[1:])))
+
+
+def test_a_metric_that_is_stuck() -> None:
+    stuck = np.where(PART < 0.4, falling(), 2.0)
+    finding = found(view({"train/loss": stuck}))["metric_frozen"]
+    assert finding.step == pytest.approx(0.4 * N, abs=2)
+    assert "metric_frozen" in found(view({"train/reward": np.zeros(N), "train/kl": 0.1 * STEADY}))
+
+
+def test_a_metric_that_stands_at_its_best_is_not_stuck() -> None:
+    best = np.minimum(growing(scale=0) * 1.05, 1.0)
+    assert "metric_frozen" not in found(view({"train/reward": best, "eval/accuracy": list(best[::10])}))
+    assert "metric_frozen" not in found(view({"train/loss": np.maximum(falling() - 2, 0.0)}))
+    assert "metric_frozen" in skipped(view({"train/loss": [1.0] * 5}))
+
+
+def test_gpus_that_wait() -> None:
+    busy, idle = 90 + noise(3, n=100), np.where(np.arange(100) % 4 == 0, 60.0, 0.0)
+    finding = found(with_system(gpu__0__gpu=idle, gpu__1__gpu=idle))["gpu_idle"]
+    assert "2 GPUs" in finding.title
+    assert "76%" in finding.title
+    assert "gpu_idle" not in found(with_system(gpu__0__gpu=busy, gpu__1__gpu=np.zeros(100)))
+    pauses = np.where(np.arange(100) % 10 == 0, 0.0, busy)
+    assert "gpu_idle" not in found(with_system(gpu__0__gpu=pauses))
+    assert "gpu_idle" in skipped(with_system(gpu__0__gpu=busy[:5]))
+
+
+def test_memory_that_creeps() -> None:
+    part = np.linspace(0, 1, 100)
+    assert "memory_creep" in found(with_system(proc__memory__rssMB=4000 + 9000 * part + noise(20, n=100)))
+    fills = 4000 + 9000 * (1 - np.exp(-12 * part))
+    assert "memory_creep" not in found(with_system(proc__memory__rssMB=fills + noise(20, n=100)))
+    assert "memory_creep" not in found(with_system(memory=20 + 30 * part))
+    assert "memory_creep" in found(with_system(memory=20 + 70 * part))
+    assert "memory_creep" in skipped(view({"train/loss": falling()}))
+
+
+def test_confidence_grows_with_the_margin_and_the_points() -> None:
+    assert _confidence(9.0, 300) == "high"
+    assert _confidence(None, None) == "high"
+    assert _confidence(1.3, 300) == "medium"
+    assert _confidence(9.0, 20) == "medium"
+    assert _confidence(1.05, 300) == "low"
+    assert _confidence(9.0, 8) == "low"
+
+
+def test_every_finding_says_how_sure_it_is() -> None:
+    loss = falling() + 4 * step(0.5)
+    for finding in found(view({"train/loss": loss, "train/grad_norm": STEADY * (1 + 50 * step(0.5))})).values():
+        assert finding.evidence["confidence"] in ("high", "medium", "low")
