@@ -293,17 +293,25 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+_PLAIN_EVERY = 10.0  # seconds between lines of progress where stderr is no terminal
+
+
 def progress(items: Iterable[T], what: str, total: int, args: argparse.Namespace) -> Iterator[T]:
-    """Yield `items`; once a second has passed, show the count and rate on a terminal's stderr."""
-    show = sys.stderr.isatty() and not args.quiet
+    """Yield `items`; once a second has passed, show the count and rate on a terminal's stderr.
+
+    Elsewhere it is a line now and then, and nothing with --json, whose stderr is for programs.
+    """
+    terminal = sys.stderr.isatty()
+    show = not args.quiet and (terminal or not args.json)
     start = last = time.monotonic()
     shown = False
     for count, item in enumerate(items, 1):
         now = time.monotonic()
-        if show and now - start > 1 and now - last > 0.2:
+        if show and now - start > 1 and now - last > (0.2 if terminal else _PLAIN_EVERY):
             rate = count / (now - start)
-            print(f"\r{what}: {count}/{total} ({rate:.0f}/s)\x1b[K", end="", file=sys.stderr, flush=True)
-            last, shown = now, True
+            line = f"{what}: {count}/{total} ({rate:.{0 if rate >= 10 else 1}f}/s)"
+            print(f"\r{line}\x1b[K" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+            last, shown = now, terminal
         yield item
     if shown:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)

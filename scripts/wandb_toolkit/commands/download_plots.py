@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> Exit:
     finally:  # interrupted too: what is there is recorded
         if done.recorded:
             warnings += folder.record(SECTION, done.recorded, [a_run], source.description)
-    for warning in warnings:
+    for warning in (*warnings, *source.warnings):
         cli.warn(warning, args)
     payload = _payload(folder, source, a_run, done, warnings, _kinds(files), args)
     payload |= {"sheets": sheets, "tables": tables}

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> Exit:
         plots.draw(chosen)
     finally:  # interrupted too: what is finished is recorded
         plots.record(chosen)
-    for warning in chosen.warnings:
+    for warning in (*chosen.warnings, *source.warnings):
         cli.warn(warning, args)
     payload = _payload(plots, chosen)
     cli.emit(args, payload, lambda: _text(payload, plots.term))

@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> Exit:
         infos = matching
     for line in chosen.warnings:
         cli.warn(f"{chosen.label}: {line}", args)
+    for line in source.warnings:
+        cli.warn(line, args)
     bests = best_points(infos.values())
     cli.emit(
         args,

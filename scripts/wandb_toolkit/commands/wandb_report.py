@@ -136,6 +136,8 @@ def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
         cli.warn("--compare: there is only one run to report on", args)
     for error in report.errors:
         cli.warn(f"{error['name']} could not be read: {error['message']}", args)
+    for line in source.warnings:
+        cli.warn(line, args)
     return replace(report, window=args.window, as_of=args.as_of is not None), readings
 
 
