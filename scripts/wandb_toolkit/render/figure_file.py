@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOFTWARE = f"wandb-toolkit {__version__}"
 OWNER = "wandb-toolkit"  # the key of the text that says whose picture a file is
 
-_LEVEL = 4  # of zlib: a third of Pillow's time for a tenth more bytes, with rows as they are
+_LEVEL = 2  # of zlib: a third of Pillow's time for a quarter more bytes, with rows as they are
 _HEAD = 65_536  # bytes of a PNG or SVG in which the owner stands
 _OWNED = re.compile(rb"wandb-toolkit:([0-9a-f]{4,64})")
 
@@ -38,11 +38,12 @@ class Raster:
     def png(self, description: str, owner: str = "") -> bytes:
         """Return the file; `description` becomes its alternative text."""
         import numpy as np
+        from PIL import Image
 
         words = {"Title": self.title, "Software": SOFTWARE, "Description": description, OWNER: _mark(owner)}
-        pixels = np.frombuffer(self.rgba, np.uint8).reshape(self.height, self.width, 4)
+        picture = Image.frombuffer("RGBA", (self.width, self.height), self.rgba, "raw", "RGBA", 0, 1)
         rows = np.zeros((self.height, 3 * self.width + 1), np.uint8)  # each begins with its filter: none
-        rows[:, 1:] = pixels[:, :, :3].reshape(self.height, 3 * self.width)
+        rows[:, 1:] = np.frombuffer(picture.convert("RGB").tobytes(), np.uint8).reshape(self.height, -1)
         per_metre = round(self.dpi / 0.0254)
         chunks = [
             (b"IHDR", struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)),
