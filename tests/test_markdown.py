@@ -15,6 +15,7 @@ from wandb_toolkit.experiments import propose
 from wandb_toolkit.model import Lens, Primary, Report, RunReport, Skipped
 from wandb_toolkit.render.escaping import escape
 from wandb_toolkit.render.markdown import markdown, summary
+from wandb_toolkit.render.report_json import report_object
 from wandb_toolkit.report import overall
 from wandb_toolkit.sentences import good_sentences, trouble_sentences
 
@@ -106,7 +107,7 @@ def test_eighty_runs_stay_short_and_say_what_is_left_out() -> None:
         reports.append(replace(one, skipped=skipped))
     text = markdown(report_on(*reports, left_out=12))
     assert len(text.splitlines()) <= 72
-    assert "72 more runs left out here: `--full` shows them all." in text
+    assert "72 more rows left out here: `--full` shows them all." in text
     assert "12 older not read (--max-runs)" in text
     assert "`lr`: 80 values from 0 to 0.9875" in text
     assert "78 more reasons with --full." in text
@@ -206,3 +207,32 @@ def test_the_summary_is_short_and_plain() -> None:
     assert "Ugly: 5 more." in lines
     assert len(lines) < 12
     assert not any("\n" in line for line in lines)
+
+
+def test_the_whole_comparison_is_capped_and_full_is_not() -> None:
+    reports = [judged(f"run-{i}", config={"lr": i, "seed": 0}) for i in range(40)]
+    made = report_on(*reports)
+    short, compared, full = markdown(made), markdown(made, compare=True), markdown(made, full=True)
+    assert headings(compared)[:3] == ["Comparison", "Config differences", "Good"]
+    assert compared.count("20 more rows left out here") == 2
+    assert "left out here" not in full
+    assert "### Settings that go with the result (attribution, not proof)" in compared
+    assert "| `lr` " in compared
+    assert len(short.splitlines()) < len(compared.splitlines()) < len(full.splitlines())
+    assert full.count("### `run-") == 40
+
+
+def test_samples_are_named_where_it_says_what_was_checked() -> None:
+    part = replace(judged("a"), sampled={"train/loss": (500, 20_000), "train/kl": (500, 1000)})
+    text = markdown(report_on(part, judged("b")))
+    assert "- Read as a sample: 2 metrics of 1 run, the thinnest `train/loss` with 500 of 20,000 points;" in text
+    assert "Read as a sample" not in markdown(report_on(judged("a")))
+    assert report_object(report_on(part))["runs"][0]["sampled"]["train/loss"] == {"read": 500, "logged": 20_000}
+
+
+def test_a_window_and_a_fixed_now_are_named() -> None:
+    text = markdown(report_on(judged("a"), window=200, as_of=True))
+    assert "the last 200 rows only (--window)" in text.splitlines()[2]
+    assert "as of 2025-03-01 12:00 UTC" in text
+    assert "--as-of" not in text
+    assert "`--as-of 2025-03-01T12:00:00Z`" in markdown(report_on(judged("a")))

@@ -13,6 +13,7 @@ from wandb_toolkit.render.text import duration, number, plural, spent
 from wandb_toolkit.wording import listed, quoted
 
 ROWS = 8  # of the table in the short report
+MANY = 20  # of each table where the comparison is asked for
 KEYS = 6  # of the config differences
 VALUES = 4  # of one config key
 FRONT = 4  # configurations on a Pareto front that are named
@@ -54,15 +55,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset
     return [line(heads), line(rule), *(line(row) for row in rows)]
 
 
-def comparison_lines(report: Report, width: int | None, *, full: bool) -> list[str]:
-    """Return the section; `full` shows every run, the configurations, the common points and the settings."""
+def comparison_lines(report: Report, width: int | None, *, full: bool, most: int | None) -> list[str]:
+    """Return the section; `full` adds the configurations, the common points and the settings, in up to `most` rows."""
     comparison = report.comparison
     if comparison is None or len(comparison.runs) < 2:
         return []
-    lines = ["## Comparison", "", *ranking(comparison, report.primary, full=full).lines(width)]
-    left = 0 if full else len(comparison.runs) - ROWS
-    if left > 0:
-        lines += ["", f"{plural(left, 'more run')} left out here: `--full` shows them all."]
+    lines = ["## Comparison", "", *_first(ranking(comparison, report.primary, full=full), width, most)]
     lines += ["", escape(comparison.note)] if comparison.note else []
     if full:
         for title, table in (
@@ -70,20 +68,27 @@ def comparison_lines(report: Report, width: int | None, *, full: bool) -> list[s
             ("At the same cost, and up to the target", costs(comparison)),
             ("Settings that go with the result (attribution, not proof)", settings(comparison.signals)),
         ):
-            lines += ["", f"### {title}", "", *table.lines(width)] if table else []
+            lines += ["", f"### {title}", "", *_first(table, width, most)] if table else []
     said = [f"- {escape(text)}" for text in remarks(comparison, report.primary, full=full)]
     return [*lines, *([""] if said else []), *said]
+
+
+def _first(table: Table, width: int | None, most: int | None) -> list[str]:
+    """Return the first rows of a table, and how many more there are."""
+    left = len(table.rows) - most if most else 0
+    shown = Table(table.heads, table.rows[:most], table.right)
+    more = ["", f"{plural(left, 'more row')} left out here: `--full` shows them all."] if left > 0 else []
+    return [*shown.lines(width), *more]
 
 
 def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> Table:
     """Return the runs, the best first."""
     name = quoted(primary.metric, 40) if primary else "level"
     heads = ["#", "run", f"final {name}", "verdict", "state", "best (step)", "steps", "time"]
-    shown = comparison.runs if full else comparison.runs[:ROWS]
-    rows = [_row(rank, line, comparison.best_at) for rank, line in enumerate(shown, 1)]
-    if full and any(line.tokens is not None for line in shown):
+    rows = [_row(rank, line, comparison.best_at) for rank, line in enumerate(comparison.runs, 1)]
+    if full and any(line.tokens is not None for line in comparison.runs):
         heads.append("tokens")
-        for row, line in zip(rows, shown, strict=True):
+        for row, line in zip(rows, comparison.runs, strict=True):
             row.append(_amount("tokens", line.tokens))
     return Table(heads, rows, frozenset({0, 2, 6, 8}))
 
@@ -166,7 +171,7 @@ def settings(signals: Signals | None) -> Table | None:
             number(one.p, 2),
             str(one.count),
             str(one.values),
-            "–" if one.importance is None else f"{one.importance:.2f}",
+            "–" if one.importance is None else f"{max(one.importance, 0.0):.2f}",
         ]
         for one in signals.signals
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from wandb_toolkit.model import Experiment, Report
 from wandb_toolkit.render import sections
-from wandb_toolkit.render.comparison import comparison_lines, differences
+from wandb_toolkit.render.comparison import MANY, ROWS, comparison_lines, differences
 from wandb_toolkit.render.escaping import escape
 from wandb_toolkit.render.text import clean
 from wandb_toolkit.wording import quoted, sentence, short_names
@@ -32,7 +32,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         _section("Reinforcement learning", sections.lens(report, full=full)),
     ]
     compared = [
-        comparison_lines(report, width, full=full or compare),
+        comparison_lines(report, width, full=full or compare, most=None if full else MANY if compare else ROWS),
         _section("Config differences", differences(report, full=full or compare)),
     ]
     verdict, _, rest = sections.headline(report).partition(" ")
