@@ -187,13 +187,25 @@ def test_a_sample_says_so_on_the_figure_and_in_words() -> None:
     assert "1,500 points sampled of 90,000" in sentence(chart)
 
 
+def test_an_axis_sampled_at_other_steps_is_read_between_its_samples() -> None:
+    steps = np.arange(0.0, 900, 3)
+    loss = Series("loss", steps, steps / 10, total=3000)
+    time = Series("_runtime", np.arange(1.0, 1000, 7), np.arange(1.0, 1000, 7) * 2, total=3000)
+    (curve,) = build_chart("loss", [make_run()], {0: make_history(loss, time)}, NONE, "_runtime").curves
+    np.testing.assert_allclose(curve.x, steps[1:] * 2)
+    assert len(curve.x) == 299
+    back = replace(time, value=-time.value)
+    (curve,) = build_chart("loss", [make_run()], {0: make_history(loss, back)}, NONE, "_runtime").curves
+    assert set(curve.x / -2) <= set(steps)
+
+
 def test_a_dense_line_behind_its_smoothed_one_is_the_area_that_it_covers() -> None:
     values = np.random.default_rng(0).normal(size=20_000)
     values[777] = 9.0
     chart = chart_of(line("loss", values.tolist()), smoothing=Smoothing())
     painter = drawn(chart, View())
     (area,) = [one for one in painter.axes.collections if one.get_gid() == "raw:run-0"]
-    corners = area.get_paths()[0].vertices
+    corners = np.asarray(area.get_paths()[0].vertices)
     assert corners[:, 1].max() >= 9.0
     found = marks.envelope(chart.curves[0].x, values, 1000)
     assert found is not None

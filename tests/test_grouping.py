@@ -96,6 +96,7 @@ def test_non_finite_values_stay_out_and_are_said() -> None:
 def test_the_mean_is_smoothed_with_the_chart_s_range() -> None:
     values = np.random.default_rng(4).normal(size=(3, 200))
     (curve,) = mean_of(chart_of(values.tolist(), how=Smoothing())).curves
+    assert curve.smooth is not None
     np.testing.assert_allclose(curve.smooth, time_weighted_ema(curve.x, curve.value, 0.99, 199.0))
 
 

@@ -193,12 +193,32 @@ def _against(series: Series, history: History, axis: str) -> tuple[FloatArray, F
     place = np.searchsorted(against.x, series.x)
     place[place == len(against)] = 0
     there = (against.x[place] == series.x) & np.isfinite(against.value[place])
+    if against.sampled and not there.all():
+        return _between_samples(series, against)
     x, value = against.value[place[there]], series.value[there]
     back = int((np.diff(x) < 0).sum())
     if not back:
         return x, value, 0
     order = np.argsort(x, kind="stable")
     return x[order], value[order], back
+
+
+def _between_samples(series: Series, against: Series) -> tuple[FloatArray, FloatArray, int]:
+    """Return x and value where the axis was sampled at other steps: x lies on the line between its neighbours.
+
+    Only for an axis that never falls, such as time: of any other, nobody knows what it was between two samples.
+    """
+    import numpy as np
+
+    known = np.isfinite(against.value)
+    steps, axis = against.x[known], against.value[known]
+    if len(axis) < 2 or bool((np.diff(axis) < 0).any()):
+        there = np.isin(series.x, steps)
+        x, value = axis[np.searchsorted(steps, series.x[there])], series.value[there]
+        order = np.argsort(x, kind="stable")
+        return x[order], value[order], int((np.diff(x) < 0).sum())
+    inside = (series.x >= steps[0]) & (series.x <= steps[-1])
+    return np.interp(series.x[inside], steps, axis), series.value[inside], 0
 
 
 def facts(curve: Curve) -> Facts:

@@ -162,7 +162,8 @@ def _tables(
     if args.pattern is not None:
         return [], {}
     tables = [file for file in files if file.name.endswith(_TABLE) and file.size <= _LARGEST_TABLE]
-    found, captions = [], {}
+    found: list[dict[str, Any]] = []
+    captions: dict[str, str] = {}
     there = {file.name for file in files}
     with tempfile.TemporaryDirectory() as temporary:
         for file in tables[-_MOST_TABLES:]:
