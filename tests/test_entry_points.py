@@ -52,7 +52,12 @@ def test_version_and_help(capsys: Capture) -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["lst-runs"], "list-runs"), (["generate"], "generate-plots"), ([], "list-metrics"), (["completion", "csh"], "bash")],
+    [
+        (["lst-runs"], "list-runs"),
+        (["generate"], "generate-plots"),
+        ([], "list-metrics"),
+        (["completion", "csh"], "bash"),
+    ],
 )
 def test_unknown_commands(words: list[str], said: str, capsys: Capture) -> None:
     assert commands.main(words) == Exit.USAGE
