@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.sources.columns import Columns
+from wandb_toolkit.sources.records import flatten
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,8 @@ class RowColumns(Columns):
                 continue
             at = self.count
             self.count += 1
-            for key, value in row.items():
+            nested = any(isinstance(value, dict) for value in row.values())
+            for key, value in flatten(row) if nested else row.items():
                 column = self._column_of(key)
                 if column is not None:
                     self._add_value(column, at, value)
@@ -48,7 +50,8 @@ class RowColumns(Columns):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        table = table.flatten() if any(pa.types.is_struct(field.type) for field in table.schema) else table
+        while any(pa.types.is_struct(field.type) for field in table.schema):
+            table = table.flatten()  # one level
         if below is not None:
             table = table.filter(pc.less(table.column("_step"), below))
         base = self.count
