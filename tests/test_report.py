@@ -199,3 +199,13 @@ def test_the_lens_undoes_the_frameworks_sign_and_says_why_it_could_not_judge() -
     assert (line.start, line.end) == (1.5, 0.5)
     assert "logged as its negative" in line.text
     assert "not judged (only 3 points)" in line.text
+
+
+def test_every_fault_has_a_name_that_fits_into_a_sentence() -> None:
+    from wandb_toolkit.detectors import DETECTORS
+    from wandb_toolkit.sentences import label
+
+    plain = {"loss spike", "overfitting", "entropy collapse", "reward hacking", "stalled"}
+    for one in DETECTORS.values():
+        if one.severity != "good":
+            assert label(one.id) != one.id.replace("_", " ") or label(one.id) in plain, one.id

@@ -22,8 +22,11 @@ _JUDGES: Mapping[str, tuple[str, ...]] = {
     "policy_std": ("entropy_collapse",),
     "clip_fraction": ("clipfrac_high",),
     "reward_std": ("reward_std_collapse",),
-    "length": ("length_explosion",),
-    "grad_norm": ("grad_norm_explosion",),
+    "importance_ratio": ("policy_lag",),
+    "explained_variance": ("value_function_poor",),
+    "length": ("length_explosion", "length_collapse"),
+    "truncation": ("truncation_high",),
+    "grad_norm": ("grad_norm_explosion", "grad_norm_vanishing"),
 }
 _TELLS_RL = ("reward", "kl", "entropy", "clip_fraction", "reward_std")
 

@@ -15,7 +15,7 @@ from wandb_toolkit.wording import listed, quoted, sentence, short_names
 FEW_POINTS = 6  # below it, a level is said to rest on that many
 PEAK_WORTH_NAMING = 0.15  # of the gain, between the best point and the final level
 
-OF_THE_PROCESS = ("crashed", "stalled", "throughput_drop")
+OF_THE_PROCESS = ("crashed", "stalled", "throughput_drop", "gpu_idle", "memory_creep")
 
 # What a finding is called inside a sentence, where its id in words would not do.
 _LABELS = {
@@ -35,6 +35,16 @@ _LABELS = {
     "loss_divergence": "the loss divergence",
     "reward_collapse": "the fall of the reward",
     "lr_schedule_mismatch": "the learning-rate schedule",
+    "primary_worse": "the end below the start",
+    "eval_noisy": "noisy evaluations",
+    "metric_frozen": "a frozen metric",
+    "grad_norm_vanishing": "vanishing gradients",
+    "length_collapse": "shrinking length",
+    "truncation_high": "truncated responses",
+    "policy_lag": "a policy ahead of its samples",
+    "value_function_poor": "the poor value function",
+    "gpu_idle": "idle GPUs",
+    "memory_creep": "growing memory use",
 }
 
 
