@@ -96,7 +96,7 @@ def test_a_primary_metric_that_ends_worse_than_it_began() -> None:
 
 
 def test_what_explains_a_bad_end_leads() -> None:
-    loss = falling() + 4 * step(0.3)
+    loss = falling() + 9 * step(0.3) * PART
     finding = found(view({"train/loss": loss}))["primary_worse"]
     assert finding.consequence_of == "loss_divergence"
 

@@ -14,7 +14,7 @@ from wandb_toolkit.roles import RolePatterns
 from wandb_toolkit.sources.base import Source
 
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
-AXES = ("_timestamp", "_runtime")  # read beside the metrics: where no throughput is logged, it shows in the spacing of rows
+AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing

@@ -122,7 +122,10 @@ def _examine_all(
     reports = []
     for at, one in enumerate(gather.complete(source, readings)):
         others = tuple(s for i, s in siblings[one.run.entity, one.run.project] if i != at)
-        view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now)
+        own = next(s for i, s in siblings[one.run.entity, one.run.project] if i == at)
+        # What was worked out of its curves for its siblings serves itself.
+        known = {} if readings[at].thinned else own.known()
+        view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now, known)
         result: Examination = examine(view)
         reports.append(
             RunReport(

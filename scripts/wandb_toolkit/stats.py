@@ -7,6 +7,7 @@ most 400 block medians, so that a series of 100,000 points takes milliseconds.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -31,10 +32,19 @@ def finite(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return x[keep], y[keep]
 
 
+def median(values: FloatArray) -> float:
+    """Return the median, NaN of nothing; for short arrays several times faster than numpy's."""
+    n = len(values)
+    if n == 0:
+        return float("nan")
+    ordered = np.sort(values)
+    return float(ordered[n // 2]) if n % 2 else float(ordered[n // 2 - 1] + ordered[n // 2]) / 2
+
+
 def _spread(values: FloatArray) -> float:
     """Return a robust standard deviation; where most values are equal, one from the mean absolute deviation."""
-    apart = np.abs(values - np.median(values))
-    robust = float(np.median(apart)) * _MAD_TO_SIGMA
+    apart = np.abs(values - median(values))
+    robust = median(apart) * _MAD_TO_SIGMA
     return robust if robust > 0 else float(np.mean(apart)) * 1.2533
 
 
@@ -59,11 +69,22 @@ def running_median(y: FloatArray, window: int) -> FloatArray:
         return y
     out = y.copy()
     out[half : len(y) - half] = np.median(sliding_window_view(y, 2 * half + 1), axis=1)
-    for i in range(1, half):
-        out[i], out[-1 - i] = np.median(y[: 2 * i + 1]), np.median(y[len(y) - 2 * i - 1 :])
+    out[:half] = _growing_medians(y, half)
+    out[len(y) - half :] = _growing_medians(y[::-1], half)[::-1]
     edge = half // 2 + 1  # a single end point is as noisy as the raw curve: the median of the nearest few instead
     if half > 1:
-        out[0], out[-1] = np.median(y[:edge]), np.median(y[-edge:])
+        out[0], out[-1] = median(y[:edge]), median(y[-edge:])
+    return out
+
+
+def _growing_medians(y: FloatArray, count: int) -> list[float]:
+    """Return the medians of the first 1, 3, 5, ... points."""
+    before: list[float] = []
+    out = []
+    for i, value in enumerate(y[: 2 * count - 1].tolist()):
+        insort(before, value)
+        if i % 2 == 0:
+            out.append(before[i // 2])
     return out
 
 
@@ -91,8 +112,13 @@ def trailing_quantile(y: FloatArray, window: int, part: float) -> FloatArray:
     window = max(3, min(window, len(y) - 1))
     blocks = sliding_window_view(y[:-1], window)
     out[window:] = np.median(blocks, axis=1) if part == 0.5 else np.quantile(blocks, part, axis=1)
-    for i in range(3, window):
-        out[i] = np.quantile(y[:i], part)
+    before: list[float] = []  # in order
+    for i, value in enumerate(y[:window].tolist()):
+        if i >= 3:
+            place = part * (i - 1)
+            low = int(place)
+            out[i] = before[low] + (place - low) * (before[min(low + 1, i - 1)] - before[low])
+        insort(before, value)
     return out
 
 
@@ -143,7 +169,7 @@ class Trend:
         inside = (self.part >= since) & (self.part <= until)
         if not inside.any():
             inside = np.abs(self.part - (since + until) / 2) == np.abs(self.part - (since + until) / 2).min()
-        return float(np.median(self.raw[inside]))
+        return median(self.raw[inside])
 
 
 def trend(x: FloatArray, y: FloatArray, detail: float = 0.02) -> Trend:
@@ -276,4 +302,4 @@ def sparkline(y: FloatArray, width: int = 40) -> str:
 
 def _middle(values: FloatArray) -> float:
     good = values[np.isfinite(values)]
-    return float(np.median(good)) if len(good) * 2 > len(values) else float("nan")
+    return median(good) if len(good) * 2 > len(values) else float("nan")

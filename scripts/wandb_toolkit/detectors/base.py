@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
 
+SIBLINGS_MOST = 64  # compared with one run
+MAIN = "\0primary"  # the primary metric among a run's curves, which go by role
+
+
 class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
     """The detector cannot judge this run; the message says why."""
 
@@ -50,6 +54,11 @@ class Curve:
         """The course of the curve, without its scatter."""
         return stats.trend(self.x, self.y)
 
+    @cached_property
+    def reach(self) -> float:
+        """The level that the curve reaches: high in its range, beyond its outliers."""
+        return float(np.quantile(self.trend.y, 0.8))
+
     def step(self, index: int) -> int:
         """Return the x of a point, as the finding's onset."""
         return int(self.x[index])
@@ -78,7 +87,11 @@ class Sibling:
     primary: Curve | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    def known(self) -> dict[str, Curve]:
+        """Return the run's own curves, as its `RunView` keeps them."""
+        return {**self.curves, **({MAIN: self.primary} if self.primary is not None else {})}
+
+    @cached_property
     def sound(self) -> bool:
         """Whether the run is fit to be a yardstick: it did not end badly, and what it depends on stayed finite."""
         depends = ("loss", "grad_norm", "kl", "entropy", "eval_loss")
@@ -105,6 +118,7 @@ class RunView:
     primary: Primary | None = None
     now: datetime | None = None  # when the run is looked at; None: silence is not judged
     _curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
+    _relatives: dict[tuple[str, str, bool], list[Curve]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def about_policy(self) -> bool:
@@ -115,19 +129,21 @@ class RunView:
     def relatives(self, role: str, curve: Curve, *, learning: bool = False) -> list[Curve]:
         """Return the sound siblings' curves of the same metric, of at least half its length ("primary" is a role).
 
-        `learning`: without those whose reward gained nothing beside the others', where any gained something.
+        `learning`: without those whose reward gained nothing beside the others', where any gained something. Of very
+        many, every n-th: what is asked of them is a median.
         """
-        found = []
-        still = self.standing if learning else frozenset()
-        for sibling in self.siblings:
-            if sibling.id in still:
-                continue
-            other = sibling.primary if role == "primary" else sibling.curves.get(role)
-            if other is None or other.metric != curve.metric or len(other) < 4 or not sibling.sound:
-                continue
-            if other.x[-1] >= 0.5 * curve.x[-1]:
-                found.append(other)
-        return found
+        key = (role, curve.metric, learning)
+        if key not in self._relatives:
+            still = self.standing if learning else frozenset()
+            found = [
+                other
+                for sibling in self.siblings
+                if sibling.sound and sibling.id not in still
+                if (other := sibling.primary if role == "primary" else sibling.curves.get(role)) is not None
+                if other.metric == curve.metric and len(other) >= 4 and other.x[-1] >= 0.5 * curve.x[-1]
+            ]
+            self._relatives[key] = found[:: -(-len(found) // SIBLINGS_MOST) or 1]
+        return self._relatives[key]
 
     @cached_property
     def standing(self) -> frozenset[str]:
@@ -174,9 +190,9 @@ class RunView:
             raise NotApplicable("no primary metric")
         if self.primary.metric not in self.history:
             raise NotApplicable(f"the run has no {self.primary.metric}")
-        if "\0primary" not in self._curves:
-            self._curves["\0primary"] = curve_of(self.history[self.primary.metric])
-        return _long_enough(self._curves["\0primary"], at_least)
+        if MAIN not in self._curves:
+            self._curves[MAIN] = curve_of(self.history[self.primary.metric])
+        return _long_enough(self._curves[MAIN], at_least)
 
     @cached_property
     def last_step(self) -> int | None:

@@ -29,11 +29,6 @@ def _policy_kl(view: RunView, at_least: int) -> Curve:
     return kl
 
 
-def _reach(curve: Curve) -> float:
-    """Return the level that a KL curve reaches: high in its range, beyond its outliers."""
-    return float(np.quantile(curve.trend.y, 0.8))
-
-
 @detector("kl_too_low", "The policy does not move", "bad", ("kl",))
 def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: int = 1) -> Finding | None:
     """KL stays at a `tenth` or less of the siblings' for the whole run, and reward and task metric gain nothing.
@@ -45,7 +40,7 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     siblings = view.relatives("kl", kl, learning=True)
     if len(siblings) < needed:
         raise NotApplicable(f"no sibling with {kl.metric} to compare with")
-    usual = float(np.median([_reach(curve) for curve in siblings]))
+    usual = float(np.median([curve.reach for curve in siblings]))
     mine = float(np.quantile(kl.trend.y, 0.95))
     if usual <= 0 or mine > tenth * usual:
         return None
