@@ -122,6 +122,16 @@ def test_a_report_on_many_runs_asks_little(command: Command, server: Server) -> 
     assert 2 < server.record.peak <= 10
 
 
+def test_clocks_that_disagree(command: Command, server: Server) -> None:
+    """A run that began after its last sign of life, and one from the future."""
+    late, early = EPOCH + timedelta(days=9000), EPOCH - timedelta(days=2)
+    skewed = server.store.project("ada", "skewed")
+    skewed.add(Run("a", rows(0), heartbeat_at=early), Run("b", rows(1), created_at=late, state="running"))
+    found = command("list_runs", "ada/skewed", "--json")
+    assert [(one["id"], one["duration"] >= 0) for one in found.json] == [("b", True), ("a", True)]
+    assert command("wandb_report", "ada/skewed", "--json").code == 0
+
+
 # ---- units ----------------------------------------------------------------------------------------------------------
 
 

@@ -124,6 +124,9 @@ def test_examples_as_described(server: Server) -> None:
     served = {run.id: run for run in remote.runs(RunQuery())}
     for run in local.runs(RunQuery()):
         mine, theirs = facts(run), facts(served[run.id])
+        for moment in ("created_at", "last_activity"):  # a server's times are whole seconds
+            assert abs((getattr(run, moment) - getattr(served[run.id], moment)).total_seconds()) < 2.5, moment
+        assert served[run.id].duration == pytest.approx(run.duration, abs=1.5)
         if run.state == "crashed":  # killed: the summary of its last row was never written
             mine.pop("summary"), theirs.pop("summary")
         assert mine == theirs
