@@ -95,3 +95,17 @@ def test_a_run_without_steps_has_no_progress(steps: int | None) -> None:
     first = report_of((a_run("a", state="running", steps=None, last_activity=NOW), {"loss": LOSS}))
     then = report_of((a_run("a", state="running", steps=steps, last_activity=NOW), {"loss": LOSS}))
     assert len(changes(first, then)) == (0 if steps is None else 1)
+
+
+def test_system_metrics_are_cut_at_the_time_of_the_first_row() -> None:
+    system = Series("system.gpu", np.arange(0.0, 600, 10), np.ones(60), axis="_runtime")
+    content = {"_runtime": curve(np.arange(300) * 2.0, "_runtime"), "loss": curve(LOSS, "loss"), "system.gpu": system}
+    assert last_rows(History(content), 50)["system.gpu"].x.min() == 500
+
+
+def test_a_run_whose_log_did_not_yet_name_its_project_is_the_same_run() -> None:
+    bare = a_run("x1", id="x1", project=None, state="running", steps=None, last_activity=NOW)
+    named = a_run("good name", id="x1", entity="me", state="running", steps=7, last_activity=NOW)
+    said = changes(report_of((bare, {})), report_of((named, {"loss": LOSS})))
+    assert said[0] == "`good name`: was unknown, now good"
+    assert not any("no longer among" in line or "new" in line for line in said)

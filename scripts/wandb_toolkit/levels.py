@@ -50,8 +50,8 @@ class Level:
         return _SE_OF_MEDIAN * self.noise / math.sqrt(self.tail)
 
 
-def level_of(series: Series | None, direction: Direction = "max") -> Level | None:
-    """Return the levels of one curve, None where it has no point."""
+def level_of(series: Series | None, direction: Direction = "max", *, settled: bool = True) -> Level | None:
+    """Return the levels of one curve, None where it has no point; `settled` asks for the step, which takes longest."""
     if series is None or not len(series):
         return None
     values = np.asarray(series.value, dtype=float)
@@ -76,7 +76,7 @@ def level_of(series: Series | None, direction: Direction = "max") -> Level | Non
         noise=stats.noise(kept[len(kept) // 2 :]),
         tail=tail,
         last_step=int(series.x[-1]),
-        settled_step=_settled(series.x[finite], kept, start, end),
+        settled_step=_settled(series.x[finite], kept, start, end) if settled else None,
     )
 
 

@@ -47,7 +47,7 @@ class Track:
             return None
         upto = int(np.searchsorted(np.nan_to_num(spent, nan=np.inf), amount * (1 + 1e-9), side="right"))
         cut = replace(self.series, x=self.series.x[:upto], value=self.series.value[:upto])
-        level = level_of(cut, direction)
+        level = level_of(cut, direction, settled=False)
         return level if level and not math.isnan(level.end) else None
 
     def reaching(self, target: float, direction: Direction) -> dict[Cost, float]:

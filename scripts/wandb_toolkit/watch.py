@@ -28,7 +28,8 @@ def changes(before: Report, after: Report) -> list[str]:
     values = _values(before), _values(after)
     lines = []
     for key, now in _by_key(after).items():
-        who, then = quoted(names[key]), earlier.get(key)
+        # A log just begun does not yet say whose it is.
+        who, then = quoted(names[key]), earlier.get(key) or earlier.get((None, None, key[2]))
         if then is None:
             lines.append(f"{who}: new, {now.run.state}, {now.verdict}")
             lines += _findings(who, None, now)
@@ -39,7 +40,12 @@ def changes(before: Report, after: Report) -> list[str]:
             lines.append(f"{who}: was {then.verdict}, now {now.verdict}")
         lines += _findings(who, then, now)
         lines += _progress(who, then, now, values[0].get(key), values[1].get(key), after)
-    gone = [quoted(one.run.name) for key, one in earlier.items() if key not in names]
+    ids = {key[2] for key in names}
+    gone = [
+        quoted(one.run.name)
+        for key, one in earlier.items()
+        if key not in names and not (key[:2] == (None, None) and key[2] in ids)
+    ]
     lines += [f"{who}: no longer among the runs" for who in gone]
     read = {error["run"] for error in before.errors}
     lines += [

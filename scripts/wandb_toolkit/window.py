@@ -57,8 +57,10 @@ def last_rows(history: History, rows: int) -> History:
     counting = history.get(ROWS) or max(history.series.values(), key=len, default=None)
     if counting is None or len(counting) <= rows:
         return history
-    since = float(counting.x[-rows])
-    kept = {name: _since(one, since, counting.axis, rows) for name, one in history.series.items()}
+    since = {counting.axis: float(counting.x[-rows])}
+    if counting.name == ROWS:  # system metrics know their time only
+        since["_runtime"] = float(counting.value[-rows])
+    kept = {name: _since(one, since, rows) for name, one in history.series.items()}
     kept = {name: one for name, one in kept.items() if len(one)}
     gone = set(history.series) - set(kept)
     kinds = {name: kind for name, kind in history.kinds.items() if name not in gone}
@@ -66,6 +68,7 @@ def last_rows(history: History, rows: int) -> History:
     return replace(history, series=kept, kinds=kinds, warnings=(*history.warnings, *said))
 
 
-def _since(series: Series, since: float, axis: str, rows: int) -> Series:
-    start = int(np.searchsorted(series.x, since)) if series.axis == axis else max(len(series) - rows, 0)
+def _since(series: Series, since: Mapping[str, float], rows: int) -> Series:
+    first = since.get(series.axis)
+    start = max(len(series) - rows, 0) if first is None else int(np.searchsorted(series.x, first))
     return replace(series, x=series.x[start:], value=series.value[start:], total=None)
