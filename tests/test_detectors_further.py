@@ -161,3 +161,11 @@ def test_every_finding_says_how_sure_it_is() -> None:
     loss = falling() + 4 * step(0.5)
     for finding in found(view({"train/loss": loss, "train/grad_norm": STEADY * (1 + 50 * step(0.5))})).values():
         assert finding.evidence["confidence"] in ("high", "medium", "low")
+
+
+def test_rows_that_are_episodes_do_not_slow_a_run_down() -> None:
+    longer = np.where(PART < 0.5, 20.0, 200.0)  # steps of an episode, and of a row
+    times = np.cumsum(longer) / 100
+    of = {"charts/episodic_return": longer + noise(1), "_runtime": times}
+    assert "throughput_drop" in found(view(of))
+    assert "throughput_drop" not in found(view({**of, "global_step": np.cumsum(longer)}))

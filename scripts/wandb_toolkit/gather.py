@@ -15,6 +15,7 @@ from wandb_toolkit.sources.base import Source
 
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
+STEPS = ("global_step",)  # what W&B's own step is not, under TensorBoard's sync
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
@@ -84,7 +85,7 @@ class _Chooser:
     known: _Known = field(default_factory=dict)
 
     def __call__(self, kinds: Mapping[str, MetricKind]) -> Sequence[str]:
-        return (*self.judged(kinds)[2], *AXES)
+        return (*self.judged(kinds)[2], *AXES, *(name for name in STEPS if name in kinds))
 
     def judged(self, kinds: Mapping[str, MetricKind]) -> tuple[tuple[str, ...], dict[str, RoleMatch], tuple[str, ...]]:
         """Return a run's numeric metrics, their roles, and the metrics to keep."""

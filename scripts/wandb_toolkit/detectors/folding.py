@@ -20,6 +20,7 @@ CONSEQUENCES: dict[str, tuple[str, ...]] = {
         "metric_frozen",
         "grad_norm_vanishing",
         "length_collapse",
+        "truncation_high",
         "value_function_poor",
     ),
     "loss_divergence": ("loss_spike", "grad_norm_explosion", "plateau_early", "primary_worse"),

@@ -109,8 +109,8 @@ def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onse
 
 
 @detector("policy_lag", "The policy has left the one that made the samples", "bad", ("importance_ratio",))
-def policy_lag(view: RunView, apart: float = 0.3, lasts: float = 0.15) -> Finding | None:
-    """The mean importance ratio is off 1 by `apart` (30%, either way as a factor) over `lasts` (15%) of the run.
+def policy_lag(view: RunView, apart: float = 0.5, lasts: float = 0.15) -> Finding | None:
+    """The mean importance ratio is off 1 by `apart` (half, either way as a factor) over `lasts` (15%) of the run.
 
     Its expectation over the samples of the old policy is 1 whatever the new one is: a mean far from it says that the
     samples are stale, or that trainer and sampler compute different probabilities.

@@ -116,8 +116,11 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
 def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Finding | None:
     """The primary metric's end lies below its start by `share` (20%) of the siblings' gain, or of its own range.
 
-    And by `clear` times the error of its trend and its noise; it has to decline over the whole of it.
+    And by `clear` times the error of its trend and its noise; it has to decline over the whole of it. Runs that broke
+    off are not judged.
     """
+    if view.run.state not in ("finished", "running"):
+        raise NotApplicable(f"the run is {view.run.state}: how it would have ended is not known")
     main = view.main(8)
     sign, t = better(view), main.trend
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]

@@ -39,12 +39,16 @@ def gpu_idle(view: RunView, idle: float = 5.0, share: float = 0.5, samples: int 
     worst = used[int(np.argmax(waits))]
     of = f"{len(used)} GPUs" if len(used) > 1 else "GPU"
     mean = float(np.mean([curve.y.mean() for curve in used]))
+    never = max(float(np.max(curve.y)) for curve in used) <= idle
+    what = "was never put to use" if never else f"did next to nothing in {waiting:.0%} of the samples"
     return finding(
         "gpu_idle",
-        f"The {of} did next to nothing in {waiting:.0%} of the samples (mean use {mean:.0f}%)",
+        f"The {of} {what} (mean use {mean:.0f}%)",
         worst,
         evidence={"idle": waiting, "gpus": len(used), "thresholds": {"idle": idle, "share": share}},
-        advice="Look at what it waits for: data loading, generation, a single environment, logging, synchronisation.",
+        advice="Look whether model and data are on it at all."
+        if never
+        else "Look at what it waits for: data loading, generation, a single environment, logging, synchronisation.",
         margin=waiting / share,
     )
 

@@ -22,10 +22,23 @@ def _spacing(view: RunView) -> Curve | None:
             continue
         x, seconds = stats.finite(series.x, series.value)
         took = np.diff(seconds)
+        steps = np.diff(_training_steps(view, x))
         keep = took > 0
         if keep.sum() >= 20:
-            return Curve(f"steps per second ({key})", x[1:][keep], np.diff(x)[keep] / took[keep], len(series))
+            return Curve(f"steps per second ({key})", x[1:][keep], steps[keep] / took[keep], len(series))
     return None
+
+
+def _training_steps(view: RunView, rows: FloatArray) -> FloatArray:
+    """Return the training step of each row: `global_step` where it is logged, else the row's own step.
+
+    Under TensorBoard's sync W&B's step counts the calls, and a call may be an episode, which gets longer.
+    """
+    series = view.history.get("global_step")
+    if series is None or len(series) < 20:
+        return rows
+    x, steps = stats.finite(series.x, series.value)
+    return np.interp(rows, x, steps) if len(x) >= 20 and bool((np.diff(steps) >= 0).all()) else rows
 
 
 def _momentary(average: Curve, most: int = 60) -> Curve:
