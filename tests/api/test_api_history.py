@@ -203,6 +203,14 @@ def test_sampled_by_default(command: Command, server: Server, tmp_path: Path) ->
     assert server.record.sent < 1_000_000
 
 
+def test_a_sample_is_said_to_be_one_where_nobody_counts(command: Command, server: Server, tmp_path: Path) -> None:
+    server.without = OLD_SERVER
+    words = ["ada/p", "hard", "--metrics", "loss,eval/acc", "--json", "--output", str(tmp_path)]
+    found = command("generate_plots", *words)
+    shown = {plot["metric"]: (plot["runs"][0]["points"], plot["runs"][0]["logged"]) for plot in found.json["plots"]}
+    assert shown == {"loss": (1500, ROWS), "eval/acc": (60, 60)}
+
+
 def test_metrics_of_separate_rows_are_all_there(command: Command, server: Server, tmp_path: Path) -> None:
     """W&B joins the keys of one question: asked for together, these have no row in common."""
     words = ["ada/p", "hard", "--metrics", "eval/acc,nested.a,late", "--json", "--output", str(tmp_path)]

@@ -69,11 +69,8 @@ class Reader:
             plain = [key for key in keys if not key.startswith(SYSTEM)]
             events = self._events(runs, None if system else wanted) if system or wanted else [{}] * len(runs)
             if wanted and not plain:  # nothing else is asked for
-                for run, found in zip(runs, events, strict=True):
-                    yield (
-                        run,
-                        found if isinstance(found, ToolkitError) else _with(found, History({}, rows=run.rows or 0)),
-                    )
+                for run, own in zip(runs, events, strict=True):
+                    yield run, own if isinstance(own, ToolkitError) else _with(own, History({}, rows=run.rows or 0))
                 return
             names = [plain] * len(runs)
             shown = history_keys(self._place, runs) if full else [Keys()] * len(runs)
@@ -218,7 +215,7 @@ def _sampled_history(found: Sample, keys: Keys, names: Sequence[str], size: int)
     series = {}
     for name, one in history.series.items():
         total = keys.counts.get(name)
-        if total is None and len(one) >= size:
-            total = found.run.rows
+        if total is None and len(one) >= size:  # an older server: as many as there were steps, at most
+            total = found.run.rows or max((found.run.steps or 0) + 1, len(one) + 1)
         series[name] = replace(one, total=total) if total is not None and total > len(one) else one
     return replace(history, series=series, kinds={**keys.kinds, **history.kinds}, rows=found.run.rows or merged.rows)
