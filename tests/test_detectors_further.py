@@ -169,3 +169,9 @@ def test_rows_that_are_episodes_do_not_slow_a_run_down() -> None:
     of = {"charts/episodic_return": longer + noise(1), "_runtime": times}
     assert "throughput_drop" in found(view(of))
     assert "throughput_drop" not in found(view({**of, "global_step": np.cumsum(longer)}))
+
+
+def test_the_time_before_learning_starts_is_no_yardstick() -> None:
+    slower = {"_timestamp": np.cumsum(np.where(PART < 0.3, 0.1, 1.0)), "charts/episodic_return": growing()}
+    assert "throughput_drop" in found(view(slower))
+    assert "throughput_drop" not in found(view(slower, config={"learning_starts": 0.3 * N}))

@@ -8,22 +8,26 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
+_STARTS = ("learning_starts", "start_timesteps", "num_steps_sampled_before_learning_starts")  # SB3, CleanRL; TD3; RLlib
+
 
 def _spacing(view: RunView) -> Curve | None:
     """Return steps per second from the times of the rows."""
-    for key in ("_runtime", "_timestamp"):
+    for key in ("_timestamp", "_runtime"):
         series = view.history.get(key)
         if series is None or len(series) < 20:
             continue
         x, seconds = stats.finite(series.x, series.value)
         took = np.diff(seconds)
-        steps = np.diff(_training_steps(view, x))
-        keep = took > 0
+        at = _training_steps(view, x)
+        steps = np.diff(at)
+        keep = (took > 0) & (at[:-1] >= _learning_starts(view))
         if keep.sum() >= 20:
             return Curve(f"steps per second ({key})", x[1:][keep], steps[keep] / took[keep], len(series))
     return None
@@ -39,6 +43,13 @@ def _training_steps(view: RunView, rows: FloatArray) -> FloatArray:
         return rows
     x, steps = stats.finite(series.x, series.value)
     return np.interp(rows, x, steps) if len(x) >= 20 and bool((np.diff(steps) >= 0).all()) else rows
+
+
+def _learning_starts(view: RunView) -> float:
+    """Return the step up to which an off-policy run only collects, at many times its later speed."""
+    found = dict(flat_config(view.run.config))
+    starts = [value for key in _STARTS if isinstance(value := found.get(key), (int, float))]
+    return float(max(starts, default=0.0))
 
 
 def _momentary(average: Curve, most: int = 60) -> Curve:
