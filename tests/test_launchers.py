@@ -304,7 +304,7 @@ def test_help_and_a_local_run_with_a_home_that_cannot_be_written(tmp_path: Path)
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / "train_loss.png").is_file()
+    assert len(list((tmp_path / "out").glob("train*loss.png"))) == 1
 
 
 def test_matplotlibs_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,34 +324,19 @@ def test_matplotlibs_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_set_up_in_a_sandbox_says_what_to_do(tmp_path: Path) -> None:
+def test_set_up_with_a_home_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    """Without network: tests/test_setup.py."""
     repo = tmp_path / "home" / ".claude" / "plugins" / "cache" / "wandb-toolkit"
     (repo / "scripts" / "wandb_toolkit").mkdir(parents=True)
     for name in (".venv-setup.sh", "pyproject.toml"):
         shutil.copy(ROOT / name, repo)
     env = {"PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}", "HOME": "/dev/null"}
-    env |= {
-        "PIP_RETRIES": "0",
-        "PIP_TIMEOUT": "1",
-        "PIP_INDEX_URL": "http://127.0.0.1:1/",
-        "PIP_CONFIG_FILE": os.devnull,
-    }
-    env |= {"UV_INDEX_URL": "http://127.0.0.1:1/", "UV_HTTP_RETRIES": "0"}
-
-    def set_up(**more: str) -> subprocess.CompletedProcess[str]:
-        command = ["bash", str(repo / ".venv-setup.sh")]
-        return subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=120, check=False)
-
-    done = set_up()
+    command = ["bash", str(repo / ".venv-setup.sh")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert "cannot write to /dev/null" in done.stderr
     assert "set WANDB_TOOLKIT_VENV" in done.stderr
-    done = set_up(WANDB_TOOLKIT_VENV=str(tmp_path / "env"))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "no network" in done.stderr.splitlines()[-1]
-    assert "outside of it" in done.stderr.splitlines()[-1]
-    assert not (tmp_path / "env").exists()
 
 
 def test_skill_folders_hold_the_same_example() -> None:

@@ -254,6 +254,7 @@ def test_failed_install_shows_pips_words_and_leaves_nothing(machine: Machine) ->
     assert (code, out) == (1, "")
     assert words in err
     assert "no network" in error_line(err)
+    assert "Inside a sandbox, run this command outside of it" in error_line(err)
     assert machine.left_nothing()
     assert machine.run()[0] == 0
 
