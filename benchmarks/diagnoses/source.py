@@ -14,6 +14,7 @@ from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile, Seri
 if TYPE_CHECKING:
     from benchmarks.diagnoses.draft import Draft, Floats
     from benchmarks.diagnoses.project import LabelledProject, LabelledRun
+    from numpy.typing import NDArray
 
     from wandb_toolkit.sources.base import RunQuery
 
@@ -21,7 +22,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 AXES = ("_timestamp", "_runtime")
 
 
-def logged(draft: Draft) -> Iterator[tuple[str, Floats, Floats]]:
+def logged(draft: Draft) -> Iterator[tuple[str, NDArray[np.int64], Floats]]:
     """Yield (key, rows, values) of every metric that the run logs."""
     for role in draft.clean:
         key = draft.family.keys.get(role)

@@ -177,7 +177,8 @@ def kl_runaway(draft: Draft) -> None:
 def _falls(draft: Draft, to: float, latest: float = 0.8) -> Floats:
     at = draft.rng.uniform(0.1, latest)
     taking = min(draft.rng.uniform(0.02, 0.25), 0.93 - at)
-    return np.exp(ramp(draft.part, at, taking) * np.log(to))
+    falls: Floats = np.exp(ramp(draft.part, at, taking) * np.log(to))
+    return falls
 
 
 def entropy_collapse(draft: Draft) -> None:
