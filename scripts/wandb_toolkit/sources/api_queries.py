@@ -140,18 +140,6 @@ query HistoryPage($entity: String!, $project: String!, $run: String!, $min: Int6
   }
 }"""
 
-EVENT_FIELDS: Mapping[str, str] = {"events": "events(samples: $samples)", "eventsLineCount": "eventsLineCount"}
-
-
-def events_document(fields: str) -> str:
-    """Return the query for some fields about the system metrics of a run."""
-    used = ", $samples: Int!" if "$samples" in fields else ""
-    return f"""
-query Events($entity: String!, $project: String!, $run: String!{used}) {{
-  project(name: $project, entityName: $entity) {{ run(name: $run) {{ name {fields} }} }}
-}}"""
-
-
 CONSOLE = """
 query RunConsoleLogTail($entity: String!, $project: String!, $run: String!, $last: Int!) {
   project(name: $project, entityName: $entity) {

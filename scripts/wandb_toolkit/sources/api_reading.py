@@ -58,7 +58,7 @@ class Reader:
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         names: Sequence[Sequence[str] | None]
         if keys is None or callable(keys):
-            events = self._events(runs, None) if system else [{}] * len(runs)
+            events = self._events(runs, None, full) if system else [{}] * len(runs)
             shown = history_keys(self._place, runs)
             names = [
                 None if isinstance(one, ToolkitError) else list(keys(one.kinds)) if callable(keys) else numeric(one)
@@ -67,7 +67,8 @@ class Reader:
         else:
             wanted = [key for key in keys if key.startswith(SYSTEM)]
             plain = [key for key in keys if not key.startswith(SYSTEM)]
-            events = self._events(runs, None if system else wanted) if system or wanted else [{}] * len(runs)
+            which = None if system else wanted
+            events = self._events(runs, which, full) if system or wanted else [{}] * len(runs)
             if wanted and not plain:  # nothing else is asked for
                 for run, own in zip(runs, events, strict=True):
                     yield run, own if isinstance(own, ToolkitError) else _with(own, History({}, rows=run.rows or 0))
@@ -78,13 +79,13 @@ class Reader:
         for extra, (run, history) in zip(events, read, strict=True):
             yield run, history if isinstance(history, ToolkitError) else _with(extra, history)
 
-    def _events(self, runs: Sequence[Run], wanted: Sequence[str] | None) -> list[System]:
+    def _events(self, runs: Sequence[Run], wanted: Sequence[str] | None, full: bool) -> list[System]:
         """Return each run's system metrics, those of `wanted` (None: all)."""
         return [
             found
             if isinstance(found, ToolkitError) or wanted is None
             else {name: one for name, one in found.items() if name in wanted}
-            for found in system_series(self._place, runs)
+            for found in system_series(self._place, runs, full=full)
         ]
 
     def _sampled(
