@@ -23,11 +23,13 @@ from wandb_toolkit.wording import quoted, sentence, short_names
 if TYPE_CHECKING:
     from wandb_toolkit.charts import Chart
     from wandb_toolkit.render.figures import Painter
+    from wandb_toolkit.render.view import Theme
 
 _HERE = Path(__file__).parent
 _SPARK = re.compile(r"[▁▂▃▄▅▆▇█·]{4,}")
 _WIDE = (1280, 720, 128)  # pixels and dots per inch: of the first figure, and of those that stand in two columns
 _HALF = (960, 640, 150)
+_NARROW = "(max-width: 44rem)"
 _VERDICTS = ("good", "bad", "ugly", "unknown")
 
 
@@ -166,22 +168,36 @@ def _figures(charts: Sequence[Chart]) -> Part | None:
     if not charts:
         return None
     from wandb_toolkit.render.figure_text import sentence as told
-    from wandb_toolkit.render.figures import Painter
-    from wandb_toolkit.render.view import DARK, LIGHT, View
+    from wandb_toolkit.render.view import DARK, LIGHT
 
     made = []
-    for sizes, group in ((_WIDE, charts[:1]), (_HALF, charts[1:])):
-        width, height, dpi = sizes
-        painters = [Painter(View(theme=one, width=width, height=height, dpi=dpi)) for one in (LIGHT, DARK)]
-        for chart in group:
-            words = told(chart)
-            light, dark = (_data(painter, chart) for painter in painters)
-            made.append(
-                f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-                f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(words)}"></picture>'
-                f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
-            )
+    wide, half = ([_painter(theme, size) for theme in (LIGHT, DARK)] for size in (_WIDE, _HALF))
+    for at, chart in enumerate(charts):
+        light, dark = (_data(painter, chart) for painter in half)
+        sources = [("(prefers-color-scheme: dark)", dark)]
+        if at == 0:  # over the whole width, so that a narrow screen needs another one
+            sources = [(f"{_NARROW} and (prefers-color-scheme: dark)", dark), (_NARROW, light)]
+            light, dark = (_data(painter, chart) for painter in wide)
+            sources.append(("(prefers-color-scheme: dark)", dark))
+        width, height, _ = _HALF if at else _WIDE
+        made.append(
+            f"<figure><picture>{''.join(_source(*one) for one in sources)}"
+            f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(told(chart))}"></picture>'
+            f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
+        )
     return _section("figures", "Figures", f'<div class="figures">{"".join(made)}</div>')
+
+
+def _painter(theme: Theme, size: tuple[int, int, int]) -> Painter:
+    from wandb_toolkit.render.figures import Painter
+    from wandb_toolkit.render.view import View
+
+    width, height, dpi = size
+    return Painter(View(theme=theme, width=width, height=height, dpi=dpi))
+
+
+def _source(media: str, data: str) -> str:
+    return f'<source media="{media}" srcset="{data}">'
 
 
 def _data(painter: Painter, chart: Chart) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from wandb_toolkit.model import Lens, Report, RunReport
 from wandb_toolkit.render.comparison import NAME_WIDTH
 from wandb_toolkit.render.text import moment, number, plural
+from wandb_toolkit.sentences import told
 from wandb_toolkit.wording import listed, quoted, sentence, short_names
 
 SENTENCES = 5  # of Good, Bad and Ugly each
@@ -204,7 +205,7 @@ def of_run(one: RunReport) -> list[str]:
     for finding in one.findings:
         after = f" (after {finding.consequence_of.replace('_', ' ')})" if finding.consequence_of else ""
         advice = f" {sentence(finding.advice)}" if finding.advice and finding.severity != "good" else ""
-        said.append(f"{finding.severity.capitalize()}{after}: {sentence(finding.title)}{advice}")
+        said.append(f"{finding.severity.capitalize()}{after}: {sentence(told(finding, one))}{advice}")
         curve = finding.evidence.get("sparkline")
         if isinstance(curve, str) and curve:
             said[-1] += f" {quoted(curve)}"
