@@ -52,10 +52,10 @@ def thin(x: FloatArray, y: FloatArray, columns: int) -> NDArray[np.intp]:
 
 
 def envelope(x: FloatArray, y: FloatArray, columns: int) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-    """Return x, lowest and highest at both edges of each pixel column: the area that a dense line covers, None where it is not dense.
+    """Return x, lowest and highest at both edges of each pixel column, None where the line is not dense.
 
-    Filling it looks the same as drawing the line, and costs a third. A column's range includes the last point of
-    the column before, from which the line comes.
+    The area that they bound looks the same as the line, and costs a third of drawing it. A column's range includes
+    the last point of the column before, from which the line comes.
     """
     import numpy as np
 
