@@ -132,6 +132,16 @@ def tasks() -> list[Task]:
             },
         ),
         Task(
+            "scan4",
+            "the same where the export is four files",
+            {
+                "SDK scan_history": sdk(
+                    f"print(len([row for row in api.run('ada/long4/long').scan_history(keys=[{one!r}])]))"
+                ),
+                "our full read": [PYTHON, "-c", READ, "ada/long4", "long", "full", one],
+            },
+        ),
+        Task(
             "report",
             "a report on 40 runs",
             {
@@ -185,6 +195,8 @@ def make_store(wanted: Sequence[Task]) -> Store:
     store.project("ada", "bench").add(*(made_up(f"run{n:03}", 1000, 5, n, Export()) for n in range(100)))
     if "scan" in names:
         store.project("ada", "long").add(made_up("long", 100_000, 5, 1, Export(row_group=10_000)))
+    if "scan4" in names:
+        store.project("ada", "long4").add(made_up("long", 100_000, 5, 1, Export(files=4, row_group=10_000)))
     if "million" in names:
         store.project("ada", "million").add(made_up("long", 1_000_000, 10, 1, Export(files=4, row_group=100_000)))
     return store
