@@ -23,8 +23,8 @@ What `wandb_report` looks for in every run. A diagnosis fires with evidence, pas
 thresholds are relative to the run's own course, to its noise (the scatter from point to point) or to its siblings (the
 other runs of the project), and stand in the finding's evidence beside the values and the confidence: high, medium or
 low, by how far they were passed and by how many points say so. "The definition's" marks the numbers that a diagnosis
-means by its name; the others guard it against noise. *Explains* names what is folded under a finding as its consequence.
-How well they do on labelled runs: [benchmarks](../benchmarks/README.md).
+means by its name; the others guard it against noise. *Explains* names what is folded under a finding as its
+consequence. How well they do on labelled runs: [benchmarks](../benchmarks/README.md).
 
 """
 SEVERITIES = {"ugly": "Ugly: it broke the run", "bad": "Bad: it holds the run back", "good": "Good"}

@@ -70,7 +70,7 @@ def test_responses_that_are_cut_off() -> None:
 def test_a_policy_that_left_its_samples() -> None:
     key = "train/sampling/importance_sampling_ratio/mean"
     reward = {"train/reward": growing()}
-    assert "policy_lag" in found(view({**reward, key: 1 - 0.5 * step(0.5) + noise(0.01)}))
+    assert "policy_lag" in found(view({**reward, key: 1 - 0.6 * step(0.5) + noise(0.01)}))
     assert "policy_lag" in found(view({**reward, key: 1 + 1.5 * step(0.5) + noise(0.01)}))
     assert "policy_lag" not in found(view({**reward, key: 1 + noise(0.05)}))
     assert "policy_lag" in skipped(view({**reward, key: -1 + noise(0.05)}))

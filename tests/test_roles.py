@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from wandb_toolkit.commands import wandb_report
 from wandb_toolkit.errors import NotFoundError, UsageError
 from wandb_toolkit.roles import ROLES, assign_roles, choose_primary, direction_of, load_patterns, words_of
 
@@ -73,6 +75,20 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "loss": "train/policy_loss", "kl": "train/kl", "reward": "train/reward", "length": "train/response_length",
             "lr": "train/actor_lr", "task": "eval/eval_math_pass1",
+        },
+    ),
+    "NeMo RL": (
+        (
+            "train/loss train/grad_norm train/lr train/probs_ratio train/probs_ratio_clamped train/kl_penalty "
+            "train/token_mult_prob_error train/gen_kl_error train/sampling_importance_ratio train/approx_entropy "
+            "train/reward train/mean_prompt_length train/mean_gen_tokens_per_sample validation/accuracy "
+            "validation/avg_length performance/tokens_per_sec_per_gpu"
+        ),
+        {
+            "loss": "train/loss", "grad_norm": "train/grad_norm", "lr": "train/lr", "kl": "train/kl_penalty",
+            "importance_ratio": "train/sampling_importance_ratio", "entropy": "train/approx_entropy",
+            "reward": "train/reward", "length": "train/mean_gen_tokens_per_sample", "task": "validation/accuracy",
+            "throughput": "performance/tokens_per_sec_per_gpu",
         },
     ),
     "slime": (
@@ -346,3 +362,13 @@ def test_every_pattern_names_its_framework() -> None:
     assert {pattern.kind for each in patterns.roles.values() for pattern in each} <= {
         "", "policy", "old", "average", "seconds",
     }  # fmt: skip
+
+
+def test_the_report_takes_a_roles_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[task]\npatterns = [{ match = "train reward std", from = "us" }]\n', encoding="utf-8")
+    runs = str(Path(__file__).parents[1] / "examples" / "wandb")
+    assert wandb_report.main([runs, "--latest", "1", "--roles", str(own), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["roles"]["task"] == "train/reward_std"
+    assert wandb_report.main([runs, "--roles", str(tmp_path / "none.toml")]) == 4
+    assert "no roles file" in capsys.readouterr().err

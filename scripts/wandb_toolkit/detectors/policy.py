@@ -109,17 +109,18 @@ def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onse
 
 
 @detector("policy_lag", "The policy has left the one that made the samples", "bad", ("importance_ratio",))
-def policy_lag(view: RunView, apart: float = 0.5, lasts: float = 0.15) -> Finding | None:
-    """The mean importance ratio is off 1 by `apart` (half, either way as a factor) over `lasts` (15%) of the run.
+def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Finding | None:
+    """The mean importance ratio is off 1 by a factor `apart` (2, either way) over `lasts` (15%) of the run.
 
     Its expectation over the samples of the old policy is 1 whatever the new one is: a mean far from it says that the
-    samples are stale, or that trainer and sampler compute different probabilities.
+    samples are stale, or that trainer and sampler compute different probabilities. Below a half or above 2 is where
+    veRL's notes on rollout correction give the alarm.
     """
     ratio = view.curve("importance_ratio", 10)
     t = ratio.trend
     if float(np.min(ratio.y)) < 0:
         raise NotApplicable(f"{ratio.metric} is negative: no ratio")
-    away = np.abs(np.log(np.maximum(t.y, 1e-9))) > np.log1p(apart)
+    away = np.abs(np.log(np.maximum(t.y, 1e-9))) > np.log(apart)
     over = float(np.mean(away))
     if over < lasts:
         return None
