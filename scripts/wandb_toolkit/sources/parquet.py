@@ -42,11 +42,21 @@ class _Pieces(io.RawIOBase):
         return self._find(start, stop) or b""
 
     def _find(self, start: int, stop: int) -> bytes | None:
-        for place in range(bisect_right(self._starts, start) - 1, -1, -1):
-            first, data = self._starts[place], self._data[place]
-            if first + len(data) >= stop:
-                return data[start - first : stop - first]
-        return None
+        """Return the bytes from `start` to `stop`, None where some are missing; several pieces may hold them."""
+        found = bytearray()
+        at = start
+        while at < stop:
+            here = [
+                (first + len(data), data[at - first : stop - first])
+                for first, data in zip(self._starts, self._data, strict=True)
+                if first <= at < first + len(data)
+            ]
+            if not here:
+                return None
+            end, part = max(here, key=lambda pair: pair[0])
+            found += part
+            at = min(end, stop)
+        return bytes(found)
 
     def readable(self) -> bool:
         return True
