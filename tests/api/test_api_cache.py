@@ -14,7 +14,6 @@ import pytest
 
 from api_cases import Command
 from wandb_server import EPOCH, Export, Run, Server, Store
-from wandb_toolkit.sources import cache as module
 from wandb_toolkit.sources.cache import Cache, cache_folder
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -195,7 +194,7 @@ def test_abandoned_files_are_cleared_away(tmp_path: Path) -> None:
 
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WANDB_TOOLKIT_CACHE", raising=False)
-    monkeypatch.setattr(module.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "wandb-toolkit"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))

@@ -276,4 +276,6 @@ def number(value: Any) -> float | None:
 def as_logged(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: as_logged(inner) for key, inner in value.items()}
-    return repr(WORDS.get(value, value)) if isinstance(value, (str, float)) else value
+    if isinstance(value, str):
+        return repr(WORDS.get(value, value))
+    return repr(value) if isinstance(value, float) else value

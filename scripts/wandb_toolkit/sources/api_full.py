@@ -49,10 +49,16 @@ def read_full(place: Place, run: Run, metrics: Sequence[str] | None, keys: Keys)
     if boundary is not None:
         parts += _behind(place, run, metrics, keys, int(boundary), points(columns))
     # A key that held numbers and other things is text in an export, and may be missing there altogether.
-    kinds = {name: column.kind for name, column in columns.folded().items()}
-    odd = [name for name in metrics or () if keys.kinds.get(name) == "number" and kinds.get(name) != "number"]
-    odd = [name for name in odd if keys.counts.get(name, 0) > points(columns).get(name, 0) or name in kinds]
-    return [*parts, *_windows(place, run, odd, None, keys.counts)] if odd else parts
+    there = {name: (column.kind, column.non_null) for name, column in columns.folded().items()}
+    numbers = [name for name in metrics or () if keys.kinds.get(name) == "number" and keys.counts.get(name)]
+    odd = [name for name in numbers if name not in there or there[name][0] != "number"]
+    if boundary is not None:
+        odd = [name for name in odd if name in there and there[name][1]]  # the others may be in the tail only
+    if not odd:
+        return parts
+    for name in odd:
+        columns.columns.pop(name, None)
+    return [*parts, *_windows(place, run, odd, None, keys.counts)]
 
 
 def points(columns: RowColumns) -> dict[str, int]:
