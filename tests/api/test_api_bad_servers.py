@@ -21,7 +21,7 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-QUICK = ["--timeout", "2"]
+QUICK = ["--timeout", "1"]
 
 
 def rows(count: int = 60) -> list[dict[str, Any]]:
@@ -243,7 +243,7 @@ def test_too_many_keys_at_once(command: Command, server: Server) -> None:
     many = [{f"layer/{n}": float(n) for n in range(90)} for _ in range(5)]
     server.store.project("ada", "layers").add(Run("deep", many, export=Export(rows=0)))
     server.limits.history_keys = 70
-    found = command("list_metrics", "ada/layers", "deep", "--json", "--timeout", "10")
+    found = command("list_metrics", "ada/layers", "deep", "--json", "--timeout", "3")
     assert found.code == 0, found.err
     assert [one["non_null_count"] for one in found.json.values()] == [5] * 90
 
