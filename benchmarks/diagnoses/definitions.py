@@ -28,31 +28,6 @@ class Truth:
     unclear: frozenset[str]
 
 
-# After the first, the second is no wrong finding: it follows from it.
-FOLLOWS: dict[str, frozenset[str]] = {
-    "nan_or_inf": frozenset(
-        {
-            "loss_divergence",
-            "reward_collapse",
-            "grad_norm_explosion",
-            "crashed",
-            "undertrained",
-            "loss_spike",
-            "primary_worse",
-            "metric_frozen",
-        }
-    ),
-    "loss_divergence": frozenset({"loss_spike", "grad_norm_explosion", "plateau_early", "primary_worse"}),
-    **dict.fromkeys(
-        ("overfitting", "entropy_collapse", "reward_collapse", "reward_std_collapse", "reward_hacking", "kl_too_low"),
-        frozenset({"plateau_early", "primary_worse"}),
-    ),
-    "kl_runaway": frozenset({"kl_spike"}),
-    "length_explosion": frozenset({"throughput_drop", "truncation_high"}),
-    "crashed": frozenset({"undertrained"}),
-}
-
-
 def judge(draft: Draft, siblings: Sequence[Draft]) -> Truth:
     """Return the truth about a run."""
     labels: dict[str, int | None] = {}

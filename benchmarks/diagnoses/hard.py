@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from benchmarks.diagnoses.draft import gaussian, heavy, ramp, saturating
-from benchmarks.diagnoses.troubles import cut, progress, slow
+from benchmarks.diagnoses.endings import cut
+from benchmarks.diagnoses.troubles import progress, slow
 
 if TYPE_CHECKING:
     from benchmarks.diagnoses.draft import Draft

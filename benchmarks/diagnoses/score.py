@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
-from benchmarks.diagnoses.definitions import FOLLOWS, RULES
+from benchmarks.diagnoses.definitions import RULES
+from benchmarks.diagnoses.follows import FOLLOWS
 from benchmarks.diagnoses.peers import last_values, two_halves
 from benchmarks.diagnoses.source import NOW, MemorySource
 
