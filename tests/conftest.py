@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -15,6 +16,11 @@ import sdk_runs
 _FOREIGN = ("WANDB_", "XDG_", "CLAUDE_", "CODEX_")
 _FOREIGN_NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "NETRC", "COLUMNS", "PYTHONWARNINGS")
 _LOCAL = ("127.", "::1", "localhost")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C: a suite started in the background would hand "ignored" on to the processes it interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

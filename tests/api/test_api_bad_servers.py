@@ -319,7 +319,10 @@ def test_ctrl_c(server: Server, tmp_path: Path) -> None:
             time.sleep(0.05)
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert time.monotonic() - start < 3
     assert (out, b"interrupted" in err, b"Traceback" in err) == (b"", True, False)
