@@ -95,6 +95,18 @@ def test_a_primary_metric_that_ends_worse_than_it_began() -> None:
     assert "primary_worse" in skipped(view({"gradients/x": falling()}))
 
 
+def test_nothing_was_learned() -> None:
+    flat = {"train/loss": 2.3 + noise(0.02), "val/accuracy": 0.1 + noise(0.003, seed=1)}
+    finding = found(view(flat))["no_learning"]
+    assert set(finding.metrics) == {"train/loss", "val/accuracy"}
+    assert "no_learning" not in found(view({**flat, "train/loss": falling()}))
+    assert "no_learning" not in found(view({**flat, "val/accuracy": growing()}))
+    risen_and_lost = 0.1 + 0.5 * np.sin(np.pi * PART) + noise(0.003)
+    assert "no_learning" not in found(view({**flat, "val/accuracy": risen_and_lost}))
+    assert "no_learning" in skipped(view({"train/loss": flat["train/loss"]}))
+    assert "no_learning" in skipped(view(flat, state="crashed"))
+
+
 def test_what_explains_a_bad_end_leads() -> None:
     loss = falling() + 9 * step(0.3) * PART
     finding = found(view({"train/loss": loss}))["primary_worse"]

@@ -22,7 +22,7 @@ DIAGNOSES = {
     "grad_norm_explosion", "kl_too_low", "kl_spike", "kl_runaway", "entropy_collapse", "clipfrac_high",
     "reward_hacking", "reward_collapse", "reward_std_collapse", "length_explosion", "throughput_drop",
     "lr_schedule_mismatch", "grad_norm_vanishing", "length_collapse", "truncation_high", "policy_lag",
-    "value_function_poor", "primary_worse", "eval_noisy", "metric_frozen", "gpu_idle", "memory_creep",
+    "value_function_poor", "primary_worse", "no_learning", "eval_noisy", "metric_frozen", "gpu_idle", "memory_creep",
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ _LABELS = {
     "reward_collapse": "the fall of the reward",
     "lr_schedule_mismatch": "the learning-rate schedule",
     "primary_worse": "the end below the start",
+    "no_learning": "nothing learned",
     "eval_noisy": "noisy evaluations",
     "metric_frozen": "a frozen metric",
     "grad_norm_vanishing": "vanishing gradients",

@@ -175,3 +175,37 @@ def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding |
 def is_evaluation(metric: str) -> bool:
     """Return whether a key says that it comes from evaluation."""
     return any(word in _EVALUATION for word in words_of(metric).split())
+
+
+@detector("no_learning", "Nothing that training should improve improved", "bad")
+def no_learning(view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2) -> Finding | None:
+    """Loss, eval loss, reward and the primary metric, `needed` of them at least, end where they began.
+
+    That is, each within `clear` errors of its trend, or within its noise, and nowhere better than that on the way. One
+    flat metric alone may be saturated or of the wrong kind; a policy's objective never counts. Runs that broke off are
+    not judged.
+    """
+    if view.run.state not in ("finished", "running"):
+        raise NotApplicable(f"the run is {view.run.state}: what it would have learned is not known")
+    signs = {"loss": -1, "eval_loss": -1, "reward": 1}
+    curves = {view.curve(role).metric: (view.curve(role), sign) for role, sign in signs.items() if view.has(role)}
+    if view.primary is not None and view.primary.metric in view.history:
+        curves[view.primary.metric] = (view.main(), better(view))
+    judged = [(c, sign) for c, sign in curves.values() if len(c) >= points and c.kind != "policy"]
+    if len(judged) < needed:
+        raise NotApplicable(f"{len(judged)} of loss, eval loss, reward and primary metric have {points} points")
+    for curve, sign in judged:
+        t = curve.trend
+        if float(np.max(sign * t.y)) - sign * t.start > max(clear * t.error, curve.noise):
+            return None
+    names = " and ".join(curve.metric for curve, _ in judged)
+    return finding(
+        "no_learning",
+        f"{names} ended where they began: nothing was learned",
+        *(curve for curve, _ in judged),
+        evidence={
+            **{curve.metric: {"start": curve.trend.start, "end": curve.trend.end} for curve, _ in judged},
+            "thresholds": {"points": points, "clear": clear},
+        },
+        advice="Check that gradients reach the weights (frozen layers, detached tensors, no learning rate), and labels.",
+    )
