@@ -207,5 +207,5 @@ def no_learning(view: RunView, points: int = 20, clear: float = 3.0, needed: int
             **{curve.metric: {"start": curve.trend.start, "end": curve.trend.end} for curve, _ in judged},
             "thresholds": {"points": points, "clear": clear},
         },
-        advice="Check that gradients reach the weights (frozen layers, detached tensors, no learning rate), and labels.",
+        advice="Check that gradients reach the weights (frozen layers, a zero learning rate), and the labels.",
     )
