@@ -15,8 +15,9 @@ from wandb_toolkit.sources.answers import SchemaError
 from wandb_toolkit.sources.api_fields import RunFields
 from wandb_toolkit.sources.api_filters import as_filter, candidates, conditions, order_of, summary_key
 from wandb_toolkit.sources.api_place import Place
-from wandb_toolkit.sources.api_run import Later, build_run, step_metrics_of
+from wandb_toolkit.sources.api_run import build_run, step_metrics_of
 from wandb_toolkit.sources.base import RunQuery, filter_runs, order_runs
+from wandb_toolkit.sources.later import Later
 from wandb_toolkit.sources.records import flatten
 
 PAGE_RUNS = 1000

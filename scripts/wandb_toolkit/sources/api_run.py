@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 from urllib.parse import quote
@@ -11,28 +11,6 @@ from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources.api_queries import decoded, finite_words
 
 _STATES = frozenset(get_args(State))
-
-
-class Later(Mapping[str, Any]):
-    """A mapping that is fetched when it is first looked at."""
-
-    def __init__(self, fetch: Callable[[], Mapping[str, Any]]) -> None:
-        self._fetch = fetch
-        self._found: Mapping[str, Any] | None = None
-
-    def _all(self) -> Mapping[str, Any]:
-        if self._found is None:
-            self._found = self._fetch()
-        return self._found
-
-    def __getitem__(self, key: str) -> Any:
-        return self._all()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
 
 
 def parse_time(value: object) -> datetime | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources import records as rec
+from wandb_toolkit.sources.later import Later
 from wandb_toolkit.sources.run_dirs import RunDir, read_config, read_json
 from wandb_toolkit.sources.scan import LogScan, scan_log
 from wandb_toolkit.sources.wandb_log import BLOCK
@@ -33,29 +35,12 @@ class _Part:
     newest: float
 
 
-class LazySummary(Mapping[str, Any]):
-    """A run's summary, read when it is first looked at: most commands never do, and it is two thirds of a log."""
-
-    def __init__(self, parts: Sequence[RunDir]) -> None:
-        self._parts = parts
-        self._found: dict[str, Any] | None = None
-
-    def _summary(self) -> dict[str, Any]:
-        if self._found is None:
-            self._found = {}
-            for part in self._parts:
-                self._found |= _summary_of(part)
-            self._found.pop("_wandb", None)
-        return self._found
-
-    def __getitem__(self, key: str) -> Any:
-        return self._summary()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._summary())
-
-    def __len__(self) -> int:
-        return len(self._summary())
+def _summary_of_all(parts: Sequence[RunDir]) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for part in parts:
+        summary |= _summary_of(part)
+    summary.pop("_wandb", None)
+    return summary
 
 
 def _summary_of(found: RunDir) -> dict[str, Any]:
@@ -97,7 +82,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
         sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
         notes=_word(scans, "notes"),
         config={key: value for key, value in config.items() if key != "_wandb"},
-        summary=LazySummary([part.source for part in parts]),
+        summary=Later(partial(_summary_of_all, [part.source for part in parts])),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
         steps=max(steps) if steps else None,
