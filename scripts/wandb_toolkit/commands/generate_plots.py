@@ -160,7 +160,7 @@ class _Plots:
 
     def draw(self, chosen: Chosen) -> None:
         """Draw and write all figures."""
-        from wandb_toolkit.commands.drawing import WORTH_A_POOL, draw_all, interruptible
+        from wandb_toolkit.commands.drawing import WORTH_A_POOL, draw_all, held, interruptible
 
         self.folder.reserve(SECTION)
         figures = self._figures(chosen.metrics)
@@ -170,7 +170,8 @@ class _Plots:
             for one in cli.progress(drawn, "drawing", len(figures), self.args):
                 chosen.skipped += one.skipped
                 if one.content:
-                    self._write(one)
+                    with held():
+                        self._write(one)
                 if time.monotonic() - self._recorded > _RECORD_EVERY:
                     self.record(chosen)
 
@@ -225,11 +226,14 @@ class _Plots:
 
     def record(self, chosen: Chosen) -> None:
         """Add to metadata.json what was written since the last time."""
+        from wandb_toolkit.commands.drawing import held
+
         self._recorded = time.monotonic()
         if self._files:
-            files, self._files = self._files, {}
             facts = {"smoothing": self.settings.smoothing.as_dict(), "view": self.settings.view.as_dict()}
-            chosen.warnings += self.folder.record(SECTION, files, self.runs, self.source.description, **facts)
+            with held():
+                files, self._files = self._files, {}
+                chosen.warnings += self.folder.record(SECTION, files, self.runs, self.source.description, **facts)
 
 
 def _stem(metric: str) -> str:
