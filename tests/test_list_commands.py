@@ -331,3 +331,14 @@ def test_summaries_keep_media_small(capsys: Capture) -> None:
     summary = next(run["summary_metrics"] for run in runs if run["name"] == "grpo-base-s1")
     assert set(summary["eval/completion_length"]) == {"_type"}  # no bins
     assert summary["samples"]["_type"] == "table-file"
+
+
+def test_an_error_of_ours_is_not_blamed_on_the_output(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: object) -> None:
+        raise PermissionError(13, "Permission denied", "some/file")
+
+    monkeypatch.setattr("wandb_toolkit.sources.local.find_run_dirs", failing)
+    assert list_runs.main([EXAMPLES]) == 1
+    err = capsys.readouterr().err
+    assert "some/file" in err
+    assert "output" not in err

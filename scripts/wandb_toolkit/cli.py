@@ -6,6 +6,7 @@ A command module has `build_parser()`, `run(args) -> Exit` and `main(argv)`; `ma
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -121,12 +122,6 @@ def run_command(
     except BrokenPipeError:  # `| head`: the reader has what it wanted
         _discard_output()
         return Exit.OK
-    except OSError as error:  # sources and artifacts make theirs ToolkitErrors: this is stdout's, a full disk
-        if debug:
-            raise
-        show_error(ToolkitError(f"The output could not be written: {error.strerror or error}."), as_json=as_json)
-        _discard_output()
-        return Exit.FAILED
     except KeyboardInterrupt:
         show_error(ToolkitError("Interrupted."), as_json=as_json, kind="interrupted")
         return Exit.INTERRUPTED
@@ -138,9 +133,17 @@ def run_command(
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_ERRORS:
+            show_error(ToolkitError(f"The output could not be written: {error.strerror}."), as_json=as_json)
+            _discard_output()
+            return Exit.FAILED
         what = f"Unexpected {type(error).__name__}: {error}"
         show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
         return Exit.FAILED
+
+
+# What writing to stdout ends with when its disk is full or it is gone. Files that we open ourselves have a name.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 def _discard_output() -> None:

@@ -36,7 +36,6 @@ class Column:
     strings: int = 0
     lists: int = 0
     objects: int = 0
-    nulls: int = 0
     media_type: str = ""  # W&B's `_type` where the values are media
     sample: str = ""  # the first string
 
@@ -235,7 +234,7 @@ class Columns:
         elif isinstance(value, str) and value in _NONFINITE:
             self._add_number(column, row, _NONFINITE[value])
         elif value is None:
-            column.nulls += 1
+            return  # a key without a value is no point; its column tells that it was there
         elif isinstance(value, str):
             column.strings += 1
             column.sample = column.sample or value[:64]
