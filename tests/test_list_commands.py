@@ -342,3 +342,14 @@ def test_an_error_of_ours_is_not_blamed_on_the_output(capsys: Capture, monkeypat
     err = capsys.readouterr().err
     assert "some/file" in err
     assert "output" not in err
+
+
+def test_a_key_that_is_held_back_is_explained(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    assert list_runs.main(["team/digits", "--timeout", "2"]) == 3
+    err = capsys.readouterr().err
+    assert "WANDB_BASE_URL=http://127.0.0.1:9" in err
+    assert "0123456789" not in err

@@ -105,9 +105,10 @@ def _public(target: Target, credentials: Credentials) -> Source:
         why = f"and {credentials.host} shows no such project without a key"
     else:
         return source
+    login = credentials.note or "Set WANDB_API_KEY or run `wandb login`."  # a key there is, and why it is not used
     raise AuthError(
-        f"{target.text!r} is no local path, there is no API key, {why}.",
-        f"Set WANDB_API_KEY or run `wandb login`; or give the path of local runs. {_seen()}",
+        f"{target.text!r} is no local path, there is no API key for {credentials.host}, {why}.",
+        f"{login} Or give the path of local runs. {_seen()}",
     )
 
 
