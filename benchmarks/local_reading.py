@@ -30,7 +30,7 @@ import sys
 sys.path.insert(0, {str(SCRIPTS)!r})
 from pathlib import Path
 from wandb_toolkit.sources import RunQuery
-from wandb_toolkit.sources.local import LocalSource
+from wandb_toolkit.sources.local.source import LocalSource
 source = LocalSource(Path(sys.argv[1]))
 [run] = source.runs(RunQuery(selectors=("latest",)))
 [(_, history)] = source.histories([run], sys.argv[2:] or None)

@@ -36,7 +36,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from wandb_toolkit.sources import RunQuery
-from wandb_toolkit.sources.local import LocalSource
+from wandb_toolkit.sources.local.source import LocalSource
 
 def ema(x, y, weight=0.99):
     last_y = debias = 0.0

@@ -1,6 +1,6 @@
 """Write the schemas of the list commands and of errors from their types: `.venv/bin/python docs/make_schemas.py`.
 
-The types are in scripts/wandb_toolkit/render/shapes.py; the comment behind a field becomes its description. The other
+The types are in scripts/wandb_toolkit/listing/shapes.py; the comment behind a field becomes its description. The other
 schemas (plots, images, report) are written by hand. docs/json.md says when a schema's version changes.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent / "scripts" / "wandb_toolkit" / "render" / "shapes.py"
+SOURCE = HERE.parent / "scripts" / "wandb_toolkit" / "listing" / "shapes.py"
 VERSION = 1
 # Document → the type of its elements, and how they lie in it.
 DOCUMENTS = {
@@ -42,7 +42,7 @@ def text(schema: Mapping[str, Any]) -> str:
 
 
 def _document(name: str, type_name: str, how: str) -> dict[str, Any]:
-    shape = getattr(importlib.import_module("wandb_toolkit.render.shapes"), type_name)
+    shape = getattr(importlib.import_module("wandb_toolkit.listing.shapes"), type_name)
     first = (shape.__doc__ or "").partition("\n")[0]
     description = first.rpartition(": ")[2]
     element = _object(shape, _comments(type_name))

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demonstration and return the exit code of the first step that failed, else 0."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args(argv)
-    from wandb_toolkit.cli import show_error
+    from wandb_toolkit.cli.app import show_error
     from wandb_toolkit.commands import generate_plots, list_runs, wandb_report
     from wandb_toolkit.errors import ToolkitError
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _folder() -> Path:
     """Return where the runs' files go by default."""
-    from wandb_toolkit.artifacts import output_folder
+    from wandb_toolkit.output import output_folder
     from wandb_toolkit.sources import RunQuery, open_source
 
     source, _ = open_source(str(EXAMPLES), "local")

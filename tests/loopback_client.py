@@ -9,9 +9,9 @@ import pytest
 
 from loopback import Answer, Loopback, data, serving
 from tracebacks import everything_about
-from wandb_toolkit.auth import Credentials, Secret
 from wandb_toolkit.errors import ServerError, ToolkitError
-from wandb_toolkit.sources.transport import Connection
+from wandb_toolkit.sources.http.auth import Credentials, Secret
+from wandb_toolkit.sources.http.connection import Connection
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 ENCODED = "YXBpOjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc="

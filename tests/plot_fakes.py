@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,6 +107,15 @@ def _narrowed(history: History, keys: KeyChoice, system: bool) -> History:
         kinds = {}
     kinds |= {name: kind for name, kind in history.kinds.items() if name in chosen}
     return History({n: s for n, s in history.series.items() if n in chosen}, kinds, 10)
+
+
+def many(metrics: int, runs: int = 2) -> FakeSource:
+    """Return a source of `runs` runs with `metrics` sines of 60 points each."""
+    content: list[tuple[Any, Any]] = []
+    for at in range(runs):
+        series = [line(f"train/m{i:02}", [math.sin(i + at + step / 9) for step in range(60)]) for i in range(metrics)]
+        content.append((make_run(f"id{at}", f"run-{at}", group="g", config={"lr": at}), make_history(*series)))
+    return FakeSource(content)
 
 
 @dataclass

@@ -1,51 +1,51 @@
-"""Imports point one way, and heavy libraries stay in their homes: what a command does not need, it does not load."""
+"""Imports point one way, and heavy libraries stay in their homes: what a command does not need, it does not load.
+
+The table of packages is in CONTRIBUTING.md, where people read it; these tests hold the tree to it.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from repository import ROOT
+
 PACKAGE = ROOT / "scripts" / "wandb_toolkit"
 COMMANDS = ("list_projects", "list_runs", "list_metrics", "download_plots", "generate_plots", "wandb_report")
 MODULES = sorted(PACKAGE.rglob("*.py"))
+ROW = re.compile(r"^\| `(?P<name>[a-z_/]+)` \| [^|]+ \| (?P<imports>[^|]+) \|$", re.MULTILINE)
 
-ANYWHERE = {"__init__", "errors", "model", "render.text"}  # import nothing of the core but each other
-# Part (a module or package of the core) → what else it may import.
-ALLOWED: dict[str, set[str]] = {
-    **{part: set() for part in ("auth", "resolve", "smoothing", "roles", "stats", "wording", "configs", "artifacts")},
-    "image_files": set(),
-    "settings": {"configs"},
-    "sources": {"resolve", "auth", "sources"},
-    "detectors": {"detectors", "smoothing", "stats", "roles", "wording", "configs"},
-}
-# What a part of the judging layer (each module that is not named: compare, report, charts, ...) may not import.
-OUTSIDE = {"commands", "cli", "render", "artifacts", "auth", "resolve", "sources"}
-BASE = {"sources.base"}
-SOURCE = {f"sources.{name}" for name in ("RunQuery", "Source", "history_of")}  # the package hands these out
-NOT_FOR_RENDER = OUTSIDE - {"render"}
-
-
-# Library → where it may be imported at the top of a module; elsewhere only inside the function that needs it.
+# Library → the packages that may import it at the top of a module; elsewhere only inside the function that needs it.
 HOMES: dict[str, set[str]] = {
     "wandb": set(),
-    "matplotlib": {f"render.{path.stem}" for path in MODULES if path.stem.startswith("figure")},
-    "pandas": {"smoothing"},
+    "matplotlib": {"plots/figures"},
+    "pandas": {"plots"},
     "pyarrow": set(),
     "yaml": set(),
     "rich": set(),
     "requests": set(),
 }
-NUMPY_FREE = ("errors", "model", "resolve", "auth", "sources", "commands", "cli", "__init__")
+NUMPY_FREE = {"errors", "model", "text", "jsontext", "resolve", "output", "commands", "cli", "listing"}
+
+
+def package_of(dotted: str) -> str:
+    """Return the row of the table that a module belongs to: its package, else the module's own name."""
+    parts = dotted.split(".")
+    for depth in (2, 1):
+        if len(parts) >= depth and PACKAGE.joinpath(*parts[:depth]).is_dir():
+            return "/".join(parts[:depth])
+    return parts[0] if parts[0] != "__init__" and (PACKAGE / f"{parts[0]}.py").is_file() else "version"
 
 
 def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def typing_only(node: ast.stmt) -> bool:
@@ -53,7 +53,7 @@ def typing_only(node: ast.stmt) -> bool:
 
 
 def imports(tree: ast.AST, *, nested: bool) -> Iterator[str]:
-    """Yield the imported modules, those for types only left out; `nested`: inside functions, too."""
+    """Yield the imported names, those for types only left out; `nested`: inside functions, too."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -66,58 +66,69 @@ def imports(tree: ast.AST, *, nested: bool) -> Iterator[str]:
             yield from imports(node, nested=nested)
 
 
-def part_of(name: str) -> str:
-    return name.partition(".")[0]
+def table() -> dict[str, set[str]]:
+    """Return what each package may import, as CONTRIBUTING.md says it, in its order."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows: dict[str, set[str]] = {}
+    for row in ROW.finditer(text):
+        said = row["imports"].strip()
+        rows[row["name"]] = set(rows) if said == "all above" else set(re.findall(r"[a-z_/]+", said)) - {"nothing"}
+    return rows
 
 
-def own(imported: str) -> str | None:
-    """Return the part of the core that an import names, None for a foreign one."""
-    package, _, rest = imported.partition(".")
-    if package != "wandb_toolkit":
-        return None
-    first = part_of(rest)
-    return rest if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file() else "__init__"
+def graph() -> dict[str, set[str]]:
+    """Return what each package does import, the package's version left out."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in MODULES:
+        package = package_of(name_of(path))
+        found[package] |= set()
+        for node in ast.walk(ast.parse(path.read_text())):  # what is imported for types only counts here
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("wandb_toolkit."):
+                found[package].add(package_of(str(node.module).removeprefix("wandb_toolkit.")))
+            elif isinstance(node, ast.ImportFrom) and node.module == "wandb_toolkit":
+                found[package] |= {package_of(alias.name) for alias in node.names}
+        found[package] -= {package, "version"}
+    del found["version"]
+    return dict(found)
 
 
-def within(name: str, parts: set[str]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+def kin(first: str, second: str) -> bool:
+    """Tell whether two packages are one floor: a package and its own subpackage."""
+    return first.startswith(f"{second}/") or second.startswith(f"{first}/")
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(name_of(p)) != "commands"], ids=name_of)
-def test_a_part_imports_only_what_it_may(path: Path) -> None:
-    name = name_of(path)
-    found = {inner for one in imports(ast.parse(path.read_text()), nested=True) if (inner := own(one)) is not None}
-    if within(name, ANYWHERE):
-        assert all(within(inner, ANYWHERE) for inner in found)
-        return
-    found = {inner for inner in found if not within(inner, ANYWHERE)}
-    part = part_of(name)
-    if part in ALLOWED:
-        wrong = {inner for inner in found if not within(inner, ALLOWED[part])}
-    elif part == "cli":
-        wrong = {inner for inner in found if within(inner, {"commands"})}
-    elif part == "render":
-        wrong = {inner for inner in found if within(inner, NOT_FOR_RENDER)}
-    else:
-        wrong = {inner for inner in found if within(inner, OUTSIDE) and not within(inner, BASE) and inner not in SOURCE}
-    assert not wrong, f"{name} may not import {wrong}"
+def test_the_packages_import_what_contributing_says_and_nothing_else() -> None:
+    said, done = table(), graph()
+    assert set(said) == set(done), "CONTRIBUTING.md has a row for each package, and no other"
+    order = list(said)
+    for package, imported in done.items():
+        assert imported <= said[package], f"{package} may not import {imported - said[package]}"
+        below = {other for other in imported if order.index(other) > order.index(package) and not kin(other, package)}
+        assert not below, f"{package} stands above {below} in the table and imports it: a circle, or a wrong order"
+    unused = {package: said[package] - done[package] for package in order if package != "commands"}
+    assert not any(unused.values()), f"CONTRIBUTING.md allows imports that nobody makes: {unused}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_heavy_libraries_stay_at_home(path: Path) -> None:
-    name = name_of(path)
-    for imported in imports(ast.parse(path.read_text()), nested=False):
-        library = imported.partition(".")[0]
-        assert library not in HOMES or name in HOMES[library], f"{name} imports {library} at its top"
-        if part_of(name) in NUMPY_FREE:
-            assert library != "numpy", f"{name} imports numpy at its top"
+def test_heavy_libraries_stay_at_home() -> None:
+    for path in MODULES:
+        package = package_of(name_of(path))
+        for imported in imports(ast.parse(path.read_text()), nested=False):
+            library = imported.partition(".")[0]
+            assert library not in HOMES or package in HOMES[library], f"{path} imports {library} at its top"
+            free = package in NUMPY_FREE or package.startswith("sources")
+            assert library != "numpy" or not free, f"{path} imports numpy at its top"
 
 
 def test_matplotlib_is_nowhere_else_at_all() -> None:
     for path in MODULES:
-        if name_of(path) not in HOMES["matplotlib"]:
+        if package_of(name_of(path)) not in HOMES["matplotlib"]:
             found = [one for one in imports(ast.parse(path.read_text()), nested=True) if one.startswith("matplotlib")]
-            assert not found, f"{name_of(path)} imports {found}"
+            assert not found, f"{path} imports {found}"
+
+
+def test_argparse_is_in_the_command_line_only() -> None:
+    homes = {package_of(name_of(path)) for path in MODULES if re.search(r"\bargparse\b", path.read_text())}
+    assert homes <= {"cli", "commands"}
 
 
 HEAVY = {"wandb", "numpy", "pandas", "matplotlib", "pyarrow", "yaml", "requests", "urllib3"}
@@ -141,7 +152,7 @@ def test_reading_local_runs_loads_no_wandb() -> None:
     example = ROOT / "examples" / "wandb"
     code = (
         "from pathlib import Path\nfrom wandb_toolkit.sources import RunQuery\n"
-        "from wandb_toolkit.sources.local import LocalSource\n"
+        "from wandb_toolkit.sources.local.source import LocalSource\n"
         f"source = LocalSource(Path({str(example)!r}))\nruns = source.runs(RunQuery())\nassert runs\n"
     )
     assert not loaded(code)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from repository import EXAMPLES
 from wandb_toolkit.commands import wandb_report
 from wandb_toolkit.errors import NotFoundError, UsageError
 from wandb_toolkit.roles import ROLES, assign_roles, choose_primary, direction_of, load_patterns, words_of
@@ -367,7 +368,7 @@ def test_every_pattern_names_its_framework() -> None:
 def test_the_report_takes_a_roles_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tmp_path / "own.toml"
     own.write_text('[task]\npatterns = [{ match = "train reward std", from = "us" }]\n', encoding="utf-8")
-    runs = str(Path(__file__).parents[1] / "examples" / "wandb")
+    runs = str(EXAMPLES)
     assert wandb_report.main([runs, "--latest", "1", "--roles", str(own), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["roles"]["task"] == "train/reward_std"
     assert wandb_report.main([runs, "--roles", str(tmp_path / "none.toml")]) == 4

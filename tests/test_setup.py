@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from repository import ROOT
+
 TOOLS = """
 bash cat cksum cp dirname find grep mkdir mv ps rm rmdir sed sh sleep sort tail touch uname
 """.split()  # noqa: SIM905 - a list would be a line each

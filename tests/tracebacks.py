@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from repository import TESTS
+
 
 def everything_about(error: BaseException) -> str:
     """Return message, hint, traceback, and the locals of every frame that is not a test's."""
@@ -13,6 +15,6 @@ def everything_about(error: BaseException) -> str:
     parts += traceback.format_exception(error)
     while pending:
         link = pending.pop()
-        parts += [f"{frame.name} {frame.locals}" for frame in link.stack if Path(frame.filename).parent.name != "tests"]
+        parts += [f"{frame.name} {frame.locals}" for frame in link.stack if TESTS not in Path(frame.filename).parents]
         pending += [other for other in (link.__cause__, link.__context__) if other is not None]
     return "\n".join(parts)

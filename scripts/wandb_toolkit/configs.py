@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wandb_toolkit.render.text import clean
+from wandb_toolkit.text import clean
 
 VALUE_LENGTH = 60  # characters of a config value that are kept
 

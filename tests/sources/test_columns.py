@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wandb_runs as w
-from wandb_toolkit.sources import records as rec
 from wandb_toolkit.sources.columns import Column, Columns
-from wandb_toolkit.sources.local_history import merge_history
-from wandb_toolkit.sources.scan import LogScan, scan_log
-from wandb_toolkit.sources.wire import WireError
+from wandb_toolkit.sources.history import merge_history
+from wandb_toolkit.sources.wandb_log import records as rec
+from wandb_toolkit.sources.wandb_log.scan import LogScan, scan_log
+from wandb_toolkit.sources.wandb_log.wire import WireError
 
 NAN, INF = float("nan"), float("inf")
 

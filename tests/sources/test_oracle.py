@@ -16,11 +16,11 @@ import sdk_runs
 from sdk_runs import CALLS, CONFIG, FIRST_STEPS, KILLED_KEYS, KILLED_ROWS, SECOND_STEPS, UPDATES, killed_row
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.sources import RunQuery, history_of
-from wandb_toolkit.sources.local import LocalSource
-from wandb_toolkit.sources.local_history import merge_history
-from wandb_toolkit.sources.local_run import build_run
-from wandb_toolkit.sources.run_dirs import find_run_dirs
-from wandb_toolkit.sources.scan import scan_log
+from wandb_toolkit.sources.history import merge_history
+from wandb_toolkit.sources.local.run import build_run
+from wandb_toolkit.sources.local.run_dirs import find_run_dirs
+from wandb_toolkit.sources.local.source import LocalSource
+from wandb_toolkit.sources.wandb_log.scan import scan_log
 
 WANDB = Path(sys.executable).with_name("wandb")  # not resolved: the interpreter of an environment is a link
 Points = list[tuple[float, float]]

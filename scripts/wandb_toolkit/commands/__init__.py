@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("__version", "__help", "_h"):
         print(f"wandb-toolkit {__version__}" if name == "__version" else HELP)
         return Exit.OK
-    from wandb_toolkit import cli
+    from wandb_toolkit.cli import app as cli
 
     try:
         if name == "completion":

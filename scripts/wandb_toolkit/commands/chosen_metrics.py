@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
-from wandb_toolkit.render.text import clean
+from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import History, MetricKind, Run
@@ -50,7 +50,7 @@ def choose_metrics(source: Source, runs: Sequence[Run], patterns: list[str] | No
         NotFoundError: a name or glob (or the x axis) means no metric of any run, or no metric is numeric.
         UsageError: everything asked for is something else than numbers.
     """
-    from wandb_toolkit.charts import STEP
+    from wandb_toolkit.plots.charts import STEP
 
     chosen = Chosen(at_once=_at_once(runs, patterns, args))
     chosen.histories = _read(source, runs, args, patterns, chosen)
@@ -75,7 +75,7 @@ def read_metrics(
 
 def axes_of(runs: Sequence[Run], args: argparse.Namespace) -> set[str]:
     """Return the metrics that others may be drawn against."""
-    from wandb_toolkit.charts import STEP
+    from wandb_toolkit.plots.charts import STEP
 
     return ({axis for run in runs for axis in run.step_metrics.values()} | {args.x_axis}) - {None, STEP}
 

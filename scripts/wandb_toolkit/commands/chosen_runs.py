@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:

@@ -8,16 +8,25 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import cli
-from wandb_toolkit.artifacts import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
-from wandb_toolkit.commands.fetching import LARGEST_FILE, LARGEST_IMAGE, Fetched, claim, fetch_all, with_caption
+from wandb_toolkit.downloads.fetch import (
+    LARGEST_FILE,
+    LARGEST_IMAGE,
+    Fetched,
+    FetchOptions,
+    claim,
+    fetch_all,
+    with_caption,
+)
+from wandb_toolkit.downloads.images import SUFFIXES, is_image_name
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
-from wandb_toolkit.image_files import SUFFIXES, is_image_name
-from wandb_toolkit.render.text import clean, plural, size
+from wandb_toolkit.output import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
+from wandb_toolkit.text import clean, plural, size
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Run, RunFile
@@ -100,7 +109,9 @@ def run(args: argparse.Namespace) -> Exit:
     names = {file.name: claim(folder, a_run, file) for file in files if file in wanted or is_image_name(file.name)}
     done, warnings, sheets = Fetched(), list(a_run.warnings), list[dict[str, Any]]()
     try:
-        fetch_all(source, wanted, names, folder, a_run, done, args)
+        options = FetchOptions(args.jobs, args.max_mb, args.force)
+        show = partial(cli.progress, what="fetching", total=len(wanted), args=args)
+        fetch_all(source, wanted, names, folder, a_run, done, options, show)
         if args.sheet:
             sheets = _sheets(wanted, done, folder, a_run, warnings)
     finally:  # interrupted too: what is there is recorded
@@ -157,7 +168,7 @@ def _tables(
     source: Source, files: Sequence[RunFile], args: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return which tables hold images and where those are, and captions of files from the tables' cells."""
-    from wandb_toolkit.media_tables import image_cells
+    from wandb_toolkit.downloads.tables import image_cells
 
     if args.pattern is not None:
         return [], {}
@@ -187,9 +198,9 @@ def _sheets(
     wanted: Sequence[RunFile], done: Fetched, folder: Folder, a_run: Run, warnings: list[str]
 ) -> list[dict[str, Any]]:
     """Draw a sheet for each key of the images that are there; return what JSON says of them."""
-    from wandb_toolkit.render.figure_file import owner_of
-    from wandb_toolkit.render.figure_sheet import Picture, contact_sheet
-    from wandb_toolkit.render.view import View
+    from wandb_toolkit.plots.figures.contact_sheet import Picture, contact_sheet
+    from wandb_toolkit.plots.figures.file import owner_of
+    from wandb_toolkit.plots.figures.view import View
 
     by_key: dict[str, list[Picture]] = {}
     for file in wanted:

@@ -9,18 +9,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import cli
-from wandb_toolkit.artifacts import METADATA, Folder, check_folder, output_folder, safe_stem
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_metrics import axes_of, choose_metrics, read_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
 from wandb_toolkit.commands.plot_flags import add_look_flags, jobs_of, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
-from wandb_toolkit.render.text import clean, plural
+from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
+from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.commands.chosen_metrics import Chosen
-    from wandb_toolkit.commands.drawing import Drawn, Settings, Task
     from wandb_toolkit.model import Run
+    from wandb_toolkit.plots.workers import Drawn, Settings, Task
     from wandb_toolkit.sources.base import Source
 
 SECTION = "plots"
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> Exit:
     folder = Folder(_given_folder(args.output) if args.output is not None else output_folder(runs))
     _name_axis(args)
     chosen = choose_metrics(source, runs, patterns, args)
-    from wandb_toolkit.commands.drawing import Settings, light
-    from wandb_toolkit.labels import run_labels
+    from wandb_toolkit.plots.labels import run_labels
+    from wandb_toolkit.plots.workers import Settings, light
 
     labels = tuple(run_labels(runs))
     settings = Settings(
@@ -103,7 +103,7 @@ def _patterns(args: argparse.Namespace) -> list[str] | None:
 
 
 def _check_grouping(args: argparse.Namespace) -> None:
-    from wandb_toolkit.grouping import is_group_key
+    from wandb_toolkit.plots.grouping import is_group_key
 
     if args.group_by is None:
         extra = [flag for flag in ("band", "seed") if getattr(args, flag) is not None]
@@ -124,7 +124,7 @@ def _grouping(args: argparse.Namespace, runs: Sequence[Run], chosen: Chosen) -> 
         UsageError: no run has the value.
     """
     from wandb_toolkit.errors import did_you_mean
-    from wandb_toolkit.grouping import Grouping, groups_of, value_of
+    from wandb_toolkit.plots.grouping import Grouping, groups_of, value_of
 
     if args.group_by is None:
         return None, {}
@@ -140,7 +140,7 @@ def _grouping(args: argparse.Namespace, runs: Sequence[Run], chosen: Chosen) -> 
 
 
 def _name_axis(args: argparse.Namespace) -> None:
-    from wandb_toolkit.charts import AXIS_NAMES
+    from wandb_toolkit.plots.charts import AXIS_NAMES
 
     if args.x_axis:
         args.x_axis = AXIS_NAMES.get(args.x_axis, args.x_axis)
@@ -160,7 +160,7 @@ class _Plots:
 
     def draw(self, chosen: Chosen) -> None:
         """Draw and write all figures."""
-        from wandb_toolkit.commands.drawing import WORTH_A_POOL, draw_all, held, interruptible
+        from wandb_toolkit.plots.workers import WORTH_A_POOL, draw_all, held, interruptible
 
         self.folder.reserve(SECTION)
         figures = self._figures(chosen.metrics)
@@ -179,7 +179,7 @@ class _Plots:
         """Return title and metrics of each figure: one each, or pages of a prefix."""
         if not self.args.grid:
             return [(metric, [metric]) for metric in metrics]
-        from wandb_toolkit.render.view import PANELS
+        from wandb_toolkit.plots.figures.view import PANELS
 
         prefixes: dict[str, list[str]] = {}
         for metric in metrics:
@@ -196,7 +196,7 @@ class _Plots:
 
     def _tasks(self, figures: Sequence[tuple[str, list[str]]], chosen: Chosen) -> Iterator[Task]:
         """Yield the tasks; the points are read as far ahead as memory allows."""
-        from wandb_toolkit.commands.drawing import task
+        from wandb_toolkit.plots.workers import task
 
         axes = axes_of(self.runs, self.args)
         left = list(figures)
@@ -210,7 +210,7 @@ class _Plots:
                 yield task(title, metrics, histories, axes)
 
     def _write(self, one: Drawn) -> None:
-        from wandb_toolkit.render.figure_file import owner_of
+        from wandb_toolkit.plots.figures.file import owner_of
 
         by_prefix = self.args.group_by_prefix and not self.args.grid
         stem = _stem(one.title) if by_prefix else safe_stem(one.title.removesuffix("/*"))
@@ -226,7 +226,7 @@ class _Plots:
 
     def record(self, chosen: Chosen) -> None:
         """Add to metadata.json what was written since the last time."""
-        from wandb_toolkit.commands.drawing import held
+        from wandb_toolkit.plots.workers import held
 
         self._recorded = time.monotonic()
         if self._files:

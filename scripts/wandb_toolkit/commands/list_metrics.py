@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
-    from wandb_toolkit.listing import Best
+    from wandb_toolkit.listing.choose import Best
     from wandb_toolkit.model import MetricInfo, Run
 
 EXAMPLES = """\
@@ -41,8 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the metrics."""
-    from wandb_toolkit.listing import best_points
-    from wandb_toolkit.render import listing as shapes
+    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing.choose import best_points
 
     source, chosen = the_run(args, default="latest")
     infos = source.metrics(chosen, system=args.include_system)
@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best | None], limit: int) -> str:
-    from wandb_toolkit.listing import capped
-    from wandb_toolkit.render import listing as shapes
-    from wandb_toolkit.render.table import terminal_width
-    from wandb_toolkit.render.text import clean, plural
+    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing.choose import capped
+    from wandb_toolkit.listing.table import terminal_width
+    from wandb_toolkit.text import clean, plural
 
     if not infos:
         return f"{clean(chosen.label)} logged no metrics."

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 EXAMPLES = """\
@@ -32,8 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the projects."""
-    from wandb_toolkit.render import listing as shapes
-    from wandb_toolkit.render.table import terminal_width
+    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing.table import terminal_width
 
     source, _ = cli.open_source(args, args.path, of_entity=True)
     projects = source.projects(args.entity)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.fields import unknown_field
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
-from wandb_toolkit.render.fields import unknown_field
-from wandb_toolkit.render.table import terminal_width
+from wandb_toolkit.listing.table import terminal_width
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Run
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the runs."""
-    from wandb_toolkit.render import listing as shapes
+    from wandb_toolkit.listing import tables as shapes
     from wandb_toolkit.sources import RunQuery
 
     chosen = cli.comma_list(args.metrics) if args.metrics is not None else None
@@ -106,8 +106,8 @@ def _check_metrics(
 
 
 def _table(source: Source, runs: Sequence[Run]) -> str:
-    from wandb_toolkit.listing import likely_metrics, telling_metrics
-    from wandb_toolkit.render import listing as shapes
+    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing.choose import likely_metrics, telling_metrics
 
     names = source.summary_names(runs)
     summaries = source.summaries(runs, likely_metrics(names))
@@ -122,7 +122,7 @@ def _table(source: Source, runs: Sequence[Run]) -> str:
 
 
 def _notes(args: argparse.Namespace, shown: Sequence[Run], total: int, search: Sequence[str]) -> None:
-    from wandb_toolkit.render.listing import left_out
+    from wandb_toolkit.listing.tables import left_out
 
     lines = [f"{one.label}: {line}" for one in shown for line in one.warnings] + list(search)
     for line in lines[:_WARNINGS]:

@@ -7,10 +7,10 @@ import math
 import os
 import re
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import UsageError
-from wandb_toolkit.render.view import DPI, HEIGHT, THEMES, WIDTH, View
-from wandb_toolkit.smoothing import MAX_SLIDER_WEIGHT, VIEWPORT_SCALE, Smoothing, slider_weight
+from wandb_toolkit.plots.figures.view import DPI, HEIGHT, THEMES, WIDTH, View
+from wandb_toolkit.plots.smoothing import MAX_SLIDER_WEIGHT, VIEWPORT_SCALE, Smoothing, slider_weight
 
 EMA_WEIGHT = 0.99
 _SIGMA, _WINDOW = 2.0, 10  # of --smoothing gaussian and running without a value

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import cli
+from wandb_toolkit import jsontext as json_text
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import ToolkitError, UsageError
-from wandb_toolkit.render import json_text
 
 if TYPE_CHECKING:
-    from wandb_toolkit.gather import Reading
     from wandb_toolkit.model import Report
+    from wandb_toolkit.report.read import Reading
 
 WIDEST = 120  # columns of prose in a terminal
 PAGES = (".html", ".htm")
@@ -51,7 +51,7 @@ def check_outputs(args: argparse.Namespace) -> Outputs:
 
 
 def _check(text: str, flag: str) -> Path:
-    from wandb_toolkit.artifacts import check_folder
+    from wandb_toolkit.output import check_folder
 
     path = Path(text).expanduser()
     if not text.strip() or path.is_dir() or text.endswith("/"):
@@ -74,7 +74,7 @@ def deliver(report: Report, readings: Sequence[Reading], outputs: Outputs, args:
 
 def document(report: Report, outputs: Outputs) -> dict[str, Any]:
     """Return the report's JSON, with the paths of the files written."""
-    from wandb_toolkit.render.report_json import report_object
+    from wandb_toolkit.report.render.report_json import report_object
 
     payload = report_object(report)
     payload.update({"path": str(outputs.out)} if outputs.out else {})
@@ -84,7 +84,7 @@ def document(report: Report, outputs: Outputs) -> dict[str, Any]:
 
 def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
     """Return what people read on stdout."""
-    from wandb_toolkit.render.markdown import markdown, summary
+    from wandb_toolkit.report.render.markdown import markdown, summary
 
     if outputs:
         wrote = [f"Wrote {path}" for path in (outputs.out, outputs.html) if path]
@@ -100,20 +100,20 @@ def write_files(report: Report, readings: Sequence[Reading], outputs: Outputs, a
         if suffix == ".json" or (args.json and suffix not in (".md", ".markdown")):
             content = json_text.dumps(document(report, Outputs()))
         else:
-            from wandb_toolkit.render.markdown import markdown
+            from wandb_toolkit.report.render.markdown import markdown
 
             content = markdown(report, full=args.full, compare=args.compare)
         _write(outputs.out, content + "\n", "--out")
     if outputs.html:
-        from wandb_toolkit.render.html import page
-        from wandb_toolkit.report_charts import charts_of
+        from wandb_toolkit.report.charts import charts_of
+        from wandb_toolkit.report.render.html import page
 
         charts = charts_of(report, [one.history for one in readings])
         _write(outputs.html, page(report, charts, compare=args.compare), "--html")
 
 
 def _write(out: Path, content: str, flag: str) -> None:
-    from wandb_toolkit.artifacts import Folder
+    from wandb_toolkit.output import Folder
 
     data = content.encode("utf-8", "replace")
     write: Callable[[Path], object] = lambda temporary: temporary.write_bytes(data)  # noqa: E731

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands import report_output
 from wandb_toolkit.commands.report_output import Outputs
 from wandb_toolkit.errors import Exit, ServerError, ToolkitError
-from wandb_toolkit.render.text import clean
+from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
-    from wandb_toolkit.gather import Reading
     from wandb_toolkit.model import Report
+    from wandb_toolkit.report.read import Reading
 
 Look: TypeAlias = "Callable[[], tuple[Report, Sequence[Reading]]]"
 
@@ -31,7 +31,7 @@ def watch(args: argparse.Namespace, outputs: Outputs, look: Look, ending: Callab
     The first report is printed whole, then only what changed. With --json the changes go to stderr, and the last
     report is the one document on stdout. Ctrl-C is the usual end: what was seen last is kept.
     """
-    from wandb_toolkit.watch import still_going
+    from wandb_toolkit.report.changes import still_going
 
     last: Report | None = None
     code: Exit | None = None
@@ -62,7 +62,7 @@ def _once(args: argparse.Namespace, outputs: Outputs, look: Look, last: Report |
     Raises:
         ToolkitError: the first look failed, or several in a row did.
     """
-    from wandb_toolkit.watch import changes
+    from wandb_toolkit.report.changes import changes
 
     for failures in range(1, PATIENCE + 1):
         try:

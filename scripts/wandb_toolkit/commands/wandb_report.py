@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from wandb_toolkit import cli
+from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands import report_output, report_watch
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError
 from wandb_toolkit.model import State
 
 if TYPE_CHECKING:
-    from wandb_toolkit.gather import Reading
     from wandb_toolkit.model import Report, Run
+    from wandb_toolkit.report.read import Reading
     from wandb_toolkit.sources.base import RunQuery, Source
 
 MAX_RUNS = 80
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> Exit:
 
 def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
     """Choose the runs, read and judge them."""
-    from wandb_toolkit.report import build_report
+    from wandb_toolkit.report.build import build_report
     from wandb_toolkit.roles import load_patterns
 
     patterns = load_patterns(Path(args.roles) if args.roles else None)
@@ -144,7 +144,7 @@ def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
 def _windowed(source: Source, rows: int | None) -> Source:
     if rows is None:
         return source
-    from wandb_toolkit.window import Windowed
+    from wandb_toolkit.report.window import Windowed
 
     return cast("Source", Windowed(source, rows))
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
-from wandb_toolkit.sources.records import flatten
+from wandb_toolkit.sources.wandb_log.records import flatten
 
 
 @dataclass(frozen=True)

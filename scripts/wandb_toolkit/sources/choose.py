@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wandb_toolkit.auth import Credentials, default_entity, default_project, find_credentials
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
 from wandb_toolkit.resolve import Target, nearest_path, parse_target
 from wandb_toolkit.sources.base import RunQuery, Source
-from wandb_toolkit.sources.local import LocalSource
+from wandb_toolkit.sources.http.auth import Credentials, default_entity, default_project, find_credentials
+from wandb_toolkit.sources.local.source import LocalSource
 
 _PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody waits longer
 
@@ -74,10 +74,10 @@ def open_source(
 
 
 def _server(target: Target, entity: str | None, credentials: Credentials, reading: Reading) -> Source:
-    from wandb_toolkit.sources.api import ApiSource
-    from wandb_toolkit.sources.api_reading import BUDGET, Options
-    from wandb_toolkit.sources.cache import Cache, cache_folder
-    from wandb_toolkit.sources.transport import Connection
+    from wandb_toolkit.sources.http.cache import Cache, cache_folder
+    from wandb_toolkit.sources.http.connection import Connection
+    from wandb_toolkit.sources.server.reader import BUDGET, Options
+    from wandb_toolkit.sources.server.source import ApiSource
 
     named = target.project is not None
     return ApiSource(

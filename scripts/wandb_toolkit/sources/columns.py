@@ -14,9 +14,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.model import MetricKind
-from wandb_toolkit.sources.items import VALUE_TAG, key_size, plain_items, split_item, tails
-from wandb_toolkit.sources.records import MEDIA_KINDS, flatten, item, parse_json
-from wandb_toolkit.sources.wire import WireError, fields, varint
+from wandb_toolkit.sources.wandb_log.items import VALUE_TAG, key_size, plain_items, split_item, tails
+from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, flatten, item, parse_json
+from wandb_toolkit.sources.wandb_log.wire import WireError, fields, varint
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray

@@ -1,0 +1,320 @@
+"""What the commands share: flags, the error boundary with its exit codes, output and progress.
+
+A command module has `build_parser()`, `run(args) -> Exit` and `main(argv)`; `main` calls `run_command` here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
+
+from wandb_toolkit import __version__
+from wandb_toolkit import jsontext as json_text
+from wandb_toolkit.cli.fields import pick, unknown_field
+from wandb_toolkit.cli.matplotlib_dir import settle_matplotlib
+from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.listing.shapes import FIELDS
+from wandb_toolkit.model import State
+from wandb_toolkit.text import clean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.sources.base import Source
+
+T = TypeVar("T")
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 failed   2 usage   3 authentication   4 not found   5 server or network
+  6 partly done (what failed is listed)   130 interrupted"""
+
+TARGET_HELP = (
+    "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"
+)
+RUN_HELP = "run id, display name, glob, latest, latest:N, tag:x, group:x, sweep:x"
+
+
+JSON_LISTS = ("list_projects", "list_runs")  # whose JSON is a list
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors go through the boundary, and that knows the nearest flag."""
+
+    def __init__(self, prog: str, description: str, examples: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=f"{description}\n\nexamples:\n{_indent(examples)}",
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--version", action="version", version=f"wandb-toolkit {__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UsageError` with the usage line and the nearest flag.
+
+        Raises:
+            UsageError: always.
+        """
+        hint = self.format_usage().strip()
+        flags = [option for action in self._actions for option in action.option_strings]
+        unknown = re.findall(r"--[\w-]+", message) if message.startswith("unrecognized") else []
+        near = [match for flag in unknown for match in get_close_matches(flag, flags, n=1)]
+        if near:
+            hint = f"Did you mean {', '.join(near)}?\n{hint}"
+        raise UsageError(message[:1].upper() + message[1:], hint)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every command takes."""
+    group = parser.add_argument_group("common")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
+    group.add_argument(
+        "--fields", type=comma_list, metavar="A,B.C", help="only these fields of the JSON (of each element); with dots"
+    )
+    if parser.prog in JSON_LISTS:
+        parser.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
+    group.add_argument(
+        "--source",
+        choices=("auto", "api", "local"),
+        default="auto",
+        help="where to read (auto: a path that exists is local, else the W&B server)",
+    )
+    group.add_argument(
+        "--timeout", type=seconds, default=60.0, metavar="S", help="seconds one operation on a server may take (60)"
+    )
+    group.add_argument("--no-cache", action="store_true", help="neither read nor keep ended runs' full histories")
+    group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run_command(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Exit], argv: Sequence[str] | None
+) -> int:
+    """Parse, run, and turn every outcome into an exit code: the one place where errors are shown."""
+    words = _joined(sys.argv[1:] if argv is None else argv)
+    as_json, debug = json_wanted(words), "--debug" in words
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - `>&-` left none
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets \u2026, not a crash
+    settle_matplotlib()
+    try:
+        args = parser.parse_args(words)
+        args.json = as_json
+        check_fields(parser.prog, args)
+        code = int(run(args))
+        sys.stdout.flush()
+        return code
+    except SystemExit as exit_:  # --help, --version
+        return int(exit_.code or 0)
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        _discard_output()
+        return Exit.OK
+    except KeyboardInterrupt:
+        show_error(ToolkitError("Interrupted."), as_json=as_json, kind="interrupted")
+        return Exit.INTERRUPTED
+    except ToolkitError as error:
+        if debug:
+            raise
+        show_error(error, as_json=as_json)
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_ERRORS:
+            show_error(ToolkitError(f"The output could not be written: {error.strerror}."), as_json=as_json)
+            _discard_output()
+            return Exit.FAILED
+        what = f"Unexpected {type(error).__name__}: {error}"
+        show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
+        return Exit.FAILED
+
+
+# What writing to stdout ends with when its disk is full or it is gone. Files that we open ourselves have a name.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
+def _discard_output() -> None:
+    """Let what is left in stdout's buffer go nowhere, so that the interpreter does not fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def json_wanted(words: Sequence[str]) -> bool:
+    """Whether the words ask for JSON; --fields and --jsonl do, too."""
+    return any(word in ("--json", "--jsonl", "--fields") or word.startswith("--fields=") for word in words)
+
+
+def check_fields(command: str, args: argparse.Namespace) -> None:
+    """Refuse a field that the command's JSON never has, before anything is read.
+
+    Raises:
+        UsageError: there is no such field; the hint names the nearest.
+    """
+    known = FIELDS.get(command, ())
+    for field in args.fields or () if known else ():
+        if field.partition(".")[0] not in known:
+            raise unknown_field(field, known)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return the words with ``--order -key`` as ``--order=-key``: argparse takes a leading dash for a flag."""
+    result: list[str] = []
+    for word in words:
+        if result and result[-1] == "--order":
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return result
+
+
+def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -> None:
+    """Write one error to stderr, for people or as one JSON object."""
+    if as_json:
+        print(
+            json_text.line({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
+        )
+        return
+    lines = [f"error: {error.message}", *error.hint.splitlines()]
+    print("\n".join(clean_line(line) for line in lines if line), file=sys.stderr)
+
+
+def clean_line(line: str) -> str:
+    """Return a line of ours, safe to print, with its indentation."""
+    return line[: len(line) - len(line.lstrip(" "))] + clean(line)
+
+
+def warn(message: str, args: argparse.Namespace) -> None:
+    """Write a warning to stderr, unless --quiet."""
+    if not args.quiet:
+        print(clean_line(f"warning: {message}"), file=sys.stderr)
+
+
+def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str], *, by_name: bool = False) -> None:
+    """Write the result to stdout: the JSON document when it is asked for, else what `text` returns.
+
+    `by_name`: the payload's values are its elements, under their names.
+    """
+    if not args.json:
+        print(text())
+        return
+    document = json_text.jsonable(payload)
+    if args.fields is not None:
+        document = pick(document, args.fields, by_name=by_name)
+    if getattr(args, "jsonl", False):
+        for item in document:
+            print(json_text.line(item))
+        return
+    print((json_text.dumps if sys.stdout.isatty() else json_text.rows)(document))
+
+
+def comma_list(text: str) -> list[str]:
+    """Return the parts of a comma-separated flag, stripped.
+
+    Raises:
+        UsageError: a part is blank.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if any(not part for part in parts):
+        raise UsageError(f"The list {text!r} has a blank part.", "Separate names with single commas.")
+    return parts
+
+
+def open_source(
+    args: argparse.Namespace, text: str | None, *, of_entity: bool = False
+) -> tuple[Source, tuple[str, ...]]:
+    """Return the source that a target names, read as the common flags say, and the selectors that it holds.
+
+    `of_entity`: all projects of an entity are wanted.
+
+    Raises:
+        ToolkitError: as `sources.open_source`.
+    """
+    from wandb_toolkit import sources
+
+    reading = sources.Reading(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
+    entity = getattr(args, "entity", None)
+    return sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0 (an argparse type)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def states(text: str) -> frozenset[str]:
+    """Return the run states that a --state flag names, empty for "any".
+
+    Raises:
+        UsageError: W&B has no such state.
+    """
+    wanted = comma_list(text)
+    known = get_args(State)
+    for state in wanted:
+        if state != "any" and state not in known:
+            raise UsageError(f"There is no state {state!r}.", did_you_mean(state, ["any", *known], "state"))
+    return frozenset() if "any" in wanted else frozenset(wanted)
+
+
+def no_runs(source: Source) -> NotFoundError:
+    """Return the error for a query that no run matches: what there is instead."""
+    from wandb_toolkit.sources.base import RunQuery
+
+    everything = RunQuery(limit=1000)
+    there = source.runs(everything)
+    if not there:
+        return NotFoundError(f"There are no runs in {source.description}.")
+    states = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in there).most_common())
+    tags = ", ".join(sorted({tag for run in there for tag in run.tags})[:10])
+    total = source.count(everything)
+    newest = f"; of the newest {len(there)}" if total > len(there) else ""
+    hint = f"There are {total} runs{newest}: {states}" + (f"; tags: {tags}" if tags else "; none has a tag")
+    return NotFoundError("No run has the state, tags and group asked for.", f"{hint}.")
+
+
+def positive_int(text: str) -> int:
+    """Return a whole number of 1 or more (an argparse type)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+_PLAIN_EVERY = 10.0  # seconds between lines of progress where stderr is no terminal
+
+
+def progress(items: Iterable[T], what: str, total: int, args: argparse.Namespace) -> Iterator[T]:
+    """Yield `items`; once a second has passed, show the count and rate on a terminal's stderr.
+
+    Elsewhere it is a line now and then, and nothing with --json, whose stderr is for programs.
+    """
+    terminal = sys.stderr.isatty()
+    show = not args.quiet and (terminal or not args.json)
+    start = last = time.monotonic()
+    shown = False
+    for count, item in enumerate(items, 1):
+        now = time.monotonic()
+        if show and now - start > 1 and now - last > (0.2 if terminal else _PLAIN_EVERY):
+            rate = count / (now - start)
+            line = f"{what}: {count}/{total} ({rate:.{0 if rate >= 10 else 1}f}/s)"
+            print(f"\r{line}\x1b[K" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+            last, shown = now, terminal
+        yield item
+    if shown:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,126 @@
+"""The same metric after the same steps, time and tokens, and what it took each run to reach a target.
+
+Arrays in, numbers out. Time is `_runtime`, tokens the metric with that role; a run that was resumed goes on where it
+stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.model import Cost, Direction, History, Series
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+COSTS: tuple[Cost, ...] = ("step", "time", "tokens")
+TOO_SHORT = 0.25  # of the median length: a run that ended so soon does not set the common point
+EARNEST = 0.5  # of the best gain: a run that gained less has no say in the target
+SMOOTHED = 0.05  # of the points, for the curve that has to reach the target
+SMOOTHED_MOST = 9
+_RUNNING_TOTAL = 0.95  # of the differences are positive: the metric counts up; else it is an amount per row
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One run's curve of the primary metric with what had been spent at each of its points."""
+
+    series: Series
+    spent: Mapping[Cost, FloatArray]  # as long as the series; NaN where unknown
+
+    def total(self, cost: Cost) -> float | None:
+        """Return what had been spent at the last point, None where it is not known."""
+        spent = self.spent.get(cost)
+        return float(spent[-1]) if spent is not None and len(spent) and np.isfinite(spent[-1]) else None
+
+    def level_at(self, cost: Cost, amount: float, direction: Direction) -> Level | None:
+        """Return the level once `amount` was spent: that of the curve up to there. None where it has none."""
+        spent = self.spent.get(cost)
+        if spent is None:
+            return None
+        upto = int(np.searchsorted(np.nan_to_num(spent, nan=np.inf), amount * (1 + 1e-9), side="right"))
+        cut = replace(self.series, x=self.series.x[:upto], value=self.series.value[:upto])
+        level = level_of(cut, direction, settled=False)
+        return level if level and not math.isnan(level.end) else None
+
+    def reaching(self, target: float, direction: Direction) -> dict[Cost, float]:
+        """Return what was spent when the curve, without its scatter, first was at `target` or better; {} if never."""
+        finite = np.flatnonzero(np.isfinite(self.series.value))
+        values = self.series.value[finite]
+        if not len(values):
+            return {}
+        window = min(max(round(SMOOTHED * len(values)), 1), SMOOTHED_MOST) | 1
+        course = stats.running_median(np.asarray(values, dtype=float), window)
+        there = course >= target if direction == "max" else course <= target
+        if not there.any():
+            return {}
+        at = finite[int(there.argmax())]
+        return {cost: float(spent[at]) for cost, spent in self.spent.items() if np.isfinite(spent[at])}
+
+
+def track_of(series: Series | None, history: History, tokens: str | None) -> Track | None:
+    """Return the curve with its costs, None where there is none; `tokens` names the metric that counts them."""
+    if series is None or not len(series):
+        return None
+    spent: dict[Cost, FloatArray] = {}
+    if series.axis == "_runtime":
+        spent["time"] = np.asarray(series.x, dtype=float)
+        return Track(series, spent)
+    spent["step"] = np.asarray(series.x, dtype=float)
+    for cost, name in (("time", "_runtime"), ("tokens", tokens)):
+        found = _total(history.get(name), by_row=cost == "tokens") if name else None
+        if found is not None:
+            x, total = found
+            # Before the first count nothing is known; after the last, the last holds.
+            spent["time" if cost == "time" else "tokens"] = np.interp(series.x, x, total, left=math.nan)
+    return Track(series, spent)
+
+
+def _total(series: Series | None, *, by_row: bool) -> tuple[FloatArray, FloatArray] | None:
+    """Return x and the running total of a count, None where it cannot be known."""
+    if series is None or series.axis != "_step":
+        return None
+    x, y = stats.finite(series.x, series.value)
+    if not len(x) or (y < 0).any():
+        return None
+    grown = np.diff(y)
+    if by_row and len(grown) and float(np.mean(grown >= 0)) < _RUNNING_TOTAL:
+        return None if series.sampled else (x, np.cumsum(y))
+    # A count that starts again after a resumption goes on from where it was.
+    return x, y[0] + np.concatenate([[0.0], np.cumsum(np.where(grown < 0, y[1:], grown))])
+
+
+def common_amount(tracks: Mapping[int, Track], cost: Cost) -> tuple[float, tuple[int, ...]] | None:
+    """Return the largest amount that all have spent, and who was left out for ending far sooner than the others.
+
+    None where fewer than two know what they spent.
+    """
+    totals = {at: total for at, track in tracks.items() if (total := track.total(cost)) is not None}
+    if len(totals) < 2:
+        return None
+    middle = float(np.median(list(totals.values())))
+    short = tuple(at for at, total in totals.items() if total < TOO_SHORT * middle and len(totals) > 2)
+    amount = min(total for at, total in totals.items() if at not in short)
+    return (amount, short) if amount > 0 and len(totals) - len(short) > 1 else None
+
+
+def best_common_level(levels: Sequence[Level], direction: Direction) -> float | None:
+    """Return the best level that every run in earnest ended at: each with at least half of the best gain.
+
+    None where fewer than two gained anything.
+    """
+    gains = [level.gain(direction) for level in levels]
+    most = max((gain for gain in gains if not math.isnan(gain)), default=0.0)
+    if not most > 0:
+        return None
+    ends = [level.end for level, gain in zip(levels, gains, strict=True) if gain >= EARNEST * most]
+    if len(ends) < 2:
+        return None
+    return min(ends) if direction == "max" else max(ends)

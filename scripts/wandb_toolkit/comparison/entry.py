@@ -1,0 +1,57 @@
+"""One run on its way into the ranking, and why it may not be called best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wandb_toolkit.comparison.cost import Track
+from wandb_toolkit.comparison.levels import Level
+from wandb_toolkit.model import Cost, RunReport
+
+BROKEN_STATES = ("crashed", "failed", "killed", "preempted")
+BROKEN_FINDINGS = {"nan_or_inf": "NaN", "crashed": "crashed", "stalled": "stalled"}
+
+
+def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
+    """Return why a run may not be called best: it broke, or its numbers did."""
+    marks: list[str] = [report.run.state] if report.run.state in BROKEN_STATES else []
+    for finding in report.findings:
+        mark = BROKEN_FINDINGS.get(finding.id)
+        if mark and not (mark == "crashed" and marks):
+            marks.append(mark)
+    if level and math.isnan(level.end) and "NaN" not in marks:
+        marks.append("NaN")
+    return tuple(marks)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One run on its way into the ranking."""
+
+    at: int  # place in the list of reports
+    report: RunReport
+    name: str
+    level: Level | None
+    marks: tuple[str, ...]
+    configuration: str | None  # the same for all seeds of one configuration
+    config: Mapping[str, Any]  # the keys that differ
+    track: Track | None = None
+    same: Mapping[Cost, Level] = field(default_factory=dict)
+
+    @property
+    def end(self) -> float:
+        """The final level, NaN where there is none."""
+        return self.level.end if self.level else math.nan
+
+    @property
+    def sound(self) -> bool:
+        """Whether the run has a final level and nothing broke on the way to it."""
+        return not math.isnan(self.end) and not self.marks
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended, so that its final level is final."""
+        return self.report.run.state not in ("running", "pending")

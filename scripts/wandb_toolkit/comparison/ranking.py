@@ -1,0 +1,290 @@
+"""Several runs side by side: who ranks where by the primary metric, by how much, and for what cost.
+
+Arrays and dataclasses in, dataclasses out; `compare_text` says what it proves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from wandb_toolkit import configs
+from wandb_toolkit.comparison import lead as contest
+from wandb_toolkit.comparison import sentences as compare_text
+from wandb_toolkit.comparison.cost import COSTS, best_common_level, common_amount, track_of
+from wandb_toolkit.comparison.entry import Entry, marks_of
+from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
+from wandb_toolkit.comparison.importance import with_importance
+from wandb_toolkit.comparison.lead import Contender, Lead
+from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.comparison.uncertainty import centre, level_interval
+from wandb_toolkit.model import (
+    CommonPoint,
+    Comparison,
+    Cost,
+    Direction,
+    History,
+    Primary,
+    RankedRun,
+    RunReport,
+    SeedGroup,
+    Series,
+    Signals,
+    Standing,
+    Target,
+)
+from wandb_toolkit.text import short_names
+
+
+def compare(
+    reports: Sequence[RunReport],
+    series: Sequence[Series | None],
+    primary: Primary | None,
+    *,
+    histories: Sequence[History] = (),
+    target: float | None = None,
+    model: bool = False,
+) -> Comparison:
+    """Return the ranking by the primary metric's final level; `series` holds it for each run, or None.
+
+    Runs that broke keep their rank, marked; none of them is called best unless all of them broke. `histories` hold the
+    time and tokens that runs had spent; `target` is a level to reach; `model` asks for a model of the settings, too.
+    """
+    if primary is None:
+        entries = _entries(reports, series, histories, "max")
+        note = compare_text.NO_PRIMARY
+        return Comparison(tuple(_line(e, {}) for e in entries), tuple(entries[0].config if entries else ()), note=note)
+    direction = primary.direction
+    ranked = sorted(_entries(reports, series, histories, direction), key=lambda e: _rank(e, direction))
+    groups = _by_configuration(ranked, direction)
+    best = groups[0][0] if groups else next((e for e in ranked if not math.isnan(e.end)), None)
+    contenders = [_contender(group) for group in groups]
+    lead = _lead(groups, contenders, direction)
+    all_broke = best is not None and not best.sound and len(ranked) > 1
+    lead_text = compare_text.lead(groups, lead, contenders, broken=all_broke)
+    common, places = _common(groups, direction)
+    goal = _target(groups, direction, target)
+    reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
+    if goal:
+        goal = Target(goal.value, goal.why, compare_text.race(groups, reached))
+    return Comparison(
+        runs=tuple(_line(e, places.get(e.at, {}), reached.get(e.at, {})) for e in ranked),
+        config_keys=tuple(ranked[0].config) if ranked else (),
+        best=best.report.run.id if best else None,
+        note=" ".join(compare_text.notes(ranked, groups, primary, lead_text)),
+        seed_groups=tuple(_seed_group(group) for group in groups if len(group) > 1),
+        lead=lead.verdict,
+        best_at=best.at if best else None,
+        configurations=_standings(groups, contenders, direction),
+        common=common,
+        target=goal,
+        signals=_signals(groups, direction, model=model) if len(reports) > 1 else None,
+        lead_text=lead_text,
+    )
+
+
+def _entries(
+    reports: Sequence[RunReport], series: Sequence[Series | None], histories: Sequence[History], direction: Direction
+) -> list[Entry]:
+    names = short_names([report.run for report in reports])
+    differing = configs.differences([report.run.config for report in reports])
+    entries = []
+    for at, (report, name, one) in enumerate(zip(reports, names, series, strict=True)):
+        level = level_of(one, direction)
+        config = {key: values[at] for key, values in differing.items()}
+        same = configs.configuration_of(report.run.config)
+        tokens = next((match.metric for match in report.roles if match.role == "tokens"), None)
+        history = histories[at] if at < len(histories) else History({})
+        track = track_of(one, history, tokens)
+        entries.append(Entry(at, report, name, level, marks_of(report, level), same, config, track))
+    return entries
+
+
+def _rank(entry: Entry, direction: Direction) -> tuple[int, float]:
+    if entry.level is None:
+        return 2, 0.0
+    if math.isnan(entry.end):
+        return 1, 0.0
+    return 0, -entry.end if direction == "max" else entry.end
+
+
+def _line(entry: Entry, same: Mapping[Cost, Level], reached: Mapping[Cost, float] | None = None) -> RankedRun:
+    run, level = entry.report.run, entry.level
+    return RankedRun(
+        id=run.id,
+        name=run.name,
+        state=run.state,
+        verdict=entry.report.verdict,
+        value=level.end if level else None,
+        best=level.best if level else None,
+        best_step=level.best_step if level else None,
+        steps=run.steps,
+        duration=run.duration,
+        config=entry.config,
+        marks=entry.marks,
+        at=entry.at,
+        project=run.project,
+        same={cost: found.end for cost, found in same.items()},
+        reached=reached or {},
+        tokens=entry.track.total("tokens") if entry.track else None,
+    )
+
+
+def _by_configuration(ranked: Iterable[Entry], direction: Direction) -> list[list[Entry]]:
+    """The sound runs by configuration, the best first. A run without a config, or that still goes, is alone."""
+    groups: dict[object, list[Entry]] = {}
+    for entry in ranked:
+        if entry.sound:
+            run = entry.report.run
+            whole = entry.configuration and entry.over
+            where = (run.entity, run.project, entry.configuration) if whole else id(entry)
+            groups.setdefault(where, []).append(entry)
+    sign = -1 if direction == "max" else 1
+    return sorted(groups.values(), key=lambda group: sign * centre([e.end for e in group]))
+
+
+def _contender(group: Sequence[Entry], cost: Cost | None = None) -> Contender:
+    levels = [e.level if cost is None else e.same.get(cost) for e in group]
+    known = [level for level in levels if level]
+    return Contender(tuple(level.end for level in known), known[0].error if known else math.nan, group[0].over)
+
+
+def _lead(groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction) -> Lead:
+    """How the first configuration stands to the next that is not the same one still running."""
+    if not groups:
+        return Lead(None)
+    rivals = [at for at in range(1, len(groups)) if not _same(groups[at][0], groups[0][0])]
+    return contest.lead_of(contenders, 0, rivals, direction)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    mine, theirs = one.report.run, other.report.run
+    place = (mine.entity, mine.project) == (theirs.entity, theirs.project)
+    return bool(one.configuration) and one.configuration == other.configuration and place
+
+
+def _seed_group(group: Sequence[Entry]) -> SeedGroup:
+    ends = [e.end for e in group]
+    return SeedGroup(
+        runs=tuple(e.report.run.id for e in group),
+        names=tuple(e.name for e in group),
+        mean=float(np.mean(ends)),
+        std=float(np.std(ends, ddof=1)),
+    )
+
+
+def _standings(
+    groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction
+) -> tuple[Standing, ...]:
+    spread = contest.spread_of(contenders)
+    values = [centre(one.values) for one in contenders]
+    costs: dict[Cost, list[float | None]] = {cost: [_mean_cost(group, cost) for group in groups] for cost in COSTS}
+    fronts = {cost: contest.cheapest(values, spent, direction) for cost, spent in costs.items()}
+    made = []
+    for at, group in enumerate(groups):
+        own = level_interval(contenders[at].values, spread)
+        gap = contest.gap_of(contenders[0], contenders[at], spread, direction) if at else None
+        made.append(
+            Standing(
+                runs=tuple(e.report.run.id for e in group),
+                names=tuple(e.name for e in group),
+                at=tuple(e.at for e in group),
+                value=own.value,
+                low=own.low if own.known else None,
+                high=own.high if own.known else None,
+                how=own.how,
+                gap=gap.value if gap else None,
+                gap_low=gap.low if gap and gap.known else None,
+                gap_high=gap.high if gap and gap.known else None,
+                apart=gap.low > 0 if gap and gap.known else None,
+                seconds=costs["time"][at],
+                tokens=costs["tokens"][at],
+                steps=costs["step"][at],
+                front=tuple(cost for cost in COSTS if at in fronts[cost]),
+            )
+        )
+    return tuple(made)
+
+
+def _mean_cost(group: Sequence[Entry], cost: Cost) -> float | None:
+    """Return what a run of the configuration costs, None where that is not known of each, or not final."""
+    found = []
+    for entry in group:
+        run = entry.report.run
+        spent = entry.track.total(cost) if entry.track else None
+        if cost == "time" and run.duration is not None:
+            spent = run.duration
+        if spent is None or not entry.over:
+            return None
+        found.append(spent)
+    return float(np.mean(found))
+
+
+def _common(
+    groups: Sequence[Sequence[Entry]], direction: Direction
+) -> tuple[tuple[CommonPoint, ...], dict[int, dict[Cost, Level]]]:
+    """Return the points where all have spent the same, and each run's levels there."""
+    tracks = {e.at: e.track for group in groups for e in group if e.track}
+    points: list[CommonPoint] = []
+    places: dict[int, dict[Cost, Level]] = {}
+    for cost in COSTS:
+        found = common_amount(tracks, cost)
+        if found is None:
+            continue
+        amount, short = found
+        for at, track in tracks.items():
+            level = track.level_at(cost, amount, direction) if at not in short else None
+            if level:
+                places.setdefault(at, {})[cost] = level
+        leader, verdict, note = _note_there(groups, places, cost, amount, direction)
+        longest = max(track.total(cost) or 0.0 for track in tracks.values())
+        telling = cost != "time" and longest > compare_text.LENGTHS_APART * amount
+        other = leader is not groups[0][0] and verdict != "unproven"
+        points.append(CommonPoint(cost, amount, short, note, bool(note) and (telling or other)))
+    return tuple(points), places
+
+
+def _note_there(
+    groups: Sequence[Sequence[Entry]],
+    places: Mapping[int, Mapping[Cost, Level]],
+    cost: Cost,
+    amount: float,
+    direction: Direction,
+) -> tuple[Entry | None, contest.Verdict | None, str]:
+    """Return the leader's best run where all have spent the same, whether that is more than chance, and a sentence."""
+    there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
+    there = [group for group in there if group]
+    made = [
+        (Contender(tuple(level.end for _, level in group), group[0][1].error), [e for e, _ in group]) for group in there
+    ]
+    made.sort(key=lambda pair: centre(pair[0].values), reverse=direction == "max")
+    contenders, entries = [one for one, _ in made], [group for _, group in made]
+    rivals = [at for at in range(1, len(made)) if not _same(entries[at][0], entries[0][0])]
+    lead = contest.lead_of(contenders, 0, rivals, direction) if made else Lead(None)
+    leader = next((group[0] for group in groups if entries and entries[0][0] in group), None)
+    return leader, lead.verdict, compare_text.common(cost, amount, entries, contenders, lead)
+
+
+def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: float | None) -> Target | None:
+    if given is not None:
+        return Target(given, "given by you")
+    levels = [e.level for group in groups for e in group if e.level and e.over]
+    value = best_common_level(levels, direction)
+    return Target(value, "the best level that all runs with at least half of the best gain ended at") if value else None
+
+
+def _signals(groups: Sequence[Sequence[Entry]], direction: Direction, *, model: bool) -> Signals:
+    """Return what goes with the result, over the configurations of one project that ended soundly."""
+    ended = [group for group in groups if group[0].over and group[0].configuration]
+    projects = {(g[0].report.run.entity, g[0].report.run.project) for g in ended}
+    if len(projects) > 1:
+        return Signals(refused=f"the runs are of {len(projects)} projects", count=len(ended))
+    settings = [group[0].config for group in ended]
+    levels = [centre([e.end for e in group]) for group in ended]
+    found = signals_of(settings, levels, direction)
+    if not model or found.refused:
+        return found
+    known = {one.key for one in found.signals}
+    return with_importance(found, [c for c in columns_of(settings) if c.key in known], levels)

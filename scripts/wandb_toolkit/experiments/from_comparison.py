@@ -1,0 +1,162 @@
+"""What a comparison leaves open → experiments: more seeds, one step beyond the best setting, another length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wandb_toolkit import configs
+from wandb_toolkit.comparison.levels import Level
+from wandb_toolkit.detectors.phrases import told
+from wandb_toolkit.experiments.settings import find_setting
+from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
+from wandb_toolkit.text import number, quoted
+
+EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
+LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
+
+CALM = ("grad_norm_stable", "kl_stable", "loss_decreased")  # praise that leaves room for larger steps
+
+
+def titled(who: str, change: str, runs: int) -> str:
+    """Return the change as a title, with the run's name where there are several."""
+    return f"{who}: {change}" if runs > 1 else f"{change[:1].upper()}{change[1:]}"
+
+
+def rounded(value: float) -> float:
+    """Return two or three significant digits: nobody tries a learning rate of 3.333e-06."""
+    return float(f"{value:.2g}") if abs(value) < 1000 else float(round(float(f"{value:.3g}")))
+
+
+def from_comparison(
+    reports: Sequence[RunReport],
+    comparison: Comparison,
+    primary: Primary,
+    levels: Sequence[Level | None],
+) -> list[Experiment]:
+    """Return what the ranking leaves open: is the lead real, is the best setting at the edge, was it too long?"""
+    sound = [line for line in comparison.runs if line.value is not None and not line.marks and line.value == line.value]
+    best = next((line for line in sound if line.at == comparison.best_at), None)
+    if best is None:
+        return []
+    report = reports[best.at]
+    length = _length(report, best, levels[best.at] if best.at < len(levels) else None, primary, len(reports))
+    if best.verdict == "ugly":  # a broken run's luck needs no second look
+        return length
+    return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
+
+
+def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+    """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
+    mine = next((one.at for one in comparison.configurations if best.at in one.at), (best.at,))
+    if len(mine) > 1 and comparison.lead != "unproven":
+        return []
+    rival = next((line for line in sound if line.at not in mine and line.verdict == "good"), None)
+    metric, who = quoted(primary.metric), quoted(best.name)
+    if rival is None or rival.value is None or best.value is None:
+        why = f"there is one run of this configuration: how far seeds alone move {metric} is not known"
+        expect = f"three values of {metric} whose spread is the yardstick for every later change"
+        refute = f"one of them fails or ends far off {number(best.value)}: then the result is luck"
+        change = "the same config with two more seeds"
+    else:
+        lead = abs(best.value - rival.value)
+        ahead = f"leads {quoted(rival.name)} by {number(lead, 2)}" if lead else f"is level with {quoted(rival.name)}"
+        why = f"{who} {ahead} in {metric}, and that may be chance"
+        change = f"two more seeds of {who} and of {quoted(rival.name)}"
+        expect = f"{who} is ahead in the mean, by more than the seeds of either differ"
+        refute = "the two means lie within the seeds' spread: then take the cheaper of the two"
+    title = titled(who, change, 1 if rival else len(comparison.runs))
+    runs = (best.id, rival.id) if rival else (best.id,)
+    return [Experiment(title, why, change, expect, refute, runs=runs)]
+
+
+def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+    """One step further, where the best run has the largest or smallest value tried of a setting."""
+    found = []
+    for key in comparison.config_keys:
+        if configs.is_seed(key) or configs.is_bookkeeping(key):
+            continue
+        raw = [line.config.get(key) for line in sound]
+        tried = sorted({float(v) for v in raw if isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0})
+        mine = best.config.get(key)
+        if len(tried) < 3 or mine not in (tried[0], tried[-1]):
+            continue
+        beside = tried[1] if mine == tried[0] else tried[-2]
+        new = rounded(mine * mine / beside)
+        side = "smallest" if mine == tried[0] else "largest"
+        change = f"{quoted(key)} from {number(mine)} to {number(new)}"
+        found.append(
+            Experiment(
+                title=f"{quoted(best.name)}: {change}",
+                why=f"the best run has the {side} of the {len(tried)} values of {quoted(key)} tried",
+                change=change,
+                expect=f"{quoted(primary.metric)} ends better than {number(best.value)}",
+                refute="it ends worse: then the best value lies between those tried",
+                runs=(best.id,),
+            )
+        )
+    return found[:2]
+
+
+def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Primary, runs: int) -> list[Experiment]:
+    """A shorter run, where the best one had long settled, or was better before its end."""
+    if level is None or level.best is None or level.best_step is None or report.run.state != "finished":
+        return []
+    gain, lost = abs(level.end - level.start), abs(level.best - level.end)
+    metric, who = quoted(primary.metric), quoted(best.name)
+    if lost > LOST * gain and lost > 3 * level.noise and level.best_step < EARLY * level.last_step:
+        why = f"{metric} was best at step {level.best_step:,} ({number(level.best)}) and ended at {number(level.end)}"
+        change = _shortened(report, level.best_step, level.last_step)
+        expect = f"{metric} ends at {number(level.best)} or better"
+        refute = f"it ends near {number(level.end)} again: then the peak was noise"
+    elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
+        share = level.settled_step / max(level.last_step, 1)
+        why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"
+        stop = 1.2 * level.settled_step
+        change = _shortened(report, stop, level.last_step)
+        expect = (
+            f"{metric} ends within its noise of {number(level.end)}, for {1 - stop / level.last_step:.0%} less compute"
+        )
+        refute = "it ends lower: then the slow part of the schedule matters"
+    else:
+        return []
+    return [Experiment(titled(who, change, runs), why, change, expect, refute, runs=(best.id,))]
+
+
+def _shortened(report: RunReport, stop: float, last: int) -> str:
+    """Return the change in the config's own unit, which need not be W&B's step."""
+    steps = find_setting(report.run.config, "steps")
+    scheduled = find_setting(report.run.config, "schedule") or any(match.role == "lr" for match in report.roles)
+    share = stop / max(last, 1)
+    if steps and isinstance(steps.value, (int, float)) and steps.value * share >= 1:
+        new = rounded(steps.value * share)
+        text = f"{quoted(steps.key)} from {number(steps.value)} to {number(int(new) if new.is_integer() else new)}"
+    else:
+        text = f"end near step {int(rounded(stop)):,} instead of {last:,}"
+    return f"{text}, the learning-rate schedule shortened with it" if scheduled else text
+
+
+def _improved(level: Level, primary: Primary) -> bool:
+    return level.end > level.start if primary.direction == "max" else level.end < level.start
+
+
+def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int) -> list[Experiment]:
+    """A larger step size, where the best run is calm and no run has tried one."""
+    calm = [finding for finding in report.findings if finding.id in CALM]
+    rate = find_setting(report.run.config, "learning_rate")
+    if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
+        return []
+    tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
+    if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
+        return []
+    metric = quoted(primary.metric)
+    change = f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(2 * rate.value))}"
+    return [
+        Experiment(
+            title=titled(quoted(report.run.name), change, runs),
+            why=f"{told(calm[0], report)}, and no loss spike or explosion was found: a larger step may be stable too",
+            change=change,
+            expect=f"{metric} reaches the same level in fewer steps",
+            refute=f"{metric} ends worse, or the loss or gradient norm becomes unsteady",
+            runs=(report.run.id,),
+        )
+    ]

@@ -1,0 +1,208 @@
+"""Findings and the comparison → the next experiments: what to change, from what to what, what should then be seen.
+
+The rules are data: `experiments.toml` beside this module says which change follows from which finding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wandb_toolkit.comparison.levels import level_of
+from wandb_toolkit.detectors.phrases import causes, told
+from wandb_toolkit.experiments.from_comparison import faster, from_comparison, rounded, titled
+from wandb_toolkit.experiments.settings import find_setting, rule_book
+from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
+from wandb_toolkit.text import number, quoted, short_names
+
+MOST = 6
+NEAR = 1.5  # times: closer to a healthy run's value, a setting explains nothing
+FEWEST = 3  # below it, second choices of the same findings are added
+
+_ROLE_WORDS = {
+    "kl": "the KL", "entropy": "the policy's entropy", "reward": "the reward", "task": "the task metric",
+    "loss": "the loss", "eval_loss": "the eval loss", "grad_norm": "the gradient norm", "lr": "the learning rate",
+    "clip_fraction": "the clip fraction", "reward_std": "the reward's spread", "length": "the response length",
+    "throughput": "the throughput", "primary": "the main metric", "metric": "the metric", "step": "the onset",
+}  # fmt: skip
+_SEVERITY = {"ugly": 0, "bad": 1, "good": 2}
+
+
+def propose(
+    reports: Sequence[RunReport],
+    comparison: Comparison | None,
+    primary: Primary | None,
+    series: Sequence[Series | None] = (),
+) -> tuple[Experiment, ...]:
+    """Return up to six experiments: the worst and most widespread findings first, then what the comparison asks.
+
+    Each finding gives one, whatever the number of runs; consequences of another finding give none. `series` holds each
+    run's primary metric, in the order of `reports`.
+    """
+    names = dict(zip(map(id, reports), short_names([report.run for report in reports]), strict=True))
+    first: list[Experiment] = []
+    more: list[Experiment] = []
+    for case in _cases(reports):
+        made = list(_from_finding(case, reports, names, primary))
+        first += made[: not case.minor]
+        more += made[not case.minor :][:1]
+    projects = {(report.run.entity, report.run.project) for report in reports}
+    asked = []
+    if comparison and primary and len(projects) == 1:
+        levels = [level_of(one, primary.direction) for one in series]
+        asked = from_comparison(reports, comparison, primary, levels)
+        if comparison.best_at is not None:
+            more += faster(reports[comparison.best_at], comparison, primary, len(reports))
+    chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
+    if len(chosen) < FEWEST:
+        chosen = _distinct([*chosen, *more])[:FEWEST]
+    return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One diagnosis and the runs that have it; the first stands for them."""
+
+    finding: Finding
+    reports: tuple[RunReport, ...]
+    rule: Mapping[str, Any]
+    order: int  # of the rule: what happened in training before what happened to the process
+    minor: bool  # something worse is wrong with each of these runs
+
+
+def _cases(reports: Sequence[RunReport]) -> list[_Case]:
+    """Findings of one rule together: crashes for lack of memory are another case than those by a bug."""
+    found: dict[tuple[str, int], list[tuple[Finding, RunReport]]] = {}
+    for report in reports:
+        for finding in causes(report):
+            rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding)), None)
+            if finding.severity != "good" and rule is not None:
+                found.setdefault((finding.id, rule), []).append((finding, report))
+    cases = []
+    for (_, rule), hits in found.items():
+        minor = all(f.severity == "bad" and report.verdict == "ugly" for f, report in hits)
+        cases.append(_Case(hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor))
+    return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], -len(c.reports), c.order))
+
+
+def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Drop experiments that propose the same change to the same run."""
+    kept: dict[tuple[object, ...], Experiment] = {}
+    for one in experiments:
+        kept.setdefault((one.change, one.runs[:1]), one)
+    return list(kept.values())
+
+
+def _from_finding(
+    case: _Case, reports: Sequence[RunReport], names: Mapping[int, str], primary: Primary | None
+) -> Iterator[Experiment]:
+    """Yield the changes that the rule for this finding has to offer, the most promising first."""
+    finding, report = case.finding, case.reports[0]
+    words = _words(case, names[id(report)], primary)
+    also = f" (and {len(case.reports) - 1} more)" if len(case.reports) > 1 else ""
+    # Where healthy runs clear every setting, the first is still worth a try.
+    for compared in (reports, ()):
+        changes = [(attempt, _change(attempt, report, compared, words)) for attempt in case.rule["try"]]
+        if any(change for _, change in changes):
+            break
+    for attempt, change in changes:
+        if change:
+            yield Experiment(
+                title=titled(f"{words['run']}{also}", change, len(reports)),
+                why=told(finding, report),
+                change=change,
+                expect=attempt["expect"].format_map(words),
+                refute=attempt["refute"].format_map(words),
+                finding=finding.id,
+                runs=tuple(one.run.id for one in case.reports),
+            )
+
+
+def _applies(rule: Mapping[str, Any], finding: Finding) -> bool:
+    if rule["finding"] != finding.id:
+        return False
+    error = str(finding.evidence.get("error") or "")
+    return "when" not in rule or re.search(rule["when"], error, re.IGNORECASE) is not None
+
+
+def _words(case: _Case, name: str, primary: Primary | None) -> dict[str, str]:
+    """Return what the rules' texts may use; a role that the run lacks is named in words."""
+    words = dict(_ROLE_WORDS)
+    words.update({match.role: quoted(match.metric) for match in case.reports[0].roles})
+    words["run"] = quoted(name)
+    if primary:
+        words["primary"] = quoted(primary.metric)
+    if case.finding.metrics:
+        words["metric"] = quoted(case.finding.metrics[0])
+    if case.finding.step is not None:
+        words["step"] = f"{case.finding.step:,}"
+    return words
+
+
+def _change(
+    attempt: Mapping[str, Any], report: RunReport, reports: Sequence[RunReport], words: Mapping[str, str]
+) -> str:
+    """Return the change in words, "" where this attempt cannot be made with this config."""
+    name = attempt.get("setting")
+    setting = find_setting(report.run.config, name) if name else None
+    if name is None or setting is None:
+        return str(attempt.get("otherwise", "")).format_map(words)
+    if "words" in attempt:
+        present = number(setting.value) if isinstance(setting.value, float) else str(setting.value)
+        known = _agreed(_healthy_settings(name, report, reports))
+        beside = f", {quoted(known)} in the healthy runs" if known not in ("", present) else ""
+        return f"{quoted(setting.key)} (now {quoted(present)}{beside}): {attempt['words'].format_map(words)}"
+    if isinstance(setting.value, bool) or not isinstance(setting.value, (int, float)):
+        return str(attempt.get("otherwise", "")).format_map(words)
+    new, known = _new_value(attempt, float(setting.value), name, report, reports)
+    if isinstance(setting.value, int) and setting.value >= 1:
+        new = max(float(round(new)), 1.0)
+    if not math.isfinite(new) or math.isclose(new, float(setting.value)):
+        return ""
+    text = f"{quoted(setting.key)} from {number(setting.value)} to {number(rounded(new))}"
+    return text + known + str(attempt.get("words_after", ""))
+
+
+def _new_value(
+    attempt: Mapping[str, Any], old: float, name: str, report: RunReport, reports: Sequence[RunReport]
+) -> tuple[float, str]:
+    """Return the proposed value, and a remark where a healthy run already marks the other side."""
+    healthy = _healthy_values(name, report, reports)
+    if old <= 0 and "zero" in attempt:
+        above = [value for value in healthy if value > 0]
+        return (min(above), " (as in the healthy runs)") if above else (float(attempt["zero"]), "")
+    new = old + float(attempt["add"]) if "add" in attempt else old * float(attempt.get("factor", 1.0))
+    if old <= 0 or not math.isfinite(old):
+        return new, ""  # no ratio to speak of
+    beyond = [value for value in healthy if value > 0 and (value < old) == (new < old) and value != old]
+    if not beyond:
+        return new, ""
+    nearest = min(beyond, key=lambda value: abs(math.log(value / old)))
+    if max(nearest / old, old / nearest) < NEAR:
+        return old, ""  # a healthy run has nearly this value: it is not what is wrong
+    middle = math.sqrt(nearest * old)
+    return middle, f" (half way, in ratio, to the {number(nearest)} of the healthy runs)"
+
+
+def _healthy_settings(name: str, report: RunReport, reports: Sequence[RunReport]) -> list[Any]:
+    """What the healthy runs of the same project have for this setting."""
+    found = [
+        find_setting(other.run.config, name)
+        for other in reports
+        if other.verdict == "good" and other.run.project == report.run.project
+    ]
+    return [setting.value for setting in found if setting]
+
+
+def _healthy_values(name: str, report: RunReport, reports: Sequence[RunReport]) -> list[float]:
+    values = _healthy_settings(name, report, reports)
+    return [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+
+
+def _agreed(values: Sequence[Any]) -> str:
+    """Return the one value that all have, "" where they differ."""
+    texts = {str(value) for value in values}
+    return texts.pop() if len(texts) == 1 else ""

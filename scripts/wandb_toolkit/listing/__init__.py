@@ -1,0 +1,1 @@
+"""The tables and JSON shapes of the list commands."""

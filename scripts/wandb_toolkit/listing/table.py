@@ -1,0 +1,138 @@
+"""Tables for people: fitted to a terminal, plain and uncut in a pipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import zip_longest
+from typing import Literal
+
+from wandb_toolkit.text import clean
+
+_GAP = 2  # blanks between columns
+_USUAL, _LEAST = 24, 8  # characters of a column that may be cut: before others go, and at the least
+_NAME_LIMIT = 60  # characters of a cell in a pipe; a terminal's width decides there
+STATE_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "crashed": "red",
+    "failed": "red",
+    "killed": "yellow",
+    "preempted": "yellow",
+    "pending": "dim",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal
+    ones the last; rank 0 stays.
+    """
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    fixed: bool = False
+    rank: int = 0
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is, None in a pipe or file."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """Return the widths of the columns to show in `width`, by index; what does not fit is not shown."""
+    natural = [max([len(column.title), *(len(row[at]) for row in rows)]) for at, column in enumerate(columns)]
+    sizes = {at: natural[at] if column.fixed else min(natural[at], _USUAL) for at, column in enumerate(columns)}
+    while sum(sizes.values()) + _GAP * (len(sizes) - 1) > width:
+        goes = max(sizes, key=lambda at: (columns[at].rank, at))
+        if not columns[goes].rank:
+            break
+        del sizes[goes]
+    spare = width - sum(sizes.values()) - _GAP * (len(sizes) - 1)
+    for at in [at for at in sizes if not columns[at].fixed]:
+        size = max(min(natural[at], sizes[at] + spare), min(_LEAST, natural[at]))
+        spare -= size - sizes[at]
+        sizes[at] = size
+    return sizes
+
+
+def shows_links(environ: Mapping[str, str]) -> bool:
+    """Whether a terminal is likely to show links (OSC 8): those that would print the raw address are left out.
+
+    FORCE_HYPERLINK=1 or 0 decides, as in other programs.
+    """
+    forced = environ.get("FORCE_HYPERLINK")
+    if forced:
+        return forced != "0"
+    return environ.get("TERM", "dumb") not in ("dumb", "linux") and environ.get("TERM_PROGRAM") != "Apple_Terminal"
+
+
+def safe_link(url: str | None) -> str | None:
+    """Return an address that may go into a terminal's escape sequence, None for one that may not."""
+    return url if url is not None and re.fullmatch(r"https?://[!-~]{1,2000}", url) else None
+
+
+def table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    links: Sequence[str | None] = (),
+) -> str:
+    """Return the rows under their titles. Cells are strangers' text and are made safe here.
+
+    Args:
+        columns: what the cells are; a column titled "state" is coloured by state.
+        rows: one string a column each.
+        width: columns of the terminal; None: a pipe, where nothing is fitted, coloured or linked.
+        links: for each row where its first cell leads to; safe addresses are kept, where the terminal shows them.
+    """
+    from rich.console import Console
+    from rich.style import Style
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[clean(cell, None if width else _NAME_LIMIT) for cell in row] for row in rows]
+    if width is None:
+        return _plain(columns, cells)
+    kept = fitting(columns, cells, width)
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", collapse_padding=True)
+    for at, size in kept.items():
+        column = columns[at]
+        grid.add_column(
+            Text(column.title), justify=column.align, no_wrap=True, overflow="ellipsis", min_width=size, max_width=size
+        )
+    targets = [safe_link(url) for url in links] if shows_links(os.environ) else []
+    for row, target in zip_longest(cells, targets[: len(cells)]):
+        texts = [Text(row[at], style=_style(columns[at], row[at])) for at in kept]
+        if target:
+            texts[0].stylize(Style(link=target))
+        grid.add_row(*texts)
+    out = StringIO()
+    needed = sum(kept.values()) + _GAP * len(kept)  # a terminal too narrow for what must be shown wraps it
+    plain = bool(os.environ.get("NO_COLOR"))
+    Console(file=out, width=max(width, needed), force_terminal=not plain, highlight=False).print(grid)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _style(column: Column, cell: str) -> str:
+    return STATE_STYLES.get(cell, "") if column.title == "state" else ""
+
+
+def _plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
+    lines = [[column.title for column in columns], *cells]
+    sizes = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(size) if column.align == "right" else cell.ljust(size)
+            for cell, size, column in zip(line, sizes, columns, strict=True)
+        ).rstrip()
+        for line in lines
+    )

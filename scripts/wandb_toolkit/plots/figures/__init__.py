@@ -1,0 +1,1 @@
+"""The only home of matplotlib: charts to figures, figures to files."""

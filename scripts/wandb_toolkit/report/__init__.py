@@ -1,0 +1,1 @@
+"""Runs to a report: read, examine, compare, put into words."""

@@ -1,0 +1,193 @@
+"""Runs → what is good, what holds them back, what broke, how they compare and what to try next.
+
+Pure on top of a source: everything is computed here once, and the renderers only write it down.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from wandb_toolkit import __version__, roles
+from wandb_toolkit.comparison.ranking import compare
+from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
+from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
+from wandb_toolkit.experiments.propose import propose
+from wandb_toolkit.model import History, Primary, Report, Run, RunReport
+from wandb_toolkit.report import read as gather
+from wandb_toolkit.report.read import Reading
+from wandb_toolkit.report.rl_summary import look_through
+from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.sources.base import Source
+
+Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
+
+METRICS_NAMED = 100
+LOG_LINES = 50  # of a broken run's console output
+# They judge the process, not the training: alone they make no run good.
+STATE_DETECTORS = frozenset({"crashed", "stalled"})
+_QUIET_STATES = ("running", "finished", "pending")
+
+
+def _ignore(_: object) -> None:
+    return None
+
+
+def build_report(
+    source: Source,
+    runs: Sequence[Run],
+    *,
+    primary: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    now: datetime,
+    target: str = "",
+    left_out: int = 0,
+    command: str = "",
+    on_run: Callable[[Run], object] = _ignore,
+    goal: float | None = None,
+    model: bool = False,
+    on_readings: Callable[[Sequence[Reading]], object] = _ignore,
+    patterns: roles.RolePatterns | None = None,
+) -> Report:
+    """Return the report on `runs`.
+
+    `overrides` maps roles to metrics; `on_run` is called after each run read. `goal` is a level of the primary metric
+    that runs are to reach; `model` asks for a model of the settings, which takes a second or two. `on_readings` is
+    given the series that the report rests on, in the order of its runs. `patterns` say which metric plays which role.
+
+    Raises:
+        NotFoundError: no run has the primary metric, or the metric of an override.
+        ToolkitError: none of the runs could be read.
+    """
+    readings, errors = gather.gather(source, runs, overrides or {}, primary, on_run, patterns=patterns)
+    if errors and not readings:
+        raise ToolkitError(f"None of the {len(errors)} runs could be read: {errors[0]['message']}")
+    _check_names(readings, primary, overrides or {})
+    chosen = roles.choose_primary([one.names for one in readings], primary, patterns)
+    if chosen:
+        readings = gather.fill(source, readings, chosen.metric)
+    reports = _examine_all(source, readings, chosen, now)
+    reports = [replace(r, verdict=verdict_of(r)) for r in reports]
+    series = [one.history.get(chosen.metric) if chosen else None for one in readings]
+    histories = [one.history for one in readings]
+    comparison = compare(reports, series, chosen, histories=histories, target=goal, model=model) if reports else None
+    common = _common_roles(readings)
+    lens = look_through(reports, histories, common, comparison.best_at if comparison else None)
+    on_readings(readings)
+    return Report(
+        verdict=overall([r.verdict for r in reports]),
+        source=source.kind,
+        target=target or source.description,
+        primary=chosen,
+        roles=common,
+        runs=tuple(reports),
+        good=good_sentences(reports, series, chosen, comparison),
+        bad=trouble_sentences(reports, "bad"),
+        ugly=trouble_sentences(reports, "ugly"),
+        comparison=comparison,
+        next_experiments=propose(reports, comparison, chosen, series),
+        errors=tuple(errors),
+        generated_at=now,
+        tool_version=__version__,
+        lens=lens,
+        left_out=left_out,
+        command=command,
+        metrics=_metrics(readings),
+    )
+
+
+def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Mapping[str, str]) -> None:
+    present = dict.fromkeys(name for one in readings for name in one.names)
+    for asked, metric in {"primary": primary, **overrides}.items():
+        if metric is not None and metric not in present:
+            flag = asked.replace("_", "-")
+            raise NotFoundError(
+                f"None of the {len(readings)} runs logged {metric!r} (--{flag}) as a number."
+                if len(readings) > 1
+                else f"The run did not log {metric!r} (--{flag}) as a number.",
+                did_you_mean(metric, present, "metric"),
+            )
+
+
+def _examine_all(
+    source: Source, readings: Sequence[Reading], primary: Primary | None, now: datetime
+) -> list[RunReport]:
+    """Judge every run, its siblings being the other chosen runs of the same project."""
+    siblings: dict[tuple[str | None, str | None], list[tuple[int, Sibling]]] = {}
+    for at, one in enumerate(readings):
+        project = siblings.setdefault((one.run.entity, one.run.project), [])
+        project.append((at, sibling_of(one.run, one.history, one.roles, primary)))
+    reports = []
+    for at, one in enumerate(gather.complete(source, readings)):
+        others = tuple(s for i, s in siblings[one.run.entity, one.run.project] if i != at)
+        own = next(s for i, s in siblings[one.run.entity, one.run.project] if i == at)
+        # What was worked out of its curves for its siblings serves itself.
+        known = {} if readings[at].thinned else own.known()
+        view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now, known)
+        result: Examination = examine(view)
+        reports.append(
+            RunReport(
+                run=one.run,
+                verdict="unknown",
+                findings=result.findings,
+                # That praise could not be given is of no interest.
+                skipped=tuple(s for s in result.skipped if DETECTORS[s.id].severity != "good"),
+                passed=result.passed,
+                roles=tuple(one.roles.values()),
+                sampled=_sampled(one.history),
+            )
+        )
+    return reports
+
+
+def _sampled(history: History) -> dict[str, tuple[int, int]]:
+    """Return the metrics of which the source gave a part: points read and points logged."""
+    return {
+        name: (len(one), one.total or len(one))
+        for name, one in history.series.items()
+        if one.sampled and name not in gather.AXES
+    }
+
+
+def _log_tail(source: Source, run: Run) -> tuple[str, ...]:
+    if run.state in _QUIET_STATES:
+        return ()
+    try:
+        return tuple(source.console(run, LOG_LINES))
+    except ToolkitError:
+        return ()  # the log only adds to what the exit record says
+
+
+def verdict_of(report: RunReport) -> Verdict:
+    """Return the verdict that the findings give. A run of which no metric could be judged is never good."""
+    causes = {finding.severity for finding in report.findings if not finding.consequence_of}
+    if "ugly" in causes:
+        return "ugly"
+    if "bad" in causes:
+        return "bad"
+    return "good" if "good" in causes or set(report.passed) - STATE_DETECTORS else "unknown"
+
+
+def overall(verdicts: Sequence[str]) -> Verdict:
+    """Return the worst of the runs' verdicts; runs that could not be judged do not hide those that could."""
+    for verdict in ("ugly", "bad", "good"):
+        if verdict in verdicts:
+            return verdict
+    return "unknown"
+
+
+def _metrics(readings: Sequence[Reading]) -> tuple[str, ...]:
+    counts = Counter(name for one in readings for name in one.names)
+    return tuple(name for name, _ in counts.most_common(METRICS_NAMED))
+
+
+def _common_roles(readings: Sequence[Reading]) -> dict[str, str]:
+    """Return role → the metric that most runs use for it."""
+    votes: dict[str, Counter[str]] = {}
+    for one in readings:
+        for role, match in one.roles.items():
+            votes.setdefault(role, Counter())[match.metric] += 1
+    return {role: votes[role].most_common(1)[0][0] for role in roles.ROLES if role in votes}

@@ -1,0 +1,128 @@
+"""The reinforcement-learning lens: KL, entropy, clipping, gradients and reward, one line each over all runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.detectors.phrases import label
+from wandb_toolkit.model import History, Lens, RunReport
+from wandb_toolkit.report.sentences import FEW_POINTS
+from wandb_toolkit.text import listed, number, quoted, short_names
+
+# role → the detectors that judge it; a missing reward and policy makes the lens useless
+_JUDGES: Mapping[str, tuple[str, ...]] = {
+    "reward": ("reward_collapse", "reward_hacking"),
+    "kl": ("kl_too_low", "kl_spike", "kl_runaway"),
+    "entropy": ("entropy_collapse",),
+    "policy_std": ("entropy_collapse",),
+    "clip_fraction": ("clipfrac_high",),
+    "reward_std": ("reward_std_collapse",),
+    "importance_ratio": ("policy_lag",),
+    "explained_variance": ("value_function_poor",),
+    "length": ("length_explosion", "length_collapse"),
+    "truncation": ("truncation_high",),
+    "grad_norm": ("grad_norm_explosion", "grad_norm_vanishing"),
+}
+_TELLS_RL = ("reward", "kl", "entropy", "clip_fraction", "reward_std")
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """One run's curve of a role."""
+
+    at: int  # place of the run
+    name: str
+    level: Level
+    report: RunReport
+    sign: int
+
+
+def look_through(
+    reports: Sequence[RunReport],
+    histories: Sequence[History],
+    roles: Mapping[str, str],
+    best: int | None,
+) -> tuple[Lens, ...]:
+    """Return a line for each role of reinforcement learning that the runs have; none where nothing tells RL.
+
+    Levels are those of the run at place `best`; where it does not log the role, the median over all that do.
+    """
+    if "reward" not in roles and sum(role in roles for role in _TELLS_RL) < 2:
+        return ()
+    names = short_names([report.run for report in reports])
+    lines = []
+    for role, judges in _JUDGES.items():
+        sights = []
+        for at, (name, report, history) in enumerate(zip(names, reports, histories, strict=True)):
+            match = next((m for m in report.roles if m.role == role and m.metric == roles.get(role)), None)
+            level = level_of(history.get(match.metric)) if match else None
+            if match and level:
+                sights.append(_Sight(at, name, level, report, match.sign))
+        if sights:
+            text = _judgement(judges, sights)
+            if role == "reward":
+                text = f"{_against_task(reports, histories, best)}; {text}"
+            lines.append(_line(role, roles[role], sights, text, best))
+    return tuple(lines)
+
+
+def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: int | None) -> Lens:
+    ends = [s.sign * s.level.end for s in sights if not math.isnan(s.level.end)]
+    shown = _of_best(sights, best)
+    if len(sights) > 1 and ends:
+        text = f"the {len(sights)} runs end at {number(min(ends))} to {number(max(ends))}; {text}"
+        text = text if len(shown) == 1 else f"the median run; {text}"
+    if sights[0].sign < 0:
+        text = f"logged as its negative; {text}"
+    start, end = [s.sign * s.level.start for s in shown], [s.sign * s.level.end for s in shown]
+    run = shown[0].name if len(shown) == 1 < len(sights) else None
+    return Lens(role, metric, _middle(start), _middle(end), text, run)
+
+
+def _of_best(sights: Sequence[_Sight], best: int | None) -> Sequence[_Sight]:
+    return [s for s in sights if s.at == best] or sights
+
+
+def _middle(values: Sequence[float]) -> float | None:
+    finite = [value for value in values if not math.isnan(value)]
+    return float(np.median(finite)) if finite else math.nan if values else None
+
+
+def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
+    """Say which faults were found in which runs, else that none was, else that nobody could judge."""
+    said = []
+    for judge in judges:
+        hit = [s.name for s in sights if any(f.id == judge for f in s.report.findings)]
+        if hit:
+            where = "" if len(sights) == 1 else f" in {listed(hit)}"
+            said.append(f"{label(judge)}{where}")
+    if said:
+        return ", ".join(said)
+    if any(judge in s.report.passed for judge in judges for s in sights):
+        alone = len(sights) == 1 and sights[0].report.verdict == "ugly"
+        return "no fault of its own" if alone else "no fault found"
+    reasons = [k.reason for s in sights for k in s.report.skipped if k.id in judges]
+    return f"not judged ({reasons[0]})" if reasons else "not judged"
+
+
+def _against_task(reports: Sequence[RunReport], histories: Sequence[History], best: int | None) -> str:
+    """Say how the task metric moved beside the reward."""
+    found: dict[int, tuple[str, Level, int]] = {}
+    for at, (report, history) in enumerate(zip(reports, histories, strict=True)):
+        match = next((m for m in report.roles if m.role == "task"), None)
+        beside = any(m.role == "reward" and m.metric in history for m in report.roles)
+        level = level_of(history.get(match.metric)) if match and beside else None
+        if match and level:
+            found[at] = match.metric, level, len(history[match.metric])
+    if not found:
+        return "no task metric beside it"
+    shown = [found[best]] if best is not None and best in found else list(found.values())
+    start, end = _middle([level.start for _, level, _ in shown]), _middle([level.end for _, level, _ in shown])
+    most = max(points for _, _, points in shown)
+    few = f" ({most} points only)" if most < FEW_POINTS else ""
+    return f"task metric {quoted(shown[0][0])} {number(start)} → {number(end)}{few}"

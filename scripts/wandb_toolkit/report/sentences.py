@@ -1,0 +1,129 @@
+"""Findings and levels → the sentences of Good, Bad and Ugly; the same finding in several runs is one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from wandb_toolkit.comparison.levels import level_of
+from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.detectors.phrases import OF_THE_PROCESS, causes, label, told
+from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
+from wandb_toolkit.text import listed, number, plural, quoted, sentence, short_names
+
+FEW_POINTS = 6  # below it, a level is said to rest on that many
+PEAK_WORTH_NAMING = 0.15  # of the gain, between the best point and the final level
+
+
+def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple[str, ...]:
+    """Return one sentence for each finding of this severity, the most widespread first, consequences folded in."""
+    names = short_names([report.run for report in reports])
+    groups: dict[tuple[str, str], list[tuple[str, RunReport, Finding]]] = {}
+    for name, report in zip(names, reports, strict=True):
+        for finding in causes(report):
+            if finding.severity == severity:
+                # Runs that ended by different errors have not the same thing in common.
+                same = (finding.id, str(finding.evidence.get("error") or ""))
+                groups.setdefault(same, []).append((name, report, finding))
+    # What happened in training before what happened to the process.
+    ordered = sorted(groups.values(), key=lambda group: (-len(group), group[0][2].id in OF_THE_PROCESS))
+    return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
+
+
+def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) -> str:
+    name, report, finding = group[0]
+    title = told(finding, report)
+    if len(group) == 1:
+        text = sentence(title if alone else f"{quoted(name)}: {title}")
+        explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
+        return f"{text} It explains {_and(explained)}." if explained else text
+    names = [one for one, _, _ in group]
+    return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {title}")
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def good_sentences(
+    reports: Sequence[RunReport],
+    series: Sequence[Series | None],
+    primary: Primary | None,
+    comparison: Comparison | None,
+) -> tuple[str, ...]:
+    """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised."""
+    said: list[str] = []
+    if primary and comparison and comparison.best_at is not None:
+        said += _progress(reports, comparison.best_at, series[comparison.best_at], primary)
+    if len(reports) == 1:
+        return tuple(said + _praise(reports[0], without_progress=bool(said)) + _healthy(reports))
+    return tuple(said + (_healthy(reports) or _praise_of_many(reports)))
+
+
+def _praise(report: RunReport, *, without_progress: bool) -> list[str]:
+    """What detectors praise in a single run; its progress only if that is not told already."""
+    praised = [
+        f for f in report.findings if f.severity == "good" and not (without_progress and f.id == "primary_improved")
+    ]
+    return [sentence(told(finding, report)) for finding in praised]
+
+
+def _praise_of_many(reports: Sequence[RunReport]) -> list[str]:
+    """What detectors praise, the most widespread first, where no run is good as a whole."""
+    names = short_names([report.run for report in reports])
+    praised: dict[str, list[str]] = {}
+    for name, report in zip(names, reports, strict=True):
+        for finding in report.findings:
+            if finding.severity == "good":
+                praised.setdefault(finding.id, []).append(name)
+    ordered = sorted(praised.items(), key=lambda item: -len(item[1]))
+    return [f"{_title(finding_id)} in {listed(who)}." for finding_id, who in ordered]
+
+
+def _title(finding_id: str) -> str:
+    known = DETECTORS.get(finding_id)
+    return known.title if known else label(finding_id).capitalize()
+
+
+def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary: Primary) -> list[str]:
+    """Say how far the best run has come, if it has improved by more than its noise."""
+    level = level_of(one, primary.direction)
+    if one is None or level is None or level.best is None or len(one) < 2:
+        return []
+    gain = level.end - level.start if primary.direction == "max" else level.start - level.end
+    if not gain > 2 * (0 if math.isnan(level.noise) else level.noise):
+        return []
+    verb = "rose" if primary.direction == "max" else "fell"
+    text = f"{quoted(primary.metric)} {verb} from {number(level.start)} to {number(level.end)}"
+    if len(reports) > 1:
+        name = short_names([report.run for report in reports])[at]
+        verdict = reports[at].verdict
+        text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
+    if len(one) < FEW_POINTS:
+        text += f" ({len(one)} points)"
+    lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise
+    if level.best_step is not None and lost > max(PEAK_WORTH_NAMING * gain, 2 * noise):
+        text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
+    return [sentence(text)]
+
+
+def _healthy(reports: Sequence[RunReport]) -> list[str]:
+    """Say which runs have no fault, by how many checks, and what they all have to be praised for."""
+    names = short_names([report.run for report in reports])
+    well = [(name, report) for name, report in zip(names, reports, strict=True) if report.verdict == "good"]
+    if not well:
+        return []
+    counts = sorted(len(report.passed) for _, report in well)
+    checks = plural(counts[-1], "check") if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]} checks"
+    if len(reports) == 1:
+        return [f"{checks} found no fault."]
+    who = f"All {len(reports)} runs" if len(well) == len(reports) else listed([name for name, _ in well])
+    common = set.intersection(*({f.id for f in report.findings if f.severity == "good"} for _, report in well))
+    praise = [_lower(_title(f.id)) for f in well[0][1].findings if f.id in common]
+    verb = "is" if len(well) == 1 else "are"
+    return [f"{who} {verb} healthy: {checks} found no fault{''.join(f'; {one}' for one in praise)}."]
+
+
+def _lower(text: str) -> str:
+    """Return a title as it stands inside a sentence: "The reward rose" → "the reward rose", "KL ..." as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text

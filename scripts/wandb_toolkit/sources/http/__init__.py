@@ -1,0 +1,1 @@
+"""Requests to a W&B server: keys, connections, patience, downloads."""

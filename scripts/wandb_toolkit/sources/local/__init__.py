@@ -1,0 +1,1 @@
+"""Runs in `wandb/` folders on this machine."""

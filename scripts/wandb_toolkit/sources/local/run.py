@@ -1,0 +1,195 @@
+"""The scans of one run's directories → a `Run`: which word counts where they disagree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.model import Run, State
+from wandb_toolkit.sources.lazy import Later
+from wandb_toolkit.sources.local.run_dirs import RunDir, read_config, read_json
+from wandb_toolkit.sources.wandb_log import records as rec
+from wandb_toolkit.sources.wandb_log.blocks import BLOCK
+from wandb_toolkit.sources.wandb_log.scan import LogScan, scan_log
+
+_RUNNING_SECONDS = 300.0  # a log silent for longer has no writer, unless it was slower than that all along
+_RUNNING_FACTOR = 3.0  # silent for so many of its own intervals between writes
+_RUNNING_MOST = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One directory of a run, read."""
+
+    source: RunDir
+    scan: LogScan | None  # None: no readable log
+    problem: str  # why not
+    config: Mapping[str, Any]
+    started: float
+    newest: float
+
+
+def _summary_of_all(parts: Sequence[RunDir]) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for part in parts:
+        summary |= _summary_of(part)
+    summary.pop("_wandb", None)
+    return summary
+
+
+def _summary_of(found: RunDir) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    if found.log is not None:
+        with suppress(ToolkitError):
+            summary = scan_log(found.log, card=False, summary=True).summary
+    beside = _beside(found)
+    if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
+        summary |= beside  # a killed process leaves its last rows out of the log
+    return summary
+
+
+def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
+    """Return the run that lies in these directories (several: it was resumed). `now` is Unix seconds."""
+    now = time.time() if now is None else now
+    parts = sorted((_read(found) for found in dirs), key=lambda part: part.started)
+    scans = [part.scan for part in parts if part.scan is not None]
+    final = parts[-1]
+    state = _state(final, now)
+    run_id = next((scan.run.id for scan in reversed(scans) if scan.run.id), final.source.run_id)
+    config: dict[str, Any] = {}
+    step_metrics: dict[str, str] = {}
+    for part in parts:
+        config |= part.config
+        step_metrics |= part.scan.step_metrics if part.scan else {}
+    steps = [scan.last_step for scan in scans if scan.last_step is not None]
+    return Run(
+        id=run_id,
+        name=_word(scans, "name") or run_id,
+        entity=_word(scans, "entity"),
+        project=_word(scans, "project"),
+        state=state,
+        created_at=rec.utc(next((part.started for part in parts if part.started), None)),
+        last_activity=rec.utc(final.newest),
+        tags=next((scan.run.tags for scan in reversed(scans) if scan.run.tags), ()),
+        group=_word(scans, "group"),
+        job_type=_word(scans, "job_type"),
+        sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
+        notes=_word(scans, "notes"),
+        config={key: value for key, value in config.items() if key != "_wandb"},
+        summary=Later(partial(_summary_of_all, [part.source for part in parts])),
+        step_metrics=step_metrics,
+        duration=sum(_duration(part) for part in parts),
+        steps=max(steps) if steps else None,
+        rows=sum(scan.rows for scan in scans),
+        exit_code=final.scan.exit_code if final.scan and final.scan.has_exit else None,
+        paths=tuple(str(part.source.shown) for part in parts),
+        warnings=tuple(_warnings(parts, state)),
+    )
+
+
+def _read(found: RunDir) -> _Part:
+    scan, problem = None, "the run directory has no .wandb log"
+    if found.log is not None:
+        try:
+            scan = scan_log(found.log)
+        except ToolkitError as error:
+            problem = f"{error.message} {error.hint}".strip()
+    config = dict(scan.config) if scan else {}
+    if not {key for key in config if key != "_wandb"} and found.files:
+        config = read_config(found.files / "config.yaml")
+    started = scan.run.started if scan else 0.0
+    started = started or started_beside(found)
+    written = _modified(found)
+    newest = scan.newest if scan and scan.newest else _number(_beside(found).get("_timestamp")) or started
+    return _Part(found, scan, problem, config, started, min(newest, written) if newest > 0 else written)
+
+
+def started_beside(found: RunDir) -> float:
+    """Return the start that the metadata file names, in Unix seconds; 0.0 where there is none."""
+    return _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt")) if found.files else 0.0
+
+
+def _beside(found: RunDir) -> dict[str, Any]:
+    return read_json(found.files / "wandb-summary.json") if found.files else {}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+
+
+def _iso_seconds(value: object) -> float:
+    """Return Unix seconds of wandb-metadata.json's startedAt (UTC, with or without saying so)."""
+    try:
+        moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = datetime.fromisoformat(f"{moment.isoformat()}+00:00")
+    return moment.timestamp()
+
+
+def _modified(found: RunDir) -> float:
+    try:
+        return (found.log or found.folder).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _state(part: _Part, now: float) -> State:
+    scan = part.scan
+    if scan is None:
+        return "finished" if _beside(part.source) else "crashed"
+    if scan.has_exit:
+        if scan.exit_code == 0:
+            return "finished"
+        return "preempted" if scan.preempting else "failed"
+    if now - part.newest < _patience(part, scan):
+        return "running"
+    return "preempted" if scan.preempting else "crashed"
+
+
+def _patience(part: _Part, scan: LogScan) -> float:
+    """Return how long a living run may have been silent, in seconds.
+
+    The Go core writes whole blocks, so a run that logs little shows nothing for as long as it takes to fill one.
+    """
+    lived = max(part.newest - part.started, 0.0)
+    try:
+        blocks = scan.path.stat().st_size / BLOCK
+    except OSError:
+        blocks = 1.0
+    interval = max(lived / max(scan.rows, 1), lived / max(blocks, 1.0))
+    return min(max(_RUNNING_SECONDS, _RUNNING_FACTOR * interval), _RUNNING_MOST)
+
+
+def _word(scans: Sequence[LogScan], name: str) -> str | None:
+    return next((value for scan in reversed(scans) if (value := getattr(scan.run, name))), None)
+
+
+def _duration(part: _Part) -> float:
+    lived = max(part.newest - part.started, 0.0) if part.started else 0.0
+    if part.scan is None or part.scan.runtime is None:
+        return max(lived, _number(_beside(part.source).get("_runtime")) if part.scan is None else 0.0)
+    return lived if abs(lived - part.scan.runtime) < 2 else part.scan.runtime  # the record counts whole seconds
+
+
+def _warnings(parts: Sequence[_Part], state: State) -> list[str]:
+    lines: list[str] = []
+    for part in parts:
+        name = part.source.log.name if part.source.log else part.source.folder.name
+        if part.scan is None:
+            lines.append(f"{name}: {part.problem} Read from the files beside it; there is no history.")
+            continue
+        lines += part.scan.damage.warnings(name)
+    final = parts[-1].scan
+    if state == "running":
+        lines.append("still being written: what is there was read")
+    elif final is not None and final.damage.cut_off:
+        lines.append("the log ends inside a record: the process was killed before it could write the rest")
+    return lines

@@ -1,0 +1,97 @@
+"""One project of a server, and how it is asked: what an older server does not know is left out and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from wandb_toolkit.errors import NotFoundError
+from wandb_toolkit.sources.http.connection import Connection
+from wandb_toolkit.sources.http.responses import PartError, SchemaError
+
+Document: TypeAlias = Callable[[set[str]], tuple[str, dict[str, Any]]]  # what is missing → query, variables
+
+# What the lack of a field or argument means to whoever reads the answer; what is not here costs nothing but time.
+_MEANING: Mapping[str, str] = {
+    "historyKeys": "which metrics a run logged (those of its summary are taken)",
+    "historyLineCount": "how many rows a run has",
+    "heartbeatAt": "when a run last gave a sign of life",
+    "sweepName": "which sweep a run belongs to",
+    "jobType": "job types",
+    "notes": "notes",
+    "group": "groups",
+    "description": "descriptions",
+    "events": "system metrics",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The project that is asked."""
+
+    connection: Connection
+    entity: str
+    project: str
+    missing: set[str] = field(default_factory=set, compare=False)  # fields and arguments that the server lacks
+
+    def ask(self, query: str, what: str, **variables: Any) -> dict[str, Any]:
+        """Return the answer's project node.
+
+        Raises:
+            NotFoundError: there is none, or the key may not see it.
+            ToolkitError: what else the connection raises.
+        """
+        project, errors = self.ask_parts(lambda _: (query, variables), what, adapt=False)
+        if errors:
+            raise errors[0].error
+        return project
+
+    def ask_parts(
+        self, document: Document, what: str, *, tries: int | None = None, adapt: bool = True
+    ) -> tuple[dict[str, Any], list[PartError]]:
+        """Return the project node and the errors of its parts. What the server does not know is left out.
+
+        Args:
+            document: makes the query and its variables without the fields and arguments that it is given.
+            what: is read, for messages.
+            tries: give up after so many; None: as the connection does.
+            adapt: ask again without what the server does not know.
+
+        Raises:
+            ToolkitError: as `ask`.
+        """
+        while True:
+            query, variables = document(self.missing)
+            both = {"entity": self.entity, "project": self.project, **variables}
+            try:
+                data, errors = self.connection.graphql_parts(query, both, what, tries=tries)
+                break
+            except SchemaError as error:
+                new = set(error.fields) - self.missing
+                if not adapt or not new or document(self.missing | new)[0] == query:
+                    raise
+                self.missing.update(new)
+        project = data.get("project")
+        if project is None:
+            if errors:
+                raise errors[0].error
+            raise NotFoundError(f"There is no project {self.entity}/{self.project}, or it is not yours to see.")
+        return dict(project), errors
+
+    @property
+    def lacks(self) -> list[str]:
+        """What an older server could not say, in plain words."""
+        return [meaning for name, meaning in _MEANING.items() if name in self.missing]
+
+
+def pages(ask: Callable[[str | None], Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the nodes of a connection's pages; `ask` returns the connection behind a cursor."""
+    cursor: str | None = None
+    while True:
+        found = ask(cursor)
+        yield from (edge["node"] for edge in found.get("edges") or () if edge and edge.get("node"))
+        page = found.get("pageInfo") or {}
+        if not page.get("hasNextPage") or page.get("endCursor") in (None, cursor):
+            return
+        cursor = page["endCursor"]

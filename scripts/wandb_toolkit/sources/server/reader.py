@@ -1,0 +1,222 @@
+"""Histories and statistics of runs on a server: samples of many runs together, or each run whole and from the cache."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.model import History, MetricInfo, MetricKind, Run, Series
+from wandb_toolkit.sources import threads as in_order
+from wandb_toolkit.sources.base import KeyChoice
+from wandb_toolkit.sources.columns import INTERNAL
+from wandb_toolkit.sources.history import SYSTEM, Merged, as_history, merge_columns, metric_infos
+from wandb_toolkit.sources.http.cache import Cache
+from wandb_toolkit.sources.server import queries as q
+from wandb_toolkit.sources.server.full_history import last_step, read_full
+from wandb_toolkit.sources.server.project import Place
+from wandb_toolkit.sources.server.sampled_history import SAMPLES, Keys, Sample, Want, history_keys, sample
+from wandb_toolkit.sources.server.system_metrics import system_series
+
+BUDGET = 20_000_000  # points of a run that are read whole for its statistics; above, samples
+ENDED = frozenset({"finished", "crashed", "failed", "killed"})
+RUNS_TOGETHER = 100  # what they logged is in memory at once
+WHOLE_TOGETHER = 3  # runs read whole at once, and as many again wait to be taken
+
+System: TypeAlias = "dict[str, Series] | ToolkitError"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is read."""
+
+    budget: int = BUDGET
+    samples: int = SAMPLES
+
+
+class Reader:
+    """Reads the histories of runs of one place."""
+
+    def __init__(self, place: Place, cache: Cache, options: Options) -> None:
+        self._place = place
+        self._cache = cache
+        self._options = options
+
+    def histories(
+        self, runs: Sequence[Run], keys: KeyChoice, *, system: bool, full: bool
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        """Yield each run's history; `full` False: samples, many metrics and runs in a request."""
+        for some in q.chunks(runs, RUNS_TOGETHER):
+            yield from self._some(some, keys, system, full)
+
+    def _some(
+        self, runs: Sequence[Run], keys: KeyChoice, system: bool, full: bool
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        names: Sequence[Sequence[str] | None]
+        if keys is None or callable(keys):
+            events = self._events(runs, None, full) if system else [{}] * len(runs)
+            shown = history_keys(self._place, runs)
+            names = [
+                None if isinstance(one, ToolkitError) else list(keys(one.kinds)) if callable(keys) else numeric(one)
+                for one in shown
+            ]
+        else:
+            wanted = [key for key in keys if key.startswith(SYSTEM)]
+            plain = [key for key in keys if not key.startswith(SYSTEM)]
+            which = None if system else wanted
+            events = self._events(runs, which, full) if system or wanted else [{}] * len(runs)
+            if wanted and not plain:  # nothing else is asked for
+                for run, own in zip(runs, events, strict=True):
+                    yield run, own if isinstance(own, ToolkitError) else _with(own, History({}, rows=run.rows or 0))
+                return
+            names = [plain] * len(runs)
+            shown = history_keys(self._place, runs) if full else [Keys()] * len(runs)
+        read = self._whole(runs, names, shown) if full else self._sampled(runs, names, shown)
+        for extra, (run, history) in zip(events, read, strict=True):
+            yield run, history if isinstance(history, ToolkitError) else _with(extra, history)
+
+    def _events(self, runs: Sequence[Run], wanted: Sequence[str] | None, full: bool) -> list[System]:
+        """Return each run's system metrics, those of `wanted` (None: all)."""
+        return [
+            found
+            if isinstance(found, ToolkitError) or wanted is None
+            else {name: one for name, one in found.items() if name in wanted}
+            for found in system_series(self._place, runs, full=full)
+        ]
+
+    def _sampled(
+        self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        size = self._options.samples
+        known = [one for one in shown if isinstance(one, Keys)]
+        asked = not any(one.kinds or one.known for one in known)  # nobody has asked yet what there is
+        wants = [Want(run, tuple(wanted or ()), size) for run, wanted in zip(runs, names, strict=True)]
+        failed = [one if isinstance(one, ToolkitError) else None for one in shown]
+        found = sample(self._place, [w for w, e in zip(wants, failed, strict=True) if e is None], keys=asked)
+        for want, keys, error in zip(wants, shown, failed, strict=True):
+            if error is not None or isinstance(keys, ToolkitError):
+                yield want.run, error or ToolkitError("unreachable")
+                continue
+            one = next(found)
+            yield want.run, one.error or _sampled_history(one, one.keys if asked else keys, want.metrics, size)
+
+    def _whole(
+        self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        calls = (partial(self._read, *of) for of in zip(runs, names, shown, strict=True))
+        yield from zip(runs, in_order.gather(calls, WHOLE_TOGETHER), strict=True)
+
+    def _read(self, run: Run, wanted: Sequence[str] | None, keys: Keys | ToolkitError) -> History:
+        """Return the whole of the wanted metrics: from the cache what an ended run had, the rest from the server."""
+        if isinstance(keys, ToolkitError):
+            raise keys
+        names = list(wanted or ())
+        cached = {name: one for name in names if (one := self._cached(run, name, keys)) is not None}
+        there = [name for name in names if name not in cached and (not keys.known or keys.counts.get(name))]
+        merged = merge_columns(read_full(self._place, run, there, keys)) if there else Merged({}, {}, {}, 0)
+        for name in there:
+            if name in merged.series:
+                self._keep(run, name, keys, merged.series[name])
+        series = {**cached, **merged.series}
+        kinds: dict[str, MetricKind] = {**dict.fromkeys(cached, "number"), **merged.kinds}
+        both = Merged({name: series[name] for name in names if name in series}, kinds, merged.non_null, merged.rows)
+        history = as_history(both, {}, names)
+        return replace(history, kinds={**keys.kinds, **history.kinds}, rows=run.rows or merged.rows)
+
+    # What an ended run logged does not change. Were it resumed or rewound, its times, rows or counts would be others.
+
+    def _key(self, run: Run, keys: Keys, what: Sequence[object]) -> list[object] | None:
+        if run.state not in ENDED or run.last_activity is None or not keys.known:
+            return None
+        host = self._place.connection.credentials.base_url
+        place = [host, self._place.entity, self._place.project, run.id]
+        return [*place, run.created_at, run.last_activity, run.rows, run.steps, keys.last_step, *what]
+
+    def _cached(self, run: Run, name: str, keys: Keys) -> Series | None:
+        key = self._key(run, keys, ["series", name, keys.counts.get(name)])
+        found = self._cache.get(key) if key else None
+        good = found and found.keys() == {"x", "value"} and len(found["x"]) == len(found["value"])
+        return Series(name, found["x"], found["value"]) if good and found else None
+
+    def _keep(self, run: Run, name: str, keys: Keys, series: Series) -> None:
+        key = self._key(run, keys, ["series", name, keys.counts.get(name)])
+        if key:
+            self._cache.put(key, {"x": series.x, "value": series.value})
+
+    def metrics(self, run: Run, *, system: bool) -> Mapping[str, MetricInfo]:
+        """Return what the run logged, exact from its whole history, or from samples where that is over the budget."""
+        [keys] = history_keys(self._place, [run])
+        if isinstance(keys, ToolkitError):
+            raise keys
+        whole = self._points(run, keys) <= self._options.budget
+        infos = self._statistics(run, keys) if whole else self._estimates(run, keys)
+        if not system:
+            return infos
+        [events] = system_series(self._place, [run])
+        if isinstance(events, ToolkitError):
+            raise events
+        extra = metric_infos(Merged({}, {}, {}, 0), events)
+        return {**infos, **{name: replace(one, exact=not events[name].sampled) for name, one in extra.items()}}
+
+    def _points(self, run: Run, keys: Keys) -> int:
+        """Return how many points the run's numeric metrics have, at most so many where the server cannot say."""
+        if keys.known:
+            return sum(keys.counts.get(name, 0) for name in numeric(keys))
+        return (last_step(self._place, run, keys) + 1) * max(len(keys.kinds), 1)
+
+    def _statistics(self, run: Run, keys: Keys) -> dict[str, MetricInfo]:
+        key = self._key(run, keys, ["statistics", sorted(keys.counts.items())])
+        text = self._cache.get_text(key) if key else None
+        if text is not None:
+            return {one["name"]: MetricInfo(**one) for one in json.loads(text)}
+        columns = merge_columns(read_full(self._place, run, numeric(keys) if keys.known else None, keys))
+        kinds = {**columns.kinds, **{name: kind for name, kind in keys.kinds.items() if name not in columns.series}}
+        non_null = {**keys.counts, **{name: len(one) for name, one in columns.series.items()}}
+        counted = {name: non_null.get(name, columns.non_null.get(name, 0)) for name in kinds}
+        infos = metric_infos(Merged(columns.series, kinds, counted, run.rows or columns.rows), {})
+        if key:
+            self._cache.put_text(key, json.dumps([asdict(one) for one in infos.values()]))
+        return infos
+
+    def _estimates(self, run: Run, keys: Keys) -> dict[str, MetricInfo]:
+        [found] = sample(self._place, [Want(run, tuple(numeric(keys)), self._options.samples)], keys=False)
+        if found.error is not None:
+            raise found.error
+        columns = merge_columns(list(found.columns.values()))
+        kinds = {**columns.kinds, **keys.kinds}
+        counted = {name: keys.counts.get(name, columns.non_null.get(name, 0)) for name in kinds}
+        infos = metric_infos(Merged(columns.series, kinds, counted, run.rows or columns.rows), {})
+        numbers = {name: len(one) for name, one in columns.series.items()}
+        return {  # a metric of few points comes whole
+            name: replace(one, exact=one.kind != "number" or numbers.get(name, 0) >= keys.counts.get(name, math.inf))
+            for name, one in infos.items()
+        }
+
+
+def numeric(keys: Keys) -> list[str]:
+    """Return the metrics that are numbers."""
+    return [name for name, kind in keys.kinds.items() if kind == "number" and name not in INTERNAL]
+
+
+def _with(system: System, history: History) -> History:
+    if isinstance(system, ToolkitError):
+        return replace(history, warnings=(*history.warnings, system.message))
+    return replace(
+        history, series={**history.series, **system}, kinds={**history.kinds, **dict.fromkeys(system, "number")}
+    )
+
+
+def _sampled_history(found: Sample, keys: Keys, names: Sequence[str], size: int) -> History:
+    merged = merge_columns(list(found.columns.values()))
+    history = as_history(merged, {}, names)
+    series = {}
+    for name, one in history.series.items():
+        total = keys.counts.get(name)
+        if total is None and len(one) >= size:  # an older server: as many as there were steps, at most
+            total = found.run.rows or max((found.run.steps or 0) + 1, len(one) + 1)
+        series[name] = replace(one, total=total) if total is not None and total > len(one) else one
+    return replace(history, series=series, kinds={**keys.kinds, **history.kinds}, rows=found.run.rows or merged.rows)

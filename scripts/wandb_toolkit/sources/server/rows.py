@@ -1,0 +1,95 @@
+"""Rows and tables that the server sends → columns, the same as a local log gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wandb_toolkit.sources.columns import Columns
+from wandb_toolkit.sources.wandb_log.records import flatten
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RowColumns(Columns):
+    """Columns of rows that come as dicts or as Arrow tables."""
+
+    def __init__(self, wanted: Collection[str] | None = None) -> None:
+        super().__init__(wanted)
+        self._needles = None  # every row is read, so each may be numbered
+
+    def add_rows(self, rows: Iterable[Any]) -> int:
+        """Add rows that are dicts or JSON texts of such; return how many there were."""
+        before = self.count
+        for given in rows:
+            row = _parsed(given) if isinstance(given, str) else given
+            if not isinstance(row, Mapping):
+                continue
+            at = self.count
+            self.count += 1
+            nested = any(isinstance(value, dict) for value in row.values())
+            for key, value in flatten(row) if nested else row.items():
+                column = self._column_of(key)
+                if column is not None:
+                    self._add_value(column, at, value)
+        return self.count - before
+
+    def _add_value(self, column: Any, row: int, value: Any) -> None:
+        if type(value) is float or (type(value) is int and abs(value) < 2**1000):
+            self._add_number(column, row, float(value))
+        else:
+            self._add_other(column, row, value)
+
+    def add_table(self, table: pa.Table, below: float | None = None) -> None:
+        """Add an Arrow table's rows; with `below`, only those of lesser `_step`.
+
+        A null is an absent value: W&B's exports pad with nulls what a row does not hold.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        while any(pa.types.is_struct(field.type) for field in table.schema):
+            table = table.flatten()  # one level
+        if below is not None:
+            table = table.filter(pc.less(table.column("_step"), below))
+        base = self.count
+        self.count += table.num_rows
+        for at, name in enumerate(table.column_names):  # by place: "a.b" may be a key, and a dict's
+            column = self._column_of(name)
+            if column is None:
+                continue
+            values = _one_array(table.column(at))
+            kind = values.type
+            if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+                self._add_numbers(column, values, base)
+                continue
+            for row, value in enumerate(values.to_pylist(), base):
+                if value is not None:
+                    self._add_value(column, row, value)
+
+    @staticmethod
+    def _add_numbers(column: Any, values: Any, base: int) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        there = np.flatnonzero(np.asarray(values.is_valid()))
+        kept = values.drop_null().cast(pa.float64(), safe=False)
+        column.rows.frombytes((there + base).astype(np.int64).tobytes())
+        column.values.frombytes(np.asarray(kept, dtype=np.float64).tobytes())
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _one_array(column: pa.ChunkedArray) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.combine_chunks()

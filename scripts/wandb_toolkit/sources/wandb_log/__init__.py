@@ -1,0 +1,1 @@
+"""The `.wandb` file format: blocks, records, values."""

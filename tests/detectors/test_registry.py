@@ -1,0 +1,158 @@
+"""The registry, an examination as a whole, and what follows from what."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curves import PART, N, falling, growing, history, noise, run, step, view
+from wandb_toolkit import jsontext as json_text
+from wandb_toolkit.detectors import DETECTORS, Detector, Examination, NotApplicable, RunView, examine
+from wandb_toolkit.detectors.folding import CONSEQUENCES, fold
+from wandb_toolkit.model import Finding, History
+from wandb_toolkit.roles import ROLES, assign_roles
+
+DIAGNOSES = {
+    "crashed", "stalled", "nan_or_inf", "loss_divergence", "loss_spike", "plateau_early", "undertrained", "overfitting",
+    "grad_norm_explosion", "kl_too_low", "kl_spike", "kl_runaway", "entropy_collapse", "clipfrac_high",
+    "reward_hacking", "reward_collapse", "reward_std_collapse", "length_explosion", "throughput_drop",
+    "lr_schedule_mismatch", "grad_norm_vanishing", "length_collapse", "truncation_high", "policy_lag",
+    "value_function_poor", "primary_worse", "no_learning", "eval_noisy", "metric_frozen", "gpu_idle", "memory_creep",
+}  # fmt: skip
+
+
+def test_every_diagnosis_has_a_detector_that_says_what_it_claims() -> None:
+    problems = {id_ for id_, each in DETECTORS.items() if each.severity != "good"}
+    assert problems == DIAGNOSES
+    for id_, each in DETECTORS.items():
+        assert each.id == id_
+        assert each.check.__doc__
+        assert set(each.roles) <= set(ROLES)
+
+
+def test_consequences_name_diagnoses() -> None:
+    assert {*CONSEQUENCES, *(effect for effects in CONSEQUENCES.values() for effect in effects)} <= DIAGNOSES
+
+
+def test_every_detector_passes_fires_or_is_skipped_with_a_reason() -> None:
+    examined = examine(view({"train/loss": falling(), "eval/loss": falling(n=20)}), strict=True)
+    heard = [f.id for f in examined.findings] + [s.id for s in examined.skipped] + list(examined.passed)
+    assert len(heard) == len(set(heard))
+    assert set(heard) >= DIAGNOSES
+    assert all(each.reason for each in examined.skipped)
+    assert not any(DETECTORS[id_].severity == "good" for id_ in examined.passed)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1.0],
+        [1.0, 2.0],
+        [1.0] * 50,
+        [0.0] * 50,
+        [-1.0] * 50,
+        [0.0] * 49 + [1.0],
+        [float("nan")] * 50,
+        [float("inf"), -1.0] * 30,
+        [1e300, -1e300] * 30,
+        [1e-320] * 50,
+    ],
+)
+def test_odd_series_of_every_role_fail_no_detector(values: list[float]) -> None:
+    names = [
+        "train/loss", "eval/loss", "train/reward", "eval/accuracy", "train/kl", "train/entropy", "train/clip_fraction",
+        "train/grad_norm", "train/learning_rate", "train/num_tokens", "train/reward_std", "train/advantages_std",
+        "train/completions/mean_length", "train/completions/clipped_ratio", "tokens_per_second", "_runtime",
+    ]  # fmt: skip
+    odd: dict[str, Any] = dict.fromkeys(names, values)
+    for siblings in ((), (odd, odd), ({name: list(PART) for name in names},) * 2):
+        examined = examine(view(odd, siblings, config={"max_completion_length": "long"}), strict=True)
+        json.loads(json_text.dumps([f.evidence for f in examined.findings]))
+
+
+def test_a_run_without_metrics_passes_nothing_it_did_not_check() -> None:
+    examined = examine(RunView(run(), History({}), {}), strict=True)
+    assert examined.findings == ()
+    assert examined.passed == ("crashed",)  # it ended well, that much is known
+
+
+def test_one_step_and_uneven_steps() -> None:
+    metrics = history({"train/loss": falling(), "train/grad_norm": 1 + noise(0.1)})
+    uneven = {
+        name: replace(series, x=np.cumsum(np.random.default_rng(1).integers(1, 90, N)).astype(float))
+        for name, series in metrics.series.items()
+    }
+    for series in (uneven, {name: replace(s, x=s.x[:1], value=s.value[:1]) for name, s in uneven.items()}):
+        of = History(series)
+        found = examine(RunView(run(), of, assign_roles(of)), strict=True).findings
+        assert all(finding.severity == "good" for finding in found)
+
+
+def test_an_unexpected_failure_is_a_skip_and_lets_the_others_speak() -> None:
+    def broken(_: RunView) -> Finding | None:
+        raise ZeroDivisionError("oh")
+
+    def fine(_: RunView) -> Finding | None:
+        return Finding("fine", "bad", "fine")
+
+    both = [Detector("broken", "", "ugly", (), broken), Detector("fine", "", "bad", (), fine)]
+    examined = examine(view({}), both)
+    assert isinstance(examined, Examination)
+    assert examined.skipped[0].reason == "the detector failed: ZeroDivisionError: oh"
+    assert [finding.id for finding in examined.findings] == ["fine"]
+    with pytest.raises(ZeroDivisionError):
+        examine(view({}), both, strict=True)
+
+
+def test_a_missing_role_is_named_in_the_skip() -> None:
+    with pytest.raises(NotApplicable, match="no metric for the role kl"):
+        DETECTORS["kl_spike"](view({"train/loss": falling()}))
+
+
+def test_causes_lead_and_consequences_are_folded_under_them() -> None:
+    ids = ["undertrained", "loss_spike", "loss_divergence", "crashed", "nan_or_inf", "kl_stable"]
+    severities: dict[str, Any] = {"undertrained": "bad", "loss_spike": "bad", "kl_stable": "good"}
+    folded = fold([Finding(id_, severities.get(id_, "ugly"), id_) for id_ in ids])
+    assert folded[0].id == "nan_or_inf"
+    causes = {finding.id: finding.consequence_of for finding in folded}
+    assert causes == {
+        "nan_or_inf": None, "loss_divergence": "nan_or_inf", "crashed": "nan_or_inf", "undertrained": "nan_or_inf",
+        "loss_spike": "loss_divergence", "kl_stable": None,
+    }  # fmt: skip
+
+
+def test_a_real_chain_is_folded() -> None:
+    loss = falling() + 3 * step(0.6)
+    norm = np.exp(noise(0.1)) * (1 + 30 * step(0.6))
+    examined = examine(view({"train/loss": loss, "train/grad_norm": norm}), strict=True)
+    assert examined.findings[0].id == "loss_divergence"
+    assert {f.consequence_of for f in examined.findings if f.id in ("grad_norm_explosion", "loss_spike")} == {
+        "loss_divergence"
+    }
+
+
+def test_titles_and_advice_are_for_people() -> None:
+    for finding in examine(view({"train/loss": falling() + 3 * step(0.6)}, state="crashed"), strict=True).findings:
+        assert 10 < len(finding.title) < 300
+        assert finding.title[0] != " "
+        assert finding.advice
+
+
+def test_an_examination_of_long_histories_is_quick() -> None:
+    n = 100_000
+    long = {
+        "train/loss": falling(n=n), "eval/loss": falling(n=n), "train/grad_norm": np.exp(noise(0.2, n=n)),
+        "train/reward": growing(n=n), "train/kl": 0.1 + 0.01 * np.abs(noise(1, n=n)),
+        "train/entropy": growing(1, 0.6, n=n),
+    }  # fmt: skip
+    series = {name: replace(history({name: y})[name], x=np.arange(float(n)), value=y) for name, y in long.items()}
+    of = RunView(run(), History(series), assign_roles(series))
+    start = time.perf_counter()
+    examine(of, strict=True)
+    assert time.perf_counter() - start < 2
