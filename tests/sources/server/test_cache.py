@@ -205,3 +205,14 @@ def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cache.put_text(["a"], "ünï\n")
     assert cache.get_text(["a"]) == "ünï\n"
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+
+
+def test_a_second_report_asks_for_no_histories(command: Command, server: Server, run: Run) -> None:
+    words = ("wandb_report", "a/b_c", "--json", "--as-of", "2026-11-30")
+    first = command(*words)
+    asked = server.record.by_operation()["EachRun"]
+    again = command(*words)
+    assert again.json == first.json
+    assert 0 < server.record.by_operation()["EachRun"] < asked
+    gone_on(run)
+    assert command(*words).json["runs"][0]["steps"] != first.json["runs"][0]["steps"]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Run, Series
@@ -21,6 +21,9 @@ from wandb_toolkit.sources.server.full_history import last_step, read_full
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.sampled_history import SAMPLES, Keys, Sample, Want, history_keys, sample
 from wandb_toolkit.sources.server.system_metrics import system_series
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
 
 BUDGET = 20_000_000  # points of a run that are read whole for its statistics; above, samples
 ENDED = frozenset({"finished", "crashed", "failed", "killed"})
@@ -91,18 +94,65 @@ class Reader:
     def _sampled(
         self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
-        size = self._options.samples
         known = [one for one in shown if isinstance(one, Keys)]
         asked = not any(one.kinds or one.known for one in known)  # nobody has asked yet what there is
-        wants = [Want(run, tuple(wanted or ()), size) for run, wanted in zip(runs, names, strict=True)]
-        failed = [one if isinstance(one, ToolkitError) else None for one in shown]
-        found = sample(self._place, [w for w, e in zip(wants, failed, strict=True) if e is None], keys=asked)
-        for want, keys, error in zip(wants, shown, failed, strict=True):
-            if error is not None or isinstance(keys, ToolkitError):
-                yield want.run, error or ToolkitError("unreachable")
+        wants = [Want(run, tuple(wanted or ()), self._options.samples) for run, wanted in zip(runs, names, strict=True)]
+        kept = [
+            self._kept(want, keys) if isinstance(keys, Keys) else None for want, keys in zip(wants, shown, strict=True)
+        ]
+        unread = [
+            want
+            for want, keys, history in zip(wants, shown, kept, strict=True)
+            if history is None and isinstance(keys, Keys)
+        ]
+        answers = sample(self._place, unread, keys=asked)
+        for want, keys, history in zip(wants, shown, kept, strict=True):
+            if isinstance(keys, ToolkitError):
+                yield want.run, keys
+            elif history is not None:
+                yield want.run, history
+            else:
+                yield want.run, self._taken(next(answers), want, None if asked else keys)
+
+    def _taken(self, answer: Sample, want: Want, keys: Keys | None) -> History | ToolkitError:
+        """Return what came; `keys`: what the run logged, None where the answer says it."""
+        if answer.error is not None:
+            return answer.error
+        keys = keys or answer.keys
+        history = _sampled_history(answer, keys, want.metrics, want.samples)
+        self._keep_sample(want, keys, history)
+        return history
+
+    def _sample_key(self, want: Want, keys: Keys) -> list[object] | None:
+        counted = [[name, keys.counts.get(name)] for name in want.metrics]
+        return self._key(want.run, keys, ["sample", want.samples, counted])
+
+    def _kept(self, want: Want, keys: Keys) -> History | None:
+        """Return the sample that was taken of an ended run before, None where there is none."""
+        key = self._sample_key(want, keys)
+        arrays = self._cache.get(key) if key and want.metrics else None
+        if arrays is None:
+            return None
+        series = {}
+        for at, name in enumerate(want.metrics):
+            x, value = arrays.get(f"x{at}"), arrays.get(f"value{at}")
+            if x is None or value is None:
                 continue
-            one = next(found)
-            yield want.run, one.error or _sampled_history(one, one.keys if asked else keys, want.metrics, size)
+            if len(x) != len(value):
+                return None
+            total = keys.counts.get(name)
+            series[name] = Series(name, x, value, total=total if total is not None and total > len(x) else None)
+        kinds: dict[str, MetricKind] = {**keys.kinds, **dict.fromkeys(series, "number")}
+        return History(series, kinds=kinds, rows=want.run.rows or 0)
+
+    def _keep_sample(self, want: Want, keys: Keys, history: History) -> None:
+        key = self._sample_key(want, keys)
+        if key and want.metrics:
+            arrays: dict[str, FloatArray] = {}
+            for at, name in enumerate(want.metrics):
+                if name in history.series:
+                    arrays |= {f"x{at}": history.series[name].x, f"value{at}": history.series[name].value}
+            self._cache.put(key, arrays)
 
     def _whole(
         self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
