@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
+from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError, UsageError
 from wandb_toolkit.resolve import Target, nearest_path, parse_target
 from wandb_toolkit.sources.base import RunQuery, Source
 from wandb_toolkit.sources.http.auth import Credentials, default_entity, default_project, find_credentials
 from wandb_toolkit.sources.local.source import LocalSource
+from wandb_toolkit.sources.remote import RemoteSource, is_remote
 
 _PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody waits longer
 
@@ -50,6 +51,8 @@ def open_source(
         NotFoundError: there is no such path, or no local runs of that name.
         AuthError: it can only be on a server, and there are no credentials for it.
     """
+    if text is not None and is_remote(text):
+        return _remote(text.strip(), choice, reading or Reading()), ()
     target = parse_target(text) if text is not None else Target(text="")
     if of_entity and target.project is not None:
         target = replace(target, entity=target.entity or target.project, project=None)
@@ -71,6 +74,14 @@ def open_source(
     if "/" in target.text and folder.is_dir():  # "runs/wandbb", where there is a folder runs
         raise NotFoundError(f"There is no {target.text}.", nearest_path(Path(target.text).expanduser()))
     return _public(target, credentials), selectors
+
+
+def _remote(url: str, choice: str, reading: Reading) -> Source:
+    from wandb_toolkit.sources.http.cache import cache_folder
+
+    if choice == "api":
+        raise UsageError("--source api reads W&B servers; a store's runs are read as local ones.")
+    return RemoteSource(url, cache_folder() if reading.cache else None)
 
 
 def _server(target: Target, entity: str | None, credentials: Credentials, reading: Reading) -> Source:
