@@ -48,8 +48,8 @@ for key in KEYS:
 READ = f"""
 import sys
 sys.path.insert(0, {str(SCRIPTS)!r})
-from wandb_toolkit.sources import Reading, RunQuery, open_source
-source, _ = open_source(sys.argv[1], reading=Reading(cache=False))
+from wandb_toolkit.sources import ReadOptions, RunQuery, open_source
+source, _ = open_source(sys.argv[1], reading=ReadOptions(cache=False))
 runs = source.runs(RunQuery(selectors=(sys.argv[2],)))
 keys = sys.argv[4:]
 for run, history in source.histories(runs, keys, full=sys.argv[3] == "full"):

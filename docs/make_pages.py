@@ -70,8 +70,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Return the arguments that are not those of every command."""
-    return [action for action, shared in _actions(parser) if not shared]
+    """Return the arguments that are not those of every command, old names of flags left out."""
+    return [action for action, shared in _actions(parser) if not shared and action.help != argparse.SUPPRESS]
 
 
 def common_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile, Series
-from wandb_toolkit.resolve import select_runs
-from wandb_toolkit.sources.base import KeyChoice, RunQuery
+from fake_source import FakeSource
+from wandb_toolkit.model import History, MetricKind, Run, Series
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
 
@@ -35,78 +33,6 @@ def line(name: str, value: Sequence[float], x: Sequence[float] | None = None, ax
 
 def make_history(*series: Series, **kinds: MetricKind) -> History:
     return History({one.name: one for one in series}, {**{one.name: "number" for one in series}, **kinds})
-
-
-@dataclass
-class FakeSource:
-    """Runs with their histories by id (an error where it cannot be read), and their files by name."""
-
-    content: list[tuple[Run, History | ToolkitError]]
-    stored: Mapping[str, bytes] = field(default_factory=dict)
-    facts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)  # declared, where it is not the true one
-    kind: str = "fake"
-    description: str = "a fake"
-    warnings: tuple[str, ...] = ()
-
-    def projects(self, entity: str | None = None) -> list[Project]:
-        raise AssertionError(entity)
-
-    def runs(self, query: RunQuery) -> list[Run]:
-        runs = [run for run, _ in self.content]
-        return select_runs(query.selectors, runs) if query.selectors else runs
-
-    def count(self, query: RunQuery) -> int:
-        return len(self.runs(query))
-
-    def summary_names(self, runs: Sequence[Run]) -> list[str]:
-        raise AssertionError(runs)
-
-    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
-        raise AssertionError(runs, keys)
-
-    def histories(
-        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
-    ) -> Iterator[tuple[Run, History | ToolkitError]]:
-        del full
-        for run in runs:
-            found = next(history for known, history in self.content if known.id == run.id)
-            yield run, found if isinstance(found, ToolkitError) else _narrowed(found, keys, system)
-
-    def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
-        found = next(history for known, history in self.content if known.id == run.id)
-        assert isinstance(found, History)
-        names = {n: k for n, k in found.kinds.items() if system or not n.startswith("system.")}
-        return {name: MetricInfo(name, kind, 1, 1) for name, kind in names.items()}
-
-    def files(self, run: Run) -> list[RunFile]:
-        del run
-        return [
-            RunFile(name, self.sizes.get(name, len(data)), name, **self.facts.get(name, {}))
-            for name, data in sorted(self.stored.items())
-        ]
-
-    def fetch(self, file: RunFile, destination: Path) -> None:
-        destination.write_bytes(self.stored[file.location])
-
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        raise AssertionError(run, lines)
-
-
-def _narrowed(history: History, keys: KeyChoice, system: bool) -> History:
-    """What a source answers: without keys no axis of W&B's own, and system metrics only when asked for."""
-
-    def public(name: str) -> bool:
-        return not name.startswith("_") and (system or not name.startswith("system."))
-
-    kinds = {name: kind for name, kind in history.kinds.items() if public(name)}
-    if callable(keys):
-        chosen = {*keys(kinds), *(name for name in kinds if name.startswith("system."))}
-    else:
-        chosen = set(kinds) if keys is None else set(keys)
-        kinds = {}
-    kinds |= {name: kind for name, kind in history.kinds.items() if name in chosen}
-    return History({n: s for n, s in history.series.items() if n in chosen}, kinds, 10)
 
 
 def many(metrics: int, runs: int = 2) -> FakeSource:

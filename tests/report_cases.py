@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fake_source import FakeSource
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import (
     Finding,
     History,
-    MetricInfo,
     Primary,
-    Project,
     RoleMatch,
     Run,
-    RunFile,
     RunReport,
     Series,
 )
-from wandb_toolkit.resolve import select_runs
-from wandb_toolkit.sources.base import RunQuery
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 ACCURACY = Primary("eval/accuracy", "max", "evaluation metric of the task")
@@ -75,56 +70,12 @@ def rising(end: float, points: int = 100, start: float = 0.0) -> Any:
     return start + (end - start) * (1 - np.exp(-np.arange(points) / (points / 6))) + noise
 
 
-class FakeSource:
-    """Runs and histories from memory; a run whose history is an error cannot be read."""
+def memory_source(content: Sequence[tuple[Run, Mapping[str, Any] | ToolkitError]]) -> FakeSource:
+    """Return a source of runs with the given values of each metric; a run whose values are an error cannot be read."""
+    return FakeSource([(run, _history(values)) for run, values in content], kind="local", description="memory")
 
-    kind = "local"
-    description = "memory"
-    warnings: tuple[str, ...] = ()
 
-    def __init__(self, content: Sequence[tuple[Run, Mapping[str, Any] | ToolkitError]]) -> None:
-        self.content = {id(run): history for run, history in content}
-        self.all = [run for run, _ in content]
-        self.asked: list[tuple[str, Sequence[str] | None]] = []
-
-    def projects(self, entity: str | None = None) -> list[Project]:
-        return [Project("demo", entity)]
-
-    def runs(self, query: RunQuery) -> list[Run]:
-        chosen = select_runs(query.selectors, self.all) if query.selectors else self.all
-        return [r for r in chosen if not query.states or r.state in query.states]
-
-    def count(self, query: RunQuery) -> int:
-        return len(self.runs(query))
-
-    def summary_names(self, runs: Sequence[Run]) -> list[str]:
-        return []
-
-    def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
-        return [{} for _ in runs]
-
-    def histories(
-        self, runs: Sequence[Run], keys: Any = None, *, system: bool = False, full: bool = True
-    ) -> Iterator[tuple[Run, History | ToolkitError]]:
-        for run in runs:
-            found = next(h for r, h in zip(self.all, self.content.values(), strict=True) if r.id == run.id)
-            self.asked.append((run.id, None if callable(keys) else keys))
-            if isinstance(found, ToolkitError):
-                yield run, found
-            else:
-                chosen = keys(dict.fromkeys(found, "number")) if callable(keys) else keys
-                series = {k: curve(v, k) for k, v in found.items() if chosen is None or k in chosen}
-                yield run, History(series, dict.fromkeys(found if callable(keys) else series, "number"), rows=100)
-
-    def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
-        return {}
-
-    def files(self, run: Run) -> list[RunFile]:
-        return []
-
-    def fetch(self, file: RunFile, destination: Path) -> None:
-        raise NotImplementedError
-
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        self.asked.append((run.id, ["console"]))
-        return ["Traceback (most recent call last):", "ValueError: no such column"]
+def _history(values: Mapping[str, Any] | ToolkitError) -> History | ToolkitError:
+    if isinstance(values, ToolkitError):
+        return values
+    return History({name: curve(y, name) for name, y in values.items()}, dict.fromkeys(values, "number"), rows=100)

@@ -13,7 +13,7 @@ from benchmarks.diagnoses.follows import FOLLOWS
 from benchmarks.diagnoses.peers import last_values, two_halves
 from benchmarks.diagnoses.source import NOW, MemorySource
 
-from wandb_toolkit.report.build import build_report
+from wandb_toolkit.report.build import ReportOptions, build_report
 
 if TYPE_CHECKING:
     from benchmarks.diagnoses.project import LabelledProject, LabelledRun
@@ -25,7 +25,7 @@ Judge: TypeAlias = "Callable[[LabelledProject], Sequence[Found]]"
 def by_report(project: LabelledProject) -> list[Found]:
     """Judge by this repository's report."""
     source = MemorySource(project)
-    report = build_report(source, source.all, now=NOW)
+    report = build_report(source, source.all, ReportOptions(NOW)).report
     return [{f.id: f.step for f in one.findings if f.severity != "good"} for one in report.runs]
 
 

@@ -91,6 +91,9 @@ class MemorySource:
     def count(self, query: RunQuery) -> int:
         return len(self.all)
 
+    def loaded(self, runs: Sequence[Run]) -> list[Run]:
+        return list(runs)
+
     def summary_names(self, runs: Sequence[Run]) -> list[str]:
         return []
 

@@ -42,7 +42,9 @@ class Project:
 class Run:
     """One run, without its history.
 
-    `config` and `summary` are nested as logged (media as their dicts); non-finite numbers are floats.
+    `config` and `summary` are nested as logged (media as their dicts); non-finite numbers are floats. A source may
+    fetch `config`, `summary` and `step_metrics` when they are first looked at: `Source.loaded` and `Source.summaries`
+    fetch them for many runs at a time.
     """
 
     id: str
@@ -290,7 +292,7 @@ class CommonPoint:
 
 
 @dataclass(frozen=True)
-class Target:
+class Goal:
     """A level of the primary metric, and what it took to get there (RankedRun.reached)."""
 
     value: float
@@ -336,7 +338,7 @@ class Comparison:
     best_at: int | None = None  # the best run's place in Report.runs
     configurations: tuple[Standing, ...] = ()  # the best first
     common: tuple[CommonPoint, ...] = ()
-    target: Target | None = None
+    target: Goal | None = None
     signals: Signals | None = None
     lead_text: str = ""  # the lead in one sentence
 

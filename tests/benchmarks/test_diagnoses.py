@@ -23,7 +23,7 @@ from benchmarks.diagnoses.source import NOW, logged
 from benchmarks.diagnoses.troubles import TROUBLES
 
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.report.build import build_report
+from wandb_toolkit.report.build import ReportOptions, build_report
 from wandb_toolkit.roles import assign_roles
 from wandb_toolkit.sources import RunQuery
 from wandb_toolkit.sources.local.source import LocalSource
@@ -84,7 +84,7 @@ def test_the_sdk_writes_the_same_runs(tmp_path: Path) -> None:
     runs = source.runs(RunQuery())
     project = sdk.with_exit_record(make_project(seed))
     expected = {run.id: dict(found) for run, found in zip(project.runs, by_report(project), strict=True)}
-    report = build_report(source, runs, now=NOW)
+    report = build_report(source, runs, ReportOptions(NOW)).report
     found = {one.run.id: {f.id: f.step for f in one.findings if f.severity != "good"} for one in report.runs}
     assert found == expected
     assert any(found.values())

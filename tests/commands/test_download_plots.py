@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from plot_fakes import FakeSource, Outcome, call, check_schema, line, make_history, make_run
+from fake_source import FakeSource
+from plot_fakes import Outcome, call, check_schema, line, make_history, make_run
 from wandb_toolkit.commands import download_plots, generate_plots
 from wandb_toolkit.downloads.images import problem_with
 from wandb_toolkit.errors import ToolkitError

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from plot_fakes import FakeSource, Outcome, call, check_schema, line, make_history, make_run, many
+from fake_source import FakeSource
+from plot_fakes import Outcome, call, check_schema, line, make_history, make_run, many
 from repository import EXAMPLES, TESTS
 from wandb_toolkit.commands import generate_plots
 from wandb_toolkit.errors import ToolkitError

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from repository import ROOT
-from wandb_toolkit import jsontext as json_text
+from wandb_toolkit import jsontext
 from wandb_toolkit.cli.fields import pick
 from wandb_toolkit.commands import NAMES
 from wandb_toolkit.errors import Exit, UsageError
@@ -213,5 +213,5 @@ def test_an_unknown_field_is_refused_before_anything_is_drawn(tmp_path: Path) ->
 
 def test_rows_have_a_line_each_and_lose_nothing() -> None:
     for document in ([], {}, [1, {"a": [1]}], {"k": [{"a": 1}, {"b": "\ud800"}], "n": float("nan"), "e": []}):
-        assert json.loads(json_text.rows(document)) == json.loads(json_text.dumps(document))
-    assert json_text.rows([{"a": 1}, {"a": 2}]).count("\n") == 3
+        assert json.loads(jsontext.rows(document)) == json.loads(jsontext.dumps(document))
+    assert jsontext.rows([{"a": 1}, {"a": 2}]).count("\n") == 3

@@ -16,8 +16,8 @@ import pytest
 
 from repository import ROOT
 from wandb_toolkit.commands import list_metrics, list_projects, list_runs
-from wandb_toolkit.listing.choose import best_points, capped, prefix_of, telling_metrics
-from wandb_toolkit.listing.table import Column, fitting, table
+from wandb_toolkit.listing.choose import best_points, limited, prefix_of, telling_metrics
+from wandb_toolkit.listing.table import TableColumn, fitting, table
 from wandb_toolkit.listing.tables import metrics_table
 from wandb_toolkit.model import MetricInfo
 
@@ -195,13 +195,19 @@ def test_a_copy_of_a_run_directory_is_the_same_run(capsys: Capture, tmp_path: Pa
 
 def test_strangers_names_cannot_write_to_the_terminal() -> None:
     hostile = "\x1b]0;owned\x07evil\x1b[31m\nrow\u202e"
-    text = table([Column("name"), Column("state")], [[hostile, "running"]], None)
+    text = table([TableColumn("name"), TableColumn("state")], [[hostile, "running"]], None)
     assert text.splitlines()[1].split() == ["evil", "row", "running"]
     assert text.replace("\n", "").isprintable()
 
 
 def test_columns_give_way_by_rank() -> None:
-    columns = [Column("name"), Column("id", fixed=True), Column("a", rank=1), Column("b", rank=2), Column("c", rank=1)]
+    columns = [
+        TableColumn("name"),
+        TableColumn("id", fixed=True),
+        TableColumn("a", rank=1),
+        TableColumn("b", rank=2),
+        TableColumn("c", rank=1),
+    ]
     rows = [["n" * 10, "i" * 8, "1" * 8, "2" * 8, "3" * 8]]
     assert fitting(columns, rows, 100) == {0: 10, 1: 8, 2: 8, 3: 8, 4: 8}
     assert list(fitting(columns, rows, 49)) == [0, 1, 2, 4]
@@ -304,13 +310,13 @@ def test_thousands_of_metrics_stay_readable() -> None:
     infos = [MetricInfo(f"gradients/layer.{n}", "histogram", 10, 10) for n in range(4900)]
     infos += [MetricInfo(f"train/m{n}", "number", 10, 10, min=0.0, max=1.0, first=0.0, last=1.0) for n in range(99)]
     infos += [MetricInfo("loss", "number", 10, 10, min=0.0, max=1.0, first=0.0, last=1.0)]
-    groups = capped(infos, 60)
+    groups = limited(infos, 60)
     assert sum(len(group.shown) for group in groups) == 60
     assert {group.prefix: group.hidden for group in groups}["gradients"] > 4800
     assert sum(len(group.shown) + group.hidden for group in groups) == 5000
     assert len(metrics_table([i for g in groups for i in g.shown], {}, None).splitlines()) == 61
     many_prefixes = [MetricInfo(f"p{n}/loss", "number", 1, 1) for n in range(500)]
-    assert sum(len(group.shown) for group in capped(many_prefixes, 60)) <= 60
+    assert sum(len(group.shown) for group in limited(many_prefixes, 60)) <= 60
 
 
 def test_prefix_is_w_and_bs_panel_section() -> None:

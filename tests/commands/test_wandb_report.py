@@ -13,7 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from report_cases import FakeSource, a_run, rising
+from fake_source import FakeSource
+from report_cases import a_run, memory_source, rising
 from repository import ROOT
 from wandb_toolkit import sources
 from wandb_toolkit.commands import report_watch
@@ -47,7 +48,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
         (a_run(name, created_at=datetime(2025, 2, day, tzinfo=UTC), state=state), {"train/loss": LOSS * factor})
         for name, day, state, factor in (("new", 3, "finished", 1), ("mid", 2, "crashed", 2), ("old", 1, "finished", 3))
     ]
-    made = FakeSource(content)
+    made = memory_source(content)
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     return made
 
@@ -131,8 +132,8 @@ def test_role_flags_and_primary_are_used(capsys: pytest.CaptureFixture[str]) -> 
         (["x", "--watch", "--as-of", "2025-01-01"], "--as-of fixes another time", "one of them"),
         (["x", "--watch", "0"], "not a number of seconds", "usage"),
         (["x", "--as-of", "yesterday"], "is no time such as", "usage"),
-        (["x", "--target", "high"], "invalid float value", "usage"),
-        (["x", "--target", "nan"], "--target is not a number", ""),
+        (["x", "--goal", "high"], "invalid float value", "usage"),
+        (["x", "--goal", "nan"], "--goal is not a number", ""),
         (["x", "--window", "0"], "not a whole number", "usage"),
         (["x", "--fail-on", "good"], "invalid choice", "usage"),
         (["x", "--html", "page.md"], "no name of a page", ".html"),
@@ -176,7 +177,7 @@ def test_an_empty_folder_and_a_missing_path_are_not_found(tmp_path: Path, capsys
 def test_a_run_that_fails_to_load_is_listed_and_the_exit_code_says_partly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = FakeSource([(a_run("fine"), {"train/loss": LOSS}), (a_run("lost"), ToolkitError("the log is damaged"))])
+    made = memory_source([(a_run("fine"), {"train/loss": LOSS}), (a_run("lost"), ToolkitError("the log is damaged"))])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     assert main(["x", "--json"]) == Exit.PARTIAL
     said = capsys.readouterr()
@@ -189,7 +190,12 @@ def test_a_run_that_fails_to_load_is_listed_and_the_exit_code_says_partly(
     [("r.md", [], False), ("r.json", [], True), ("r", ["--json"], True), ("r.md", ["--json"], False), ("r", [], False)],
 )
 def test_out_writes_the_form_that_its_name_asks_for(
-    name: str, flags: Sequence[str], is_json: bool, fake: FakeSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    flags: Sequence[str],
+    is_json: bool,
+    fake: FakeSource,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "new folder" / name
     assert main(["x", "--out", str(path), *flags]) == Exit.OK
@@ -256,7 +262,7 @@ def test_every_flag_is_explained() -> None:
 def test_fail_on_ends_with_1_and_the_verdict_on_stdout(
     level: str, state: Any, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = FakeSource([(a_run("one", state=state), {"train/loss": LOSS})])
+    made = memory_source([(a_run("one", state=state), {"train/loss": LOSS})])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     assert main(["x", "--fail-on", level, "--json"]) == code
     assert valid(capsys.readouterr().out)["verdict"] == ("ugly" if code else "good")
@@ -265,7 +271,7 @@ def test_fail_on_ends_with_1_and_the_verdict_on_stdout(
 def test_a_gate_that_judged_nothing_does_not_open(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = FakeSource([(a_run("one"), {"odd": [1.0, 2.0]})])
+    made = memory_source([(a_run("one"), {"odd": [1.0, 2.0]})])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     assert main(["x", "--fail-on", "ugly"]) == Exit.FAILED
     assert "UNKNOWN" in capsys.readouterr().out
@@ -295,7 +301,7 @@ def test_a_window_is_named_in_the_headline_and_the_json(fake: FakeSource, capsys
 
 
 def test_compare_comes_first_and_full_tells_of_each_run(fake: FakeSource, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["x", "--compare", "--target", "1.5"]) == Exit.OK
+    assert main(["x", "--compare", "--goal", "1.5"]) == Exit.OK
     out = capsys.readouterr().out
     assert out.index("## Comparison") < out.index("## Good")
     assert "### At the same cost, and up to the target" in out
@@ -317,9 +323,9 @@ def test_compare_with_one_run_says_so_and_reports(fake: FakeSource, capsys: pyte
 def test_a_target_without_a_metric_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = FakeSource([(a_run("one"), {"odd": [1.0, 2.0]})])
+    made = memory_source([(a_run("one"), {"odd": [1.0, 2.0]})])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
-    assert main(["x", "--target", "1"]) == Exit.USAGE
+    assert main(["x", "--goal", "1"]) == Exit.USAGE
     assert "--primary" in capsys.readouterr().err
 
 
@@ -346,7 +352,7 @@ class Growing:
         self.looks += 1
         state = "finished" if self.looks > 2 else "running"
         run = a_run("one", state=state, steps=60 * self.looks, last_activity=datetime.now(UTC))
-        return FakeSource([(run, {"train/loss": LOSS[: 60 * self.looks]})]), ()
+        return memory_source([(run, {"train/loss": LOSS[: 60 * self.looks]})]), ()
 
     def nap(self, seconds: float) -> None:
         self.naps.append(seconds)
@@ -422,7 +428,7 @@ def test_of_many_runs_those_that_failed_are_listed_together(
 ) -> None:
     content: list[Any] = [(a_run(f"r{i}"), {"train/loss": LOSS[:30]}) for i in range(40)]
     content += [(a_run(f"bad{i}"), ToolkitError("the log is damaged")) for i in range(20)]
-    made = FakeSource(content)
+    made = memory_source(content)
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     assert main(["x", "--max-runs", "100", "--quiet"]) == Exit.PARTIAL
     said = capsys.readouterr()
@@ -435,7 +441,7 @@ def test_of_many_runs_those_that_failed_are_listed_together(
 def test_thin_runs_give_a_report_in_every_form(
     content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = FakeSource([(a_run("thin"), content), (a_run("other"), {"else/where": LOSS})])
+    made = memory_source([(a_run("thin"), content), (a_run("other"), {"else/where": LOSS})])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
     words = ["x", "--compare", "--full", "--window", "10", "--html", str(tmp_path / "p.html"), "--json"]
     assert main(words) == Exit.OK

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wandb_toolkit.comparison import hyperparameters as signals
-from wandb_toolkit.comparison import importance
+from wandb_toolkit.comparison import hyperparameters, importance
 from wandb_toolkit.comparison.hyperparameters import columns_of, holm, signals_of
 
 
@@ -62,7 +61,7 @@ def test_what_has_no_effect_is_rarely_called_one() -> None:
 
 
 def test_too_few_configurations_are_refused_with_the_reason() -> None:
-    sweep = a_sweep(signals.FEWEST - 1)
+    sweep = a_sweep(hyperparameters.FEWEST - 1)
     found = signals_of(sweep, quality(sweep), "max")
     assert (found.signals, found.count) == ((), 9)
     assert "needs 10 sound configurations" in found.refused

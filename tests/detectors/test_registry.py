@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from curves import PART, N, falling, growing, history, noise, run, step, view
-from wandb_toolkit import jsontext as json_text
+from wandb_toolkit import jsontext
 from wandb_toolkit.detectors import DETECTORS, Detector, Examination, NotApplicable, RunView, examine
 from wandb_toolkit.detectors.folding import CONSEQUENCES, fold
 from wandb_toolkit.model import Finding, History
@@ -73,7 +73,7 @@ def test_odd_series_of_every_role_fail_no_detector(values: list[float]) -> None:
     odd: dict[str, Any] = dict.fromkeys(names, values)
     for siblings in ((), (odd, odd), ({name: list(PART) for name in names},) * 2):
         examined = examine(view(odd, siblings, config={"max_completion_length": "long"}), strict=True)
-        json.loads(json_text.dumps([f.evidence for f in examined.findings]))
+        json.loads(jsontext.dumps([f.evidence for f in examined.findings]))
 
 
 def test_a_run_without_metrics_passes_nothing_it_did_not_check() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from wandb_toolkit.listing.table import Column, safe_link, shows_links, table
+from wandb_toolkit.listing.table import TableColumn, safe_link, shows_links, table
 
 URL = "https://wandb.ai/ada/digits/runs/abc"
-COLUMNS = [Column("name"), Column("state")]
+COLUMNS = [TableColumn("name"), TableColumn("state")]
 ROWS = [["one", "finished"], ["two", "failed"]]
 
 

@@ -17,9 +17,9 @@ from wandb_toolkit.plots.smoothing import (
     METHODS,
     Method,
     Smoothing,
+    centered_mean,
     exponential_average,
     gaussian,
-    running_mean,
     slider_weight,
     time_weighted_ema,
 )
@@ -108,7 +108,7 @@ def test_a_non_finite_point_is_a_gap_and_poisons_nothing(bad: float) -> None:
         got = smoother(x, value)
         assert math.isnan(got[4])
         np.testing.assert_allclose(np.delete(got, 4), smoother(np.delete(x, 4), without))
-    mean = running_mean(value, 3)
+    mean = centered_mean(value, 3)
     assert np.flatnonzero(np.isnan(mean)).tolist() == [4]
     assert mean[3] == 2.5
     assert mean[7] == 7.0
@@ -119,13 +119,13 @@ def test_short_and_degenerate_input_has_a_defined_answer() -> None:
     for out in (
         time_weighted_ema(empty, empty, 0.9),
         exponential_average(empty, 0.9),
-        running_mean(empty, 5),
+        centered_mean(empty, 5),
     ):
         assert out.shape == (0,)
     one = np.array([3.0])
     assert time_weighted_ema(one, one, 0.9, 0.0).tolist() == [3.0]
     assert exponential_average(one, 0.9).tolist() == [3.0]
-    assert running_mean(one, 1000).tolist() == [3.0]
+    assert centered_mean(one, 1000).tolist() == [3.0]
     nothing = np.array([math.nan, math.inf])
     assert np.isnan(time_weighted_ema(np.zeros(2), nothing, 0.9)).all()
     same_x = time_weighted_ema(np.zeros(4), np.array([1.0, 2, 3, 4]), 0.9)
@@ -151,7 +151,7 @@ def test_plain_ema_is_its_recurrence() -> None:
 @pytest.mark.parametrize("window", [1, 2, 3, 4, 7, 50, 1000])
 def test_running_mean_is_centred_and_shrinks_at_the_ends(window: int) -> None:
     _, value = irregular(60, window)
-    got = running_mean(value, window)
+    got = centered_mean(value, window)
     ahead = (window - 1) // 2
     behind = window - 1 - ahead
     for i in range(60):
@@ -161,7 +161,7 @@ def test_running_mean_is_centred_and_shrinks_at_the_ends(window: int) -> None:
 def test_one_huge_value_spoils_only_its_own_windows() -> None:
     value = np.ones(1000)
     value[500] = 1e30
-    mean = running_mean(value, 10)
+    mean = centered_mean(value, 10)
     assert (mean[520:] == 1).all()
     assert (mean[:480] == 1).all()
 
@@ -183,7 +183,7 @@ def test_smoothing_says_what_it_does() -> None:
     mean = Smoothing("running_mean", window=5)
     applied = mean.apply(x, value, 1.0)
     assert applied is not None
-    np.testing.assert_array_equal(applied, running_mean(value, 5))
+    np.testing.assert_array_equal(applied, centered_mean(value, 5))
     assert mean.as_dict() == {"method": "running_mean", "window": 5}
 
 

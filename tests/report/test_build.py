@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
-from report_cases import ACCURACY, NOW, FakeSource, a_finding, a_run, curve, judged, rising
+from report_cases import ACCURACY, NOW, a_finding, a_run, curve, judged, memory_source, rising
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import History, Report, Run, Skipped
-from wandb_toolkit.report import read as gather
-from wandb_toolkit.report.build import build_report, overall, verdict_of
+from wandb_toolkit.report import read
+from wandb_toolkit.report.build import ReportOptions, build_report, overall, verdict_of
 from wandb_toolkit.report.rl_summary import look_through
 from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
 
 LOSS_CURVE = 2.0 - rising(1.0, 200)
 
 
-def report_of(*content: tuple[Any, Mapping[str, Any] | ToolkitError], **options: Any) -> Report:
-    source = FakeSource(content)
-    return build_report(source, source.all, now=NOW, **options)
+def report_of(
+    *content: tuple[Any, Mapping[str, Any] | ToolkitError],
+    on_run: Callable[[Run], object] = lambda _: None,
+    **options: Any,
+) -> Report:
+    source = memory_source(content)
+    return build_report(source, source.all, ReportOptions(NOW, **options), on_run).report
 
 
 def test_a_healthy_run_is_good() -> None:
@@ -78,22 +82,22 @@ def test_a_metric_that_no_run_has_names_the_nearest(options: dict[str, Any]) -> 
 
 def test_a_chosen_primary_is_read_again_where_it_was_left_out() -> None:
     content = {"train/loss": LOSS_CURVE, "odd/quantity": rising(3.0, 200)}
-    source = FakeSource([(a_run("a"), content), (a_run("b"), {"train/loss": LOSS_CURVE})])
-    found = build_report(source, source.all, primary="odd/quantity", now=NOW)
+    source = memory_source([(a_run("a"), content), (a_run("b"), {"train/loss": LOSS_CURVE})])
+    found = build_report(source, source.all, ReportOptions(NOW, primary="odd/quantity")).report
     assert found.comparison is not None
     assert [line.value is None for line in found.comparison.runs] == [False, True]
-    readings, _ = gather.gather(source, source.all, {}, None, lambda _: None)
+    readings, _ = read.read_runs(source, source.all, {}, None, lambda _: None)
     assert "odd/quantity" not in readings[0].history
-    assert "odd/quantity" in gather.fill(source, readings, "odd/quantity")[0].history
+    assert "odd/quantity" in read.fill(source, readings, "odd/quantity")[0].history
 
 
 def test_memory_is_bounded_by_thinning_and_reading_again() -> None:
     long = np.linspace(5, 1, 20_000)
-    source = FakeSource([(a_run(f"r{i}"), {"train/loss": long}) for i in range(3)])
-    readings, _ = gather.gather(source, source.all, {}, None, lambda _: None, points_held=30_000)
+    source = memory_source([(a_run(f"r{i}"), {"train/loss": long}) for i in range(3)])
+    readings, _ = read.read_runs(source, source.all, {}, None, lambda _: None, points_held=30_000)
     assert [one.thinned for one in readings] == [False, True, True]
-    assert len(readings[1].history["train/loss"]) == gather.POINTS_THINNED
-    assert [len(one.history["train/loss"]) for one in gather.complete(source, readings)] == [20_000] * 3
+    assert len(readings[1].history["train/loss"]) == read.POINTS_THINNED
+    assert [len(one.history["train/loss"]) for one in read.complete(source, readings)] == [20_000] * 3
 
 
 def test_only_runs_of_the_same_project_are_siblings() -> None:
@@ -106,10 +110,10 @@ def test_only_runs_of_the_same_project_are_siblings() -> None:
 
 
 def test_the_console_is_read_of_broken_runs_only() -> None:
-    source = FakeSource(
+    source = memory_source(
         [(a_run("ok"), {"loss": LOSS_CURVE}), (a_run("bad", state="failed", exit_code=1), {"loss": LOSS_CURVE})]
     )
-    found = build_report(source, source.all, now=NOW)
+    found = build_report(source, source.all, ReportOptions(NOW)).report
     assert [run for run, keys in source.asked if keys == ["console"]] == ["id-bad"]
     assert any("ValueError: no such column" in text for text in found.ugly)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 
-from report_cases import NOW, FakeSource, a_run, curve, rising
+from report_cases import NOW, a_run, curve, memory_source, rising
 from wandb_toolkit.model import History, Report, Run, Series
-from wandb_toolkit.report.build import build_report
+from wandb_toolkit.report.build import ReportOptions, build_report
 from wandb_toolkit.report.changes import changes, still_going
 from wandb_toolkit.report.window import Windowed, last_rows
-from wandb_toolkit.sources.base import Source
 
 LOSS = 2.0 - rising(1.0, 300)
 
@@ -42,11 +41,10 @@ def test_a_window_wider_than_the_run_changes_nothing() -> None:
 def test_a_report_through_a_window_sees_the_window_only() -> None:
     values = LOSS.copy()
     values[20] = np.nan
-    source = FakeSource([(a_run("one"), {"loss": values, "_runtime": np.arange(300)})])
-    through = cast("Source", Windowed(source, 100))
-    assert through.description == "memory"
-    assert build_report(source, source.all, now=NOW).verdict == "ugly"
-    report = build_report(through, source.all, now=NOW)
+    source = memory_source([(a_run("one"), {"loss": values, "_runtime": np.arange(300)})])
+    assert Windowed(source, 100).description == "memory"
+    assert build_report(source, source.all, ReportOptions(NOW)).report.verdict == "ugly"
+    report = build_report(source, source.all, ReportOptions(NOW, window=100)).report
     assert report.verdict != "ugly"
     assert report.comparison is not None
     assert report.comparison.runs[0].best_step is not None
@@ -54,8 +52,8 @@ def test_a_report_through_a_window_sees_the_window_only() -> None:
 
 
 def report_of(*content: tuple[Run, Mapping[str, Any]]) -> Report:
-    source = FakeSource(content)
-    return build_report(source, source.all, now=NOW)
+    source = memory_source(content)
+    return build_report(source, source.all, ReportOptions(NOW)).report
 
 
 def test_only_what_changed_is_told() -> None:

@@ -78,7 +78,7 @@ def spelt(rows: Sequence[tuple[dict[Any, Any], bool]]) -> list[bytes]:
         names: set[str] = set()
         for name, value in row.items():
             joined = name if isinstance(name, str) else ".".join(name)
-            inner = {full for full, _ in rec.flatten({joined: value})} | {joined}
+            inner = {full for full, _ in rec.leaves({joined: value})} | {joined}
             if not inner & names:
                 kept[name] = value
                 names |= inner

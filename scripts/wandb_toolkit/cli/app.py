@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
-from wandb_toolkit import __version__
-from wandb_toolkit import jsontext as json_text
+from wandb_toolkit import __version__, jsontext
 from wandb_toolkit.cli.fields import pick, unknown_field
 from wandb_toolkit.cli.matplotlib_dir import settle_matplotlib
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
@@ -183,7 +182,7 @@ def show_error(error: ToolkitError, *, as_json: bool, kind: str | None = None) -
     """Write one error to stderr, for people or as one JSON object."""
     if as_json:
         print(
-            json_text.line({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
+            jsontext.line({"type": kind or error.type, "message": error.message, "hint": error.hint}), file=sys.stderr
         )
         return
     lines = [f"error: {error.message}", *error.hint.splitlines()]
@@ -209,14 +208,14 @@ def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str], *, by_
     if not args.json:
         print(text())
         return
-    document = json_text.jsonable(payload)
+    document = jsontext.jsonable(payload)
     if args.fields is not None:
         document = pick(document, args.fields, by_name=by_name)
     if getattr(args, "jsonl", False):
         for item in document:
-            print(json_text.line(item))
+            print(jsontext.line(item))
         return
-    print((json_text.dumps if sys.stdout.isatty() else json_text.rows)(document))
+    print((jsontext.dumps if sys.stdout.isatty() else jsontext.rows)(document))
 
 
 def comma_list(text: str) -> list[str]:
@@ -243,7 +242,7 @@ def open_source(
     """
     from wandb_toolkit import sources
 
-    reading = sources.Reading(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
+    reading = sources.ReadOptions(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
     entity = getattr(args, "entity", None)
     return sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
 

@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the metrics."""
-    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.choose import best_points
 
     source, chosen = the_run(args, default="latest")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Exit:
     bests = best_points(infos.values())
     cli.emit(
         args,
-        {name: shapes.metric_json(info, bests[name]) for name, info in infos.items()},
+        {name: tables.metric_json(info, bests[name]) for name, info in infos.items()},
         lambda: _text(chosen, infos, bests, args.limit),
         by_name=True,
     )
@@ -69,14 +69,14 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best | None], limit: int) -> str:
-    from wandb_toolkit.listing import tables as shapes
-    from wandb_toolkit.listing.choose import capped
+    from wandb_toolkit.listing import tables
+    from wandb_toolkit.listing.choose import limited
     from wandb_toolkit.listing.table import terminal_width
     from wandb_toolkit.text import clean, plural
 
     if not infos:
         return f"{clean(chosen.label)} logged no metrics."
-    groups = capped(list(infos.values()), limit)
+    groups = limited(list(infos.values()), limit)
     shown = [info for group in groups for info in group.shown]
     rows = max((info.count for info in infos.values() if not info.system), default=0)
     how = "statistics are over every logged point"
@@ -85,7 +85,7 @@ def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best
     head = f"{clean(chosen.label)}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
     lines = [
         f"{head}; {how}",
-        shapes.metrics_table(shown, bests, terminal_width()),
+        tables.metrics_table(shown, bests, terminal_width()),
     ]
     hidden = [group for group in groups if group.hidden]
     if hidden:

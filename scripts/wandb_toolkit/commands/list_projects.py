@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the projects."""
-    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.table import terminal_width
 
     source, _ = cli.open_source(args, args.path, of_entity=True)
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> Exit:
         entities = sorted({project.entity or "local" for project in source.projects()})
         raise NotFoundError(f"No project of the entity {args.entity!r}.", did_you_mean(args.entity, entities, "entity"))
     shown = projects[: args.limit]
-    cli.emit(args, [shapes.project_json(one) for one in shown], lambda: shapes.projects_table(shown, terminal_width()))
-    note = shapes.left_out(len(shown), len(projects), "project", "--limit N shows more")
+    cli.emit(args, [tables.project_json(one) for one in shown], lambda: tables.projects_table(shown, terminal_width()))
+    note = tables.left_out(len(shown), len(projects), "project", "--limit N shows more")
     if note and not args.quiet:
         print(note, file=sys.stderr)
     return Exit.OK

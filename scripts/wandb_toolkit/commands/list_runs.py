@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """List the runs."""
-    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing import tables
     from wandb_toolkit.sources import RunQuery
 
     chosen = cli.comma_list(args.metrics) if args.metrics is not None else None
@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> Exit:
         summaries = source.summaries(runs, shown)
         _check_metrics(shown or (), runs, summaries, source, as_fields=chosen is None)
     if args.json:
-        cli.emit(args, [shapes.run_json(*one) for one in zip(runs, summaries, strict=True)], str)
+        cli.emit(args, [tables.run_json(*one) for one in zip(runs, summaries, strict=True)], str)
     elif chosen is not None:
-        print(shapes.runs_table(runs, summaries, chosen, terminal_width())[0])
+        print(tables.runs_table(runs, summaries, chosen, terminal_width())[0])
     else:
         print(_table(source, runs))
     _notes(args, runs, total, source.warnings)
@@ -106,7 +106,7 @@ def _check_metrics(
 
 
 def _table(source: Source, runs: Sequence[Run]) -> str:
-    from wandb_toolkit.listing import tables as shapes
+    from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.choose import likely_metrics, telling_metrics
 
     names = source.summary_names(runs)
@@ -114,7 +114,7 @@ def _table(source: Source, runs: Sequence[Run]) -> str:
     telling = telling_metrics(summaries)
     width = terminal_width()
     most = _PIPE_METRICS if len(runs) <= _LONG else _LONG_METRICS
-    text, count = shapes.runs_table(runs, summaries, telling if width else telling[:most], width)
+    text, count = tables.runs_table(runs, summaries, telling if width else telling[:most], width)
     more = len(names) - sum(name.startswith("_") for name in names) - count
     if more > 0:
         text += f"\n{more} more summary metrics: --metrics A,B chooses, --json has all"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import jsontext as json_text
+from wandb_toolkit import jsontext
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import ToolkitError, UsageError
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report
-    from wandb_toolkit.report.read import Reading
+    from wandb_toolkit.report.build import Built
 
 WIDEST = 120  # columns of prose in a terminal
 PAGES = (".html", ".htm")
@@ -66,10 +66,10 @@ def _check(text: str, flag: str) -> Path:
     return path
 
 
-def deliver(report: Report, readings: Sequence[Reading], outputs: Outputs, args: argparse.Namespace) -> None:
+def deliver(built: Built, outputs: Outputs, args: argparse.Namespace) -> None:
     """Write the files asked for; then print what was written and the gist, or, without files, the report."""
-    write_files(report, readings, outputs, args)
-    cli.emit(args, document(report, outputs), lambda: text(report, outputs, args))
+    write_files(built, outputs, args)
+    cli.emit(args, document(built.report, outputs), lambda: text(built.report, outputs, args))
 
 
 def document(report: Report, outputs: Outputs) -> dict[str, Any]:
@@ -93,12 +93,13 @@ def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
     return markdown(report, width, full=args.full, compare=args.compare)
 
 
-def write_files(report: Report, readings: Sequence[Reading], outputs: Outputs, args: argparse.Namespace) -> None:
+def write_files(built: Built, outputs: Outputs, args: argparse.Namespace) -> None:
     """Write the files asked for, each whole or not at all."""
+    report = built.report
     if outputs.out:
         suffix = outputs.out.suffix.lower()
         if suffix == ".json" or (args.json and suffix not in (".md", ".markdown")):
-            content = json_text.dumps(document(report, Outputs()))
+            content = jsontext.dumps(document(report, Outputs()))
         else:
             from wandb_toolkit.report.render.markdown import markdown
 
@@ -108,7 +109,7 @@ def write_files(report: Report, readings: Sequence[Reading], outputs: Outputs, a
         from wandb_toolkit.report.charts import charts_of
         from wandb_toolkit.report.render.html import page
 
-        charts = charts_of(report, [one.history for one in readings])
+        charts = charts_of(report, [reading.history for reading in built.readings])
         _write(outputs.html, page(report, charts, compare=args.compare), "--html")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,9 +17,9 @@ from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report
-    from wandb_toolkit.report.read import Reading
+    from wandb_toolkit.report.build import Built
 
-Look: TypeAlias = "Callable[[], tuple[Report, Sequence[Reading]]]"
+Look: TypeAlias = "Callable[[], Built]"
 
 PATIENCE = 5  # failures in a row, after which watching ends
 sleep = time.sleep  # tests put their own here
@@ -66,22 +66,23 @@ def _once(args: argparse.Namespace, outputs: Outputs, look: Look, last: Report |
 
     for failures in range(1, PATIENCE + 1):
         try:
-            report, readings = look()
+            built = look()
             break
         except ToolkitError as error:
             if last is None or failures == PATIENCE or not isinstance(error, ServerError):
                 raise
             cli.warn(f"{error.message} Trying again.", args)
             sleep(args.watch)
+    report = built.report
     if last is None:
-        report_output.write_files(report, readings, outputs, args)
+        report_output.write_files(built, outputs, args)
         if not args.json:
             print(report_output.text(report, outputs, args), flush=True)
         _say(f"Watching every {args.watch:g} s; Ctrl-C ends it.", args)
         return report
     lines = changes(last, report)
     if lines:
-        report_output.write_files(report, readings, outputs, args)
+        report_output.write_files(built, outputs, args)
     for line in lines:
         print(f"{datetime.now(UTC):%H:%M:%S} {clean(line)}", file=sys.stderr if args.json else sys.stdout, flush=True)
     return report

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, get_args
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands import report_output, report_watch
@@ -19,7 +19,7 @@ from wandb_toolkit.model import State
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report, Run
-    from wandb_toolkit.report.read import Reading
+    from wandb_toolkit.report.build import Built
     from wandb_toolkit.sources.base import RunQuery, Source
 
 MAX_RUNS = 80
@@ -31,7 +31,7 @@ EXAMPLES = """\
 wandb_report examples/wandb
 wandb_report my-entity/my-project --latest 5 --primary eval/accuracy
 wandb_report ./wandb --runs good-run,'sweep-*' --out report.md
-wandb_report ./wandb --compare --target 0.8 --html compare.html
+wandb_report ./wandb --compare --goal 0.8 --html compare.html
 wandb_report ./wandb --latest 1 --window 200 --watch 30 --fail-on ugly
 wandb_report ./wandb --state finished --json | jq .ugly"""
 
@@ -55,8 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     for flag in ROLE_FLAGS:
         metrics.add_argument(f"--{flag}", metavar="K", help=f"the metric that is the {flag.replace('-', ' ')}")
     metrics.add_argument(
-        "--target", dest="goal", type=float, metavar="VALUE", help="the level to race for (default: one that all reach)"
+        "--goal", type=float, metavar="VALUE", help="target value; shows what each run needed to reach it"
     )
+    metrics.add_argument("--target", dest="goal", type=float, help=argparse.SUPPRESS)  # its name until 0.1
     metrics.add_argument("--roles", metavar="FILE", help="patterns of your own metric names, in the form of roles.toml")
     looking = parser.add_argument_group("how to look")
     looking.add_argument("--window", type=cli.positive_int, metavar="N", help="only the last N rows of each run")
@@ -98,55 +99,44 @@ def run(args: argparse.Namespace) -> Exit:
     outputs = report_output.check_outputs(args)
     if args.watch is not None:
         return report_watch.watch(args, outputs, lambda: _look(args), lambda report: _ending(report, args))
-    report, readings = _look(args)
-    report_output.deliver(report, readings, outputs, args)
-    return _ending(report, args)
+    built = _look(args)
+    report_output.deliver(built, outputs, args)
+    return _ending(built.report, args)
 
 
-def _look(args: argparse.Namespace) -> tuple[Report, Sequence[Reading]]:
+def _look(args: argparse.Namespace) -> Built:
     """Choose the runs, read and judge them."""
-    from wandb_toolkit.report.build import build_report
+    from wandb_toolkit.report.build import ReportOptions, build_report
     from wandb_toolkit.roles import load_patterns
 
-    patterns = load_patterns(Path(args.roles) if args.roles else None)
     opened, selectors = cli.open_source(args, _target(args))
     runs, left_out = _choose(opened, _query(args, selectors), args)
-    source = _windowed(opened, args.window)
-    ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)
-    readings: list[Reading] = []
-    report = build_report(
-        source,
-        runs,
+    options = ReportOptions(
+        now=args.as_of or datetime.now(UTC),
         primary=args.primary,
         overrides=_overrides(args),
-        now=args.as_of or datetime.now(UTC),
-        left_out=left_out,
-        command=args.command,
-        on_run=lambda _: next(ticker, None),
+        patterns=load_patterns(Path(args.roles) if args.roles else None),
         goal=args.goal,
         model=args.compare or args.full,
-        on_readings=readings.extend,
-        patterns=patterns,
+        left_out=left_out,
+        command=args.command,
+        window=args.window,
+        as_of=args.as_of is not None,
     )
+    ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)
+    built = build_report(opened, runs, options, on_run=lambda _: next(ticker, None))
     for _ in ticker:  # lets it clear its line
         pass
+    report = built.report
     if args.goal is not None and report.primary is None:
-        raise UsageError("--target needs a metric to rank by, and none was recognised.", "Name one with --primary.")
+        raise UsageError("--goal needs a metric to rank by, and none was recognised.", "Name one with --primary.")
     if args.compare and len(report.runs) < 2:
         cli.warn("--compare: there is only one run to report on", args)
     for error in report.errors:
         cli.warn(f"{error['name']} could not be read: {error['message']}", args)
-    for line in source.warnings:
+    for line in opened.warnings:
         cli.warn(line, args)
-    return replace(report, window=args.window, as_of=args.as_of is not None), readings
-
-
-def _windowed(source: Source, rows: int | None) -> Source:
-    if rows is None:
-        return source
-    from wandb_toolkit.report.window import Windowed
-
-    return cast("Source", Windowed(source, rows))
+    return built
 
 
 def _ending(report: Report, args: argparse.Namespace) -> Exit:
@@ -173,7 +163,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     if args.watch is not None and args.as_of:
         raise UsageError("--watch looks at what is now; --as-of fixes another time.", "Give one of them.")
     if args.goal is not None and args.goal != args.goal:
-        raise UsageError("--target is not a number.")
+        raise UsageError("--goal is not a number.")
     for flag in ("primary", *ROLE_FLAGS, "entity", "project"):
         value = getattr(args, flag.replace("-", "_"))
         if value is not None and not value.strip():

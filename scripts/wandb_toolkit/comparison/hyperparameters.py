@@ -28,7 +28,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class Varied:
     """One setting over the configurations."""
 
     key: str
@@ -43,9 +43,9 @@ class Column:
         return len(np.unique(self.codes[np.isfinite(self.codes)]))
 
 
-def columns_of(settings: Sequence[Mapping[str, Any]]) -> list[Column]:
+def columns_of(settings: Sequence[Mapping[str, Any]]) -> list[Varied]:
     """Return the settings that vary, seeds and bookkeeping left out; those that vary as one are one column."""
-    kept: dict[tuple[object, ...], Column] = {}
+    kept: dict[tuple[object, ...], Varied] = {}
     keys = dict.fromkeys(key for one in settings for key in one)
     for key in keys:
         if configs.is_seed(key) or configs.is_bookkeeping(key):
@@ -59,7 +59,7 @@ def columns_of(settings: Sequence[Mapping[str, Any]]) -> list[Column]:
     return list(kept.values())[:MOST_KEYS]
 
 
-def _column(key: str, values: Sequence[Any]) -> Column | None:
+def _column(key: str, values: Sequence[Any]) -> Varied | None:
     """Return the setting as numbers, None where it does not vary or names the runs."""
     given = [value for value in values if value is not None]
     if not given:
@@ -69,17 +69,17 @@ def _column(key: str, values: Sequence[Any]) -> Column | None:
         finite = codes[np.isfinite(codes)]
         # A key that only some runs set (weight_decay: None or 0.1) is a switch.
         if len(np.unique(finite)) > 1:
-            return Column(key, "order", codes)
+            return Varied(key, "order", codes)
         if len(finite) == len(values):
             return None
     texts = ["not set" if value is None else str(value) for value in values]
     names = tuple(sorted(set(texts)))
     if not 2 <= len(names) <= max(MOST_CATEGORIES * len(texts), 2):
         return None
-    return Column(key, "category", np.array([float(names.index(text)) for text in texts]), names)
+    return Varied(key, "category", np.array([float(names.index(text)) for text in texts]), names)
 
 
-def _course(column: Column) -> tuple[object, ...]:
+def _course(column: Varied) -> tuple[object, ...]:
     """Return what two columns have in common that order or split the runs alike."""
     if column.kind == "order":
         ranks = _ranks(column.codes)
@@ -89,8 +89,8 @@ def _course(column: Column) -> tuple[object, ...]:
     return ("category", *(firsts.setdefault(code, len(firsts)) for code in column.codes.tolist()))
 
 
-def _joined(column: Column, key: str) -> Column:
-    return Column(column.key, column.kind, column.codes, column.names, (*column.also, key))
+def _joined(column: Varied, key: str) -> Varied:
+    return Varied(column.key, column.kind, column.codes, column.names, (*column.also, key))
 
 
 def signals_of(settings: Sequence[Mapping[str, Any]], levels: Sequence[float], direction: Direction) -> Signals:
@@ -113,7 +113,7 @@ def signals_of(settings: Sequence[Mapping[str, Any]], levels: Sequence[float], d
     return Signals(tuple(signals), count=count)
 
 
-def _signal(column: Column, quality: FloatArray, shuffled: FloatArray | None) -> Signal:
+def _signal(column: Varied, quality: FloatArray, shuffled: FloatArray | None) -> Signal:
     there = np.isfinite(column.codes)
     codes, ranks = column.codes[there], _ranks(quality[there])
     if shuffled is None or not there.all():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wandb_toolkit.comparison.hyperparameters import Column
+from wandb_toolkit.comparison.hyperparameters import Varied
 from wandb_toolkit.model import Signals
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SHUFFLES = 10
 SEED = 0
 
 
-def with_importance(signals: Signals, columns: Sequence[Column], levels: Sequence[float]) -> Signals:
+def with_importance(signals: Signals, columns: Sequence[Varied], levels: Sequence[float]) -> Signals:
     """Return the signals with each setting's importance, or with the reason why there is none."""
     if signals.refused:
         return signals
@@ -47,7 +47,7 @@ def with_importance(signals: Signals, columns: Sequence[Column], levels: Sequenc
     )
 
 
-def _filled(column: Column) -> FloatArray:
+def _filled(column: Varied) -> FloatArray:
     """Return the codes with those not set below all others, where a tree can split them off."""
     known = column.codes[np.isfinite(column.codes)]
     return np.where(np.isfinite(column.codes), column.codes, known.min() - 1)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from wandb_toolkit.comparison.uncertainty import Interval, Spread, centre, difference, pooled
 from wandb_toolkit.model import Direction
 
-Verdict: TypeAlias = Literal["real", "unproven", "single"]
+Certainty: TypeAlias = Literal["real", "unproven", "single"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Contender:
 class Lead:
     """How the best contender stands to the next."""
 
-    verdict: Verdict | None  # None: nobody to compare with
+    verdict: Certainty | None  # None: nobody to compare with
     rival: int | None = None  # place of the next best contender
     gap: Interval | None = None  # how much better the best is
     why: Literal["", "seeds", "scatter", "points"] = ""  # what it was measured by

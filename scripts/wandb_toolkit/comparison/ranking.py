@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from wandb_toolkit import configs
-from wandb_toolkit.comparison import lead as contest
-from wandb_toolkit.comparison import sentences as compare_text
+from wandb_toolkit.comparison import lead, sentences
 from wandb_toolkit.comparison.cost import COSTS, best_common_level, common_amount, track_of
 from wandb_toolkit.comparison.entry import Entry, marks_of
 from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
@@ -25,6 +24,7 @@ from wandb_toolkit.model import (
     Comparison,
     Cost,
     Direction,
+    Goal,
     History,
     Primary,
     RankedRun,
@@ -33,7 +33,6 @@ from wandb_toolkit.model import (
     Series,
     Signals,
     Standing,
-    Target,
 )
 from wandb_toolkit.text import short_names
 
@@ -54,7 +53,7 @@ def compare(
     """
     if primary is None:
         entries = _entries(reports, series, histories, "max")
-        note = compare_text.NO_PRIMARY
+        note = sentences.NO_PRIMARY
         return Comparison(tuple(_line(e, {}) for e in entries), tuple(entries[0].config if entries else ()), note=note)
     direction = primary.direction
     ranked = sorted(_entries(reports, series, histories, direction), key=lambda e: _rank(e, direction))
@@ -63,17 +62,17 @@ def compare(
     contenders = [_contender(group) for group in groups]
     lead = _lead(groups, contenders, direction)
     all_broke = best is not None and not best.sound and len(ranked) > 1
-    lead_text = compare_text.lead(groups, lead, contenders, broken=all_broke)
+    lead_text = sentences.lead(groups, lead, contenders, broken=all_broke)
     common, places = _common(groups, direction)
     goal = _target(groups, direction, target)
     reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
     if goal:
-        goal = Target(goal.value, goal.why, compare_text.race(groups, reached))
+        goal = Goal(goal.value, goal.why, sentences.race(groups, reached))
     return Comparison(
         runs=tuple(_line(e, places.get(e.at, {}), reached.get(e.at, {})) for e in ranked),
         config_keys=tuple(ranked[0].config) if ranked else (),
         best=best.report.run.id if best else None,
-        note=" ".join(compare_text.notes(ranked, groups, primary, lead_text)),
+        note=" ".join(sentences.notes(ranked, groups, primary, lead_text)),
         seed_groups=tuple(_seed_group(group) for group in groups if len(group) > 1),
         lead=lead.verdict,
         best_at=best.at if best else None,
@@ -156,7 +155,7 @@ def _lead(groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], di
     if not groups:
         return Lead(None)
     rivals = [at for at in range(1, len(groups)) if not _same(groups[at][0], groups[0][0])]
-    return contest.lead_of(contenders, 0, rivals, direction)
+    return lead.lead_of(contenders, 0, rivals, direction)
 
 
 def _same(one: Entry, other: Entry) -> bool:
@@ -178,14 +177,14 @@ def _seed_group(group: Sequence[Entry]) -> SeedGroup:
 def _standings(
     groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction
 ) -> tuple[Standing, ...]:
-    spread = contest.spread_of(contenders)
+    spread = lead.spread_of(contenders)
     values = [centre(one.values) for one in contenders]
     costs: dict[Cost, list[float | None]] = {cost: [_mean_cost(group, cost) for group in groups] for cost in COSTS}
-    fronts = {cost: contest.cheapest(values, spent, direction) for cost, spent in costs.items()}
+    fronts = {cost: lead.cheapest(values, spent, direction) for cost, spent in costs.items()}
     made = []
     for at, group in enumerate(groups):
         own = level_interval(contenders[at].values, spread)
-        gap = contest.gap_of(contenders[0], contenders[at], spread, direction) if at else None
+        gap = lead.gap_of(contenders[0], contenders[at], spread, direction) if at else None
         made.append(
             Standing(
                 runs=tuple(e.report.run.id for e in group),
@@ -240,7 +239,7 @@ def _common(
                 places.setdefault(at, {})[cost] = level
         leader, verdict, note = _note_there(groups, places, cost, amount, direction)
         longest = max(track.total(cost) or 0.0 for track in tracks.values())
-        telling = cost != "time" and longest > compare_text.LENGTHS_APART * amount
+        telling = cost != "time" and longest > sentences.LENGTHS_APART * amount
         other = leader is not groups[0][0] and verdict != "unproven"
         points.append(CommonPoint(cost, amount, short, note, bool(note) and (telling or other)))
     return tuple(points), places
@@ -252,7 +251,7 @@ def _note_there(
     cost: Cost,
     amount: float,
     direction: Direction,
-) -> tuple[Entry | None, contest.Verdict | None, str]:
+) -> tuple[Entry | None, lead.Certainty | None, str]:
     """Return the leader's best run where all have spent the same, whether that is more than chance, and a sentence."""
     there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
     there = [group for group in there if group]
@@ -262,17 +261,17 @@ def _note_there(
     made.sort(key=lambda pair: centre(pair[0].values), reverse=direction == "max")
     contenders, entries = [one for one, _ in made], [group for _, group in made]
     rivals = [at for at in range(1, len(made)) if not _same(entries[at][0], entries[0][0])]
-    lead = contest.lead_of(contenders, 0, rivals, direction) if made else Lead(None)
+    ahead = lead.lead_of(contenders, 0, rivals, direction) if made else Lead(None)
     leader = next((group[0] for group in groups if entries and entries[0][0] in group), None)
-    return leader, lead.verdict, compare_text.common(cost, amount, entries, contenders, lead)
+    return leader, ahead.verdict, sentences.common(cost, amount, entries, contenders, ahead)
 
 
-def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: float | None) -> Target | None:
+def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: float | None) -> Goal | None:
     if given is not None:
-        return Target(given, "given by you")
+        return Goal(given, "given by you")
     levels = [e.level for group in groups for e in group if e.level and e.over]
     value = best_common_level(levels, direction)
-    return Target(value, "the best level that all runs with at least half of the best gain ended at") if value else None
+    return Goal(value, "the best level that all runs with at least half of the best gain ended at") if value else None
 
 
 def _signals(groups: Sequence[Sequence[Entry]], direction: Direction, *, model: bool) -> Signals:

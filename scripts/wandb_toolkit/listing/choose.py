@@ -83,14 +83,14 @@ def _judged_by_course(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Group:
-    """Metrics of one prefix, and how many of them a capped table leaves out."""
+    """Metrics of one prefix, and how many of them a limited table leaves out."""
 
     prefix: str
     shown: tuple[MetricInfo, ...]
     hidden: int
 
 
-def capped(infos: Sequence[MetricInfo], limit: int) -> list[Group]:
+def limited(infos: Sequence[MetricInfo], limit: int) -> list[Group]:
     """Return the metrics by prefix, at most about `limit` of them, each prefix with its fair share."""
     groups: dict[str, list[MetricInfo]] = {}
     for info in infos:

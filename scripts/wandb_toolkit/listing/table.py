@@ -29,7 +29,7 @@ STATE_STYLES = {
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table.
 
     `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal
@@ -47,7 +47,7 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
 
 
-def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+def fitting(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
     """Return the widths of the columns to show in `width`, by index; what does not fit is not shown."""
     natural = [max([len(column.title), *(len(row[at]) for row in rows)]) for at, column in enumerate(columns)]
     sizes = {at: natural[at] if column.fixed else min(natural[at], _USUAL) for at, column in enumerate(columns)}
@@ -81,7 +81,7 @@ def safe_link(url: str | None) -> str | None:
 
 
 def table(
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     rows: Sequence[Sequence[str]],
     width: int | None,
     links: Sequence[str | None] = (),
@@ -122,11 +122,11 @@ def table(
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _style(column: Column, cell: str) -> str:
+def _style(column: TableColumn, cell: str) -> str:
     return STATE_STYLES.get(cell, "") if column.title == "state" else ""
 
 
-def _plain(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> str:
+def _plain(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]]) -> str:
     lines = [[column.title for column in columns], *cells]
     sizes = [max(len(line[at]) for line in lines) for at in range(len(columns))]
     return "\n".join(

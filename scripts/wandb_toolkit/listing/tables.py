@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from wandb_toolkit.listing.choose import Best
 from wandb_toolkit.listing.shapes import MetricJson, ProjectJson, RunJson
-from wandb_toolkit.listing.table import Column, fitting, table
+from wandb_toolkit.listing.table import TableColumn, fitting, table
 from wandb_toolkit.model import MetricInfo, Project, Run
 from wandb_toolkit.text import duration, moment, number, plural
 
@@ -86,12 +86,12 @@ def metric_json(info: MetricInfo, best: Best | None) -> MetricJson:
 def projects_table(projects: Sequence[Project], width: int | None) -> str:
     """Return the table of list_projects."""
     columns = [
-        Column("project", fixed=True),
-        Column("entity"),
-        Column("runs", "right", fixed=True),
-        Column("last activity", fixed=True),
-        Column("created", fixed=True, rank=1),
-        Column("description", rank=1),
+        TableColumn("project", fixed=True),
+        TableColumn("entity"),
+        TableColumn("runs", "right", fixed=True),
+        TableColumn("last activity", fixed=True),
+        TableColumn("created", fixed=True, rank=1),
+        TableColumn("description", rank=1),
     ]
     rows = [
         [
@@ -114,7 +114,7 @@ def runs_table(
 ) -> tuple[str, int]:
     """Return the table of list_runs with a column for each of `metrics` that fits, and how many did."""
     several = len({(run.entity, run.project) for run in runs}) > 1
-    columns = [Column("name"), Column("id", fixed=True), Column("state", fixed=True)]
+    columns = [TableColumn("name"), TableColumn("id", fixed=True), TableColumn("state", fixed=True)]
     cells = [[run.name, run.id, run.state] for run in runs]
     for title, values in (
         ("project", [run.project or "" for run in runs] if several else []),
@@ -122,7 +122,7 @@ def runs_table(
         ("tags", [" ".join(run.tags) for run in runs]),
     ):
         if len(set(values)) > 1:
-            columns.append(Column(title, rank=_RANKS[title]))
+            columns.append(TableColumn(title, rank=_RANKS[title]))
             _append(cells, values)
     for title, values in (
         ("created (UTC)", [moment(run.created_at) for run in runs]),
@@ -130,10 +130,10 @@ def runs_table(
         ("steps", [number(run.steps) for run in runs]),
     ):
         align: Literal["left", "right"] = "left" if title.startswith("created") else "right"
-        columns.append(Column(title, align, fixed=True, rank=_RANKS.get(title, 0)))
+        columns.append(TableColumn(title, align, fixed=True, rank=_RANKS.get(title, 0)))
         _append(cells, values)
     for at, metric in enumerate(metrics):
-        columns.append(Column(metric, "right", fixed=True, rank=2 if at < _LEADING else 4))
+        columns.append(TableColumn(metric, "right", fixed=True, rank=2 if at < _LEADING else 4))
         _append(cells, [number(summary.get(metric)) for summary in summaries])
     fitted = len(fitting(columns, cells, width)) if width else len(columns)
     return table(columns, cells, width, [run.url for run in runs]), max(fitted - (len(columns) - len(metrics)), 0)
@@ -148,15 +148,15 @@ def metrics_table(infos: Sequence[MetricInfo], bests: Mapping[str, Best | None],
     """Return the table of list_metrics."""
     numeric = any(info.min is not None or info.last is not None for info in infos)
     columns = [
-        Column("metric", fixed=True),
-        Column("type", fixed=True, rank=2),
-        Column("points", "right", fixed=True, rank=1),
+        TableColumn("metric", fixed=True),
+        TableColumn("type", fixed=True, rank=2),
+        TableColumn("points", "right", fixed=True, rank=1),
     ]
     if numeric:
         ranks = {"first": 4, "last": 0, "min": 1, "max": 1, "best @ step": 3, "mean": 5, "std": 5}
-        columns += [Column(title, "right", fixed=True, rank=rank) for title, rank in ranks.items()]
+        columns += [TableColumn(title, "right", fixed=True, rank=rank) for title, rank in ranks.items()]
         if any(info.nonfinite_count for info in infos):
-            columns.insert(7, Column("NaN/Inf", "right", fixed=True))
+            columns.insert(7, TableColumn("NaN/Inf", "right", fixed=True))
     rows = []
     for info in infos:
         best = bests.get(info.name)

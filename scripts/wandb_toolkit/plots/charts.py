@@ -43,7 +43,7 @@ class Band:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class Line:
     """One run's line, or a group's. The arrays are of one length, ascending in `x`."""
 
     run: Run  # of a group: its first
@@ -62,7 +62,7 @@ class Chart:
 
     metric: str
     x_axis: str  # "_step", "_runtime" (seconds), "_timestamp" (Unix seconds), or a metric
-    curves: tuple[Curve, ...]
+    curves: tuple[Line, ...]
     smoothing: Smoothing
     notes: tuple[str, ...] = ()  # what a reader must know: runs without the metric, rows left out
 
@@ -123,7 +123,7 @@ def build_chart(
             times = "once" if back == 1 else f"{back:,} times"
             notes.append(f"{labels[i]}: {axis} goes back {times}; its points are in order of {axis}")
         if len(x):
-            lines.append(Curve(runs[i], labels[i], i, x, value, None, series.total))
+            lines.append(Line(runs[i], labels[i], i, x, value, None, series.total))
         else:
             notes.append(f"{labels[i]}: never logged {axis} together with {metric}")
     curves = smoothed(lines, smoothing)
@@ -133,7 +133,7 @@ def build_chart(
     return Chart(metric, axis, tuple(curves), smoothing, tuple(notes))
 
 
-def smoothed(lines: Sequence[Curve], smoothing: Smoothing) -> list[Curve]:
+def smoothed(lines: Sequence[Line], smoothing: Smoothing) -> list[Line]:
     """Return the lines with their smoothed values; the x range that counts is that of all of them."""
     import numpy as np
 
@@ -146,7 +146,7 @@ def smoothed(lines: Sequence[Curve], smoothing: Smoothing) -> list[Curve]:
     return done
 
 
-def x_range(lines: Sequence[Curve]) -> float:
+def x_range(lines: Sequence[Line]) -> float:
     """Return the x range of a chart with these lines."""
     return max((float(c.x[-1]) for c in lines), default=0.0) - min((float(c.x[0]) for c in lines), default=0.0)
 
@@ -221,7 +221,7 @@ def _between_samples(series: Series, against: Series) -> tuple[FloatArray, Float
     return np.interp(series.x[inside], steps, axis), series.value[inside], 0
 
 
-def facts(curve: Curve) -> Facts:
+def facts(curve: Line) -> Facts:
     """Return what a line shows, from all its points as logged."""
     import numpy as np
 
@@ -242,11 +242,11 @@ def facts(curve: Curve) -> Facts:
         min_x=float(x[low]),
         max=float(value[high]),
         max_x=float(x[high]),
-        trend=trend(value),
+        trend=direction_word(value),
     )
 
 
-def trend(value: FloatArray) -> str | None:
+def direction_word(value: FloatArray) -> str | None:
     """Return whether the last tenth of finite values lies clearly above ("up") or below ("down") the first.
 
     Clearly: by more than twice the standard error that the point-to-point noise gives, and a twentieth of the
@@ -266,7 +266,7 @@ def trend(value: FloatArray) -> str | None:
     return "up" if change > 0 else "down"
 
 
-def as_dict(curve: Curve, drawn: int) -> dict[str, Any]:
+def as_dict(curve: Line, drawn: int) -> dict[str, Any]:
     """Return the JSON facts about a line of which `drawn` points are in the picture."""
     known = facts(curve)
     return {
@@ -283,7 +283,7 @@ def as_dict(curve: Curve, drawn: int) -> dict[str, Any]:
     }
 
 
-def _group_dict(curve: Curve, band: Band) -> dict[str, Any]:
+def _group_dict(curve: Line, band: Band) -> dict[str, Any]:
     """Return the runs of a group, and how many of them stand behind its mean from which x on."""
     import numpy as np
 

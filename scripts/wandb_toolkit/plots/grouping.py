@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from wandb_toolkit.configs import flatten
 from wandb_toolkit.model import Run
-from wandb_toolkit.plots.charts import MIN_SMOOTHED, Band, Chart, Curve, x_range
+from wandb_toolkit.plots.charts import MIN_SMOOTHED, Band, Chart, Line, x_range
 from wandb_toolkit.plots.labels import config_text
 from wandb_toolkit.text import clean
 
@@ -106,7 +106,7 @@ def grouped(chart: Chart, groups: Mapping[str, Sequence[int]], grouping: Groupin
     return replace(chart, curves=tuple(done), notes=tuple(notes))
 
 
-def _table(curves: Sequence[Curve], everything: Sequence[Curve], span: float) -> tuple[FloatArray, FloatArray]:
+def _table(curves: Sequence[Line], everything: Sequence[Line], span: float) -> tuple[FloatArray, FloatArray]:
     """Return x (m,) and each run's values there, (runs, m), NaN where a run has none."""
     import numpy as np
 
@@ -136,9 +136,7 @@ def _table(curves: Sequence[Curve], everything: Sequence[Curve], span: float) ->
     return middles[used], table[:, used]
 
 
-def _mean(
-    label: str, place: int, curves: Sequence[Curve], x: FloatArray, table: FloatArray, grouping: Grouping
-) -> Curve:
+def _mean(label: str, place: int, curves: Sequence[Line], x: FloatArray, table: FloatArray, grouping: Grouping) -> Line:
     import numpy as np
 
     known = np.isfinite(table)
@@ -153,7 +151,7 @@ def _mean(
     sampled = any(curve.total is not None for curve in curves)
     total = sum(curve.total or len(curve.x) for curve in curves) if sampled else None
     band = Band(grouping.band, runs, low, high, count, sum(len(curve.x) for curve in curves))
-    return Curve(runs[0], f"{label} (n={len(runs)})", place, x, mean, None, total, band)
+    return Line(runs[0], f"{label} (n={len(runs)})", place, x, mean, None, total, band)
 
 
 def _edges(

@@ -41,7 +41,7 @@ class Smoothing:
     method: Method = "twema"
     weight: float = 0.99  # twema, ema: w, in [0, 1)
     viewport_scale: float = VIEWPORT_SCALE  # twema
-    window: int = 1  # running_mean: points
+    window: int = 1  # centered_mean: points
     sigma: float = 1.0  # gaussian: standard deviation, in mean distances between the line's points
 
     def apply(self, x: FloatArray, value: FloatArray, range_x: float) -> FloatArray | None:
@@ -53,7 +53,7 @@ class Smoothing:
         if self.method == "gaussian":
             return gaussian(x, value, self.sigma)
         if self.method == "running_mean":
-            return running_mean(value, self.window)
+            return centered_mean(value, self.window)
         return None
 
     def describe(self) -> str:
@@ -204,7 +204,7 @@ def _gaussian_on_grid(place: FloatArray, value: FloatArray) -> FloatArray:
     return smooth
 
 
-def running_mean(value: FloatArray, window: int) -> FloatArray:
+def centered_mean(value: FloatArray, window: int) -> FloatArray:
     """Return the mean of the `window` points around each point, itself in the middle (W&B's running average).
 
     An even window looks one point further back than ahead. At the ends, and where points are not finite, the

@@ -82,8 +82,9 @@ def task(title: str, metrics: Sequence[str], histories: Mapping[int, History], a
 
 
 def light(run: Run) -> Run:
-    """Return the run without what no figure shows."""
-    return replace(run, config={}, summary={}, notes=None, tags=(), paths=(), warnings=())
+    """Return the run as plain data, without what no figure shows: it goes to other processes."""
+    axes = dict(run.step_metrics)
+    return replace(run, config={}, summary={}, step_metrics=axes, notes=None, tags=(), paths=(), warnings=())
 
 
 class Artist:
@@ -113,23 +114,23 @@ class Artist:
         return grouped(chart, known.groups, known.grouping) if known.grouping else chart
 
     def _single(self, chart: Chart) -> Drawn:
-        from wandb_toolkit.plots.figures.alt_text import sentence
+        from wandb_toolkit.plots.figures.alt_text import describe
         from wandb_toolkit.plots.figures.painter import Painter
 
         if self._painter is None:
             self._painter = Painter(self.settings.view)
         points = self._painter.draw(chart)
-        alt, owner = sentence(chart), self._owner(chart.metric, [chart])
+        alt, owner = describe(chart), self._owner(chart.metric, [chart])
         content = self._painter.content(chart.metric, alt, owner, points)
         return Drawn(chart.metric, content, owner, {**_facts(chart, points, alt), "panels": None})
 
     def _page(self, title: str, charts: Sequence[Chart]) -> Drawn:
-        from wandb_toolkit.plots.figures.alt_text import sentence
+        from wandb_toolkit.plots.figures.alt_text import describe
         from wandb_toolkit.plots.figures.grid import GridPainter, page_view
 
         painter = GridPainter(page_view(self.settings.view, len(charts)))
         points = painter.draw(title, charts)
-        panels = [_facts(c, shown, sentence(c)) for c, shown in zip(charts, points, strict=True)]
+        panels = [_facts(c, shown, describe(c)) for c, shown in zip(charts, points, strict=True)]
         alt = f"{len(charts)} metrics on one page. " + " ".join(panel["alt"] for panel in panels)
         alt = alt if len(alt) <= _MOST_WORDS else f"{alt[:_MOST_WORDS]}…"
         owner = self._owner(title, charts)

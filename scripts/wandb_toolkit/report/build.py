@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -17,11 +17,12 @@ from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, ex
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import History, Primary, Report, Run, RunReport
-from wandb_toolkit.report import read as gather
+from wandb_toolkit.report import read
 from wandb_toolkit.report.read import Reading
 from wandb_toolkit.report.rl_summary import look_through
 from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
-from wandb_toolkit.sources.base import Source
+from wandb_toolkit.report.window import Windowed
+from wandb_toolkit.sources.base import Histories
 
 Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
@@ -36,51 +37,65 @@ def _ignore(_: object) -> None:
     return None
 
 
-def build_report(
-    source: Source,
-    runs: Sequence[Run],
-    *,
-    primary: str | None = None,
-    overrides: Mapping[str, str] | None = None,
-    now: datetime,
-    target: str = "",
-    left_out: int = 0,
-    command: str = "",
-    on_run: Callable[[Run], object] = _ignore,
-    goal: float | None = None,
-    model: bool = False,
-    on_readings: Callable[[Sequence[Reading]], object] = _ignore,
-    patterns: roles.RolePatterns | None = None,
-) -> Report:
-    """Return the report on `runs`.
+@dataclass(frozen=True)
+class ReportOptions:
+    """How runs are judged and what the report says of itself."""
 
-    `overrides` maps roles to metrics; `on_run` is called after each run read. `goal` is a level of the primary metric
-    that runs are to reach; `model` asks for a model of the settings, which takes a second or two. `on_readings` is
-    given the series that the report rests on, in the order of its runs. `patterns` say which metric plays which role.
+    now: datetime  # the moment that the report is made for
+    primary: str | None = None  # the metric to rank by; None: chosen by name
+    overrides: Mapping[str, str] = field(default_factory=dict)  # role → metric
+    patterns: roles.RolePatterns | None = None  # which metric plays which role; None: the built-in ones
+    goal: float | None = None  # a level of the primary metric that runs are to reach
+    model: bool = False  # fit a model of the settings, which takes a second or two
+    target: str = ""  # what the user named; "": what the source says
+    left_out: int = 0  # runs that match and are not read
+    command: str = ""  # the command line that makes the report
+    window: int | None = None  # rows of each run that are looked at; None: all
+    as_of: bool = False  # whether `now` was given by the user
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report, and the series that it rests on, in the order of its runs."""
+
+    report: Report
+    readings: tuple[Reading, ...]
+
+
+def build_report(
+    source: Histories, runs: Sequence[Run], options: ReportOptions, on_run: Callable[[Run], object] = _ignore
+) -> Built:
+    """Return the report on `runs`; `on_run` is called after each run read, to show progress.
 
     Raises:
         NotFoundError: no run has the primary metric, or the metric of an override.
         ToolkitError: none of the runs could be read.
     """
-    readings, errors = gather.gather(source, runs, overrides or {}, primary, on_run, patterns=patterns)
+    primary, overrides, patterns, now = options.primary, options.overrides, options.patterns, options.now
+    if options.window is not None:
+        source = Windowed(source, options.window)
+    readings, errors = read.read_runs(source, source.loaded(runs), overrides, primary, on_run, patterns=patterns)
     if errors and not readings:
         raise ToolkitError(f"None of the {len(errors)} runs could be read: {errors[0]['message']}")
-    _check_names(readings, primary, overrides or {})
+    _check_names(readings, primary, overrides)
     chosen = roles.choose_primary([one.names for one in readings], primary, patterns)
     if chosen:
-        readings = gather.fill(source, readings, chosen.metric)
+        readings = read.fill(source, readings, chosen.metric)
     reports = _examine_all(source, readings, chosen, now)
     reports = [replace(r, verdict=verdict_of(r)) for r in reports]
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
-    comparison = compare(reports, series, chosen, histories=histories, target=goal, model=model) if reports else None
+    comparison = (
+        compare(reports, series, chosen, histories=histories, target=options.goal, model=options.model)
+        if reports
+        else None
+    )
     common = _common_roles(readings)
     lens = look_through(reports, histories, common, comparison.best_at if comparison else None)
-    on_readings(readings)
-    return Report(
+    report = Report(
         verdict=overall([r.verdict for r in reports]),
         source=source.kind,
-        target=target or source.description,
+        target=options.target or source.description,
         primary=chosen,
         roles=common,
         runs=tuple(reports),
@@ -93,10 +108,13 @@ def build_report(
         generated_at=now,
         tool_version=__version__,
         lens=lens,
-        left_out=left_out,
-        command=command,
+        left_out=options.left_out,
+        command=options.command,
         metrics=_metrics(readings),
+        window=options.window,
+        as_of=options.as_of,
     )
+    return Built(report, tuple(readings))
 
 
 def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Mapping[str, str]) -> None:
@@ -113,7 +131,7 @@ def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Ma
 
 
 def _examine_all(
-    source: Source, readings: Sequence[Reading], primary: Primary | None, now: datetime
+    source: Histories, readings: Sequence[Reading], primary: Primary | None, now: datetime
 ) -> list[RunReport]:
     """Judge every run, its siblings being the other chosen runs of the same project."""
     siblings: dict[tuple[str | None, str | None], list[tuple[int, Sibling]]] = {}
@@ -121,7 +139,7 @@ def _examine_all(
         project = siblings.setdefault((one.run.entity, one.run.project), [])
         project.append((at, sibling_of(one.run, one.history, one.roles, primary)))
     reports = []
-    for at, one in enumerate(gather.complete(source, readings)):
+    for at, one in enumerate(read.complete(source, readings)):
         others = tuple(s for i, s in siblings[one.run.entity, one.run.project] if i != at)
         own = next(s for i, s in siblings[one.run.entity, one.run.project] if i == at)
         # What was worked out of its curves for its siblings serves itself.
@@ -148,11 +166,11 @@ def _sampled(history: History) -> dict[str, tuple[int, int]]:
     return {
         name: (len(one), one.total or len(one))
         for name, one in history.series.items()
-        if one.sampled and name not in gather.AXES
+        if one.sampled and name not in read.AXES
     }
 
 
-def _log_tail(source: Source, run: Run) -> tuple[str, ...]:
+def _log_tail(source: Histories, run: Run) -> tuple[str, ...]:
     if run.state in _QUIET_STATES:
         return ()
     try:

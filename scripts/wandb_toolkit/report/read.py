@@ -11,7 +11,7 @@ from wandb_toolkit import roles
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.roles import RolePatterns
-from wandb_toolkit.sources.base import Source
+from wandb_toolkit.sources.base import Histories
 
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
@@ -38,8 +38,8 @@ class Reading:
         return replace(self, history=both)
 
 
-def gather(
-    source: Source,
+def read_runs(
+    source: Histories,
     runs: Sequence[Run],
     overrides: Mapping[str, str],
     primary: str | None,
@@ -113,7 +113,7 @@ def _thin(series: Series) -> Series:
     return replace(series, x=series.x[::every].copy(), value=series.value[::every].copy(), total=len(series))
 
 
-def fill(source: Source, readings: Sequence[Reading], metric: str) -> list[Reading]:
+def fill(source: Histories, readings: Sequence[Reading], metric: str) -> list[Reading]:
     """Return the readings with `metric` in each run that logged it, reading what an earlier choice left out."""
     lacking = [one for one in readings if metric in one.names and metric not in one.history]
     if not lacking:
@@ -128,7 +128,7 @@ def fill(source: Source, readings: Sequence[Reading], metric: str) -> list[Readi
     return filled
 
 
-def complete(source: Source, readings: Sequence[Reading]) -> Iterator[Reading]:
+def complete(source: Histories, readings: Sequence[Reading]) -> Iterator[Reading]:
     """Yield the readings with their whole series, reading a thinned one again."""
     for one in readings:
         if not one.thinned:

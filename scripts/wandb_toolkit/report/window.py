@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,20 +12,40 @@ from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, Run, Series
 
 if TYPE_CHECKING:
-    from wandb_toolkit.sources.base import KeyChoice, Source
+    from wandb_toolkit.sources.base import Histories, KeyChoice
 
 ROWS = "_runtime"  # every row has it, so that its last points are the last rows
 
 
 @dataclass(frozen=True)
 class Windowed:
-    """Another source, its histories cut to the last `rows` rows. What it does not say itself, the other one answers."""
+    """Another source, its histories cut to the last `rows` rows; the rest is the other's answer."""
 
-    source: Source
+    source: Histories
     rows: int
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.source, name)
+    @property
+    def kind(self) -> str:
+        """What the other source is."""
+        return self.source.kind
+
+    @property
+    def description(self) -> str:
+        """What the user named, for messages."""
+        return self.source.description
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be looked into, so far."""
+        return self.source.warnings
+
+    def loaded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the runs with configs and axes as plain dicts."""
+        return self.source.loaded(runs)
+
+    def console(self, run: Run, lines: int = 50) -> list[str]:
+        """Return the last lines of the run's console output."""
+        return self.source.console(run, lines)
 
     def histories(
         self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True

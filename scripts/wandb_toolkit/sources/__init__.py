@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from wandb_toolkit.sources.base import RunQuery, Source, history_of
-from wandb_toolkit.sources.choose import Reading, open_source
+from wandb_toolkit.sources.choose import ReadOptions, open_source
 
-__all__ = ["Reading", "RunQuery", "Source", "history_of", "open_source"]
+__all__ = ["ReadOptions", "RunQuery", "Source", "history_of", "open_source"]

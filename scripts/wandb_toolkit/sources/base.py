@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
-from wandb_toolkit.sources.wandb_log.records import flatten
+from wandb_toolkit.sources.wandb_log.records import leaves
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ class RunQuery:
 KeyChoice: TypeAlias = "Sequence[str] | Callable[[Mapping[str, MetricKind]], Sequence[str]] | None"
 
 
-class Source(Protocol):
-    """A place that holds runs. Foreign errors leave it as `ToolkitError`s."""
+class Histories(Protocol):
+    """What a report needs of a source: what chosen runs logged. Foreign errors leave it as `ToolkitError`s."""
 
-    kind: str  # "local" or "api"
+    @property
+    def kind(self) -> str:
+        """ "local" or "api": ask this, not what a run's fields look like."""
+        ...
 
     @property
     def description(self) -> str:
@@ -46,6 +49,32 @@ class Source(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What could not be looked into, so far."""
         ...
+
+    def loaded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the runs with their configs and axes as plain dicts, fetched now for all of them together.
+
+        What computes is given such runs: looking at an attribute then costs nothing and cannot fail.
+        """
+        ...
+
+    def histories(
+        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
+    ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        """Yield each run's history in the order of `runs`; an error concerns that run only.
+
+        `keys` None reads every numeric metric; with a function, `History.kinds` holds what it was shown. `system` adds
+        the system metrics (``system.cpu`` ...); a key that starts with ``system.`` is read in any case. `full` False
+        allows a sample where the whole is costly.
+        """
+        ...
+
+    def console(self, run: Run, lines: int = 50) -> list[str]:
+        """Return the last lines of the run's console output, control characters removed."""
+        ...
+
+
+class Source(Histories, Protocol):
+    """A place that holds runs."""
 
     def projects(self, entity: str | None = None) -> list[Project]:
         """Return the projects, most recently active first."""
@@ -72,17 +101,6 @@ class Source(Protocol):
         """Return each run's flat summary, only `keys` of it (None: all); an absent key is absent."""
         ...
 
-    def histories(
-        self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
-    ) -> Iterator[tuple[Run, History | ToolkitError]]:
-        """Yield each run's history in the order of `runs`; an error concerns that run only.
-
-        `keys` None reads every numeric metric; with a function, `History.kinds` holds what it was shown. `system` adds
-        the system metrics (``system.cpu`` ...); a key that starts with ``system.`` is read in any case. `full` False
-        allows a sample where the whole is costly.
-        """
-        ...
-
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
         """Return what the run logged, by name."""
         ...
@@ -93,10 +111,6 @@ class Source(Protocol):
 
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination` (which the caller makes temporary)."""
-        ...
-
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the run's console output, control characters removed."""
         ...
 
 
@@ -138,7 +152,7 @@ def order_runs(runs: Sequence[Run], order: str) -> list[Run]:
     prefix, _, name = key.partition(".")
     if runs and name and all(value is None for value, _ in values):
         trees = [run.summary if prefix == "summary_metrics" else run.config for run in runs]
-        names = dict.fromkeys(found for tree in trees for found, _ in flatten(dict(tree)) if not found.startswith("_"))
+        names = dict.fromkeys(found for tree in trees for found, _ in leaves(dict(tree)) if not found.startswith("_"))
         what = "summary metric" if prefix == "summary_metrics" else "config key"
         raise NotFoundError(f"No run has the {what} {name!r} to order by.", did_you_mean(name, names, what))
     kinds = {isinstance(value, str) for value, _ in values if value is not None}

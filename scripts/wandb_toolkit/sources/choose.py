@@ -17,7 +17,7 @@ _PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody 
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How a server is read; local runs take no notice."""
 
     timeout: float = 60.0  # seconds of one operation, all its tries included
@@ -31,7 +31,7 @@ def open_source(
     *,
     entity: str | None = None,
     of_entity: bool = False,
-    reading: Reading | None = None,
+    reading: ReadOptions | None = None,
 ) -> tuple[Source, tuple[str, ...]]:
     """Return the source that a target names, and the selectors that the target itself holds (the run of a URL).
 
@@ -52,7 +52,7 @@ def open_source(
         AuthError: it can only be on a server, and there are no credentials for it.
     """
     if text is not None and is_remote(text):
-        return _remote(text.strip(), choice, reading or Reading()), ()
+        return _remote(text.strip(), choice, reading or ReadOptions()), ()
     target = parse_target(text) if text is not None else Target(text="")
     if of_entity and target.project is not None:
         target = replace(target, entity=target.entity or target.project, project=None)
@@ -67,7 +67,7 @@ def open_source(
     here = LocalSource(_here(), entity=target.entity, project=target.project)
     named = text is not None or of_entity or default_project() is not None
     if choice == "api" or target.host is not None or (credentials.has_key and (named or not here.has_runs())):
-        return _server(target, entity, credentials, reading or Reading()), selectors
+        return _server(target, entity, credentials, reading or ReadOptions()), selectors
     if here.has_runs() or text is None:
         return here, selectors
     folder = Path(target.text).expanduser().parent
@@ -76,7 +76,7 @@ def open_source(
     return _public(target, credentials), selectors
 
 
-def _remote(url: str, choice: str, reading: Reading) -> Source:
+def _remote(url: str, choice: str, reading: ReadOptions) -> Source:
     from wandb_toolkit.sources.http.cache import cache_folder
 
     if choice == "api":
@@ -84,7 +84,7 @@ def _remote(url: str, choice: str, reading: Reading) -> Source:
     return RemoteSource(url, cache_folder() if reading.cache else None)
 
 
-def _server(target: Target, entity: str | None, credentials: Credentials, reading: Reading) -> Source:
+def _server(target: Target, entity: str | None, credentials: Credentials, reading: ReadOptions) -> Source:
     from wandb_toolkit.sources.http.cache import Cache, cache_folder
     from wandb_toolkit.sources.http.connection import Connection
     from wandb_toolkit.sources.server.reader import BUDGET, Options
@@ -107,7 +107,7 @@ def _public(target: Target, credentials: Credentials) -> Source:
     Raises:
         AuthError: it cannot, or the server is out of reach.
     """
-    source = _server(target, None, credentials, Reading(timeout=_PROBE_SECONDS))
+    source = _server(target, None, credentials, ReadOptions(timeout=_PROBE_SECONDS))
     try:
         source.runs(RunQuery(limit=1))
     except ServerError as error:

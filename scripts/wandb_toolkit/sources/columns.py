@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.model import MetricKind
 from wandb_toolkit.sources.wandb_log.items import VALUE_TAG, key_size, plain_items, split_item, tails
-from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, flatten, item, parse_json
+from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, item, leaves, parse_json
 from wandb_toolkit.sources.wandb_log.wire import WireError, fields, varint
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Columns:
             column.objects += 1
             column.media_type = column.media_type or str(value.get("_type", ""))
             return
-        for name, leaf in flatten(value, f"{column.name}."):
+        for name, leaf in leaves(value, f"{column.name}."):
             if self.wanted is None or self._is_wanted(name):
                 inner = self._column(name)
                 if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):

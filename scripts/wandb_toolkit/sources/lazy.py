@@ -13,6 +13,10 @@ class Later(Mapping[str, Any]):
         self._fetch = fetch
         self._found: Mapping[str, Any] | None = None
 
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Cross a process boundary as what it holds: the connection behind it does not."""
+        return dict, (dict(self._all()),)
+
     def _all(self) -> Mapping[str, Any]:
         if self._found is None:
             self._found = self._fetch()

@@ -17,7 +17,7 @@ from plot_fakes import line, make_history, make_run
 from wandb_toolkit.model import Series
 from wandb_toolkit.plots.charts import Chart, build_chart
 from wandb_toolkit.plots.figures import marks
-from wandb_toolkit.plots.figures.alt_text import sentence
+from wandb_toolkit.plots.figures.alt_text import describe
 from wandb_toolkit.plots.figures.file import owner_of
 from wandb_toolkit.plots.figures.grid import GridPainter, page_view
 from wandb_toolkit.plots.figures.painter import Canvas, Painter
@@ -69,8 +69,8 @@ def test_a_group_is_a_band_and_a_mean_that_turns_dotted_where_runs_end() -> None
     assert "± 1 standard deviation" in words(painter)
     assert "dotted: fewer runs" in words(painter)
     assert "10 points" in words(painter)
-    assert "fewer than 2 runs from step 2 on" in sentence(chart)
-    assert "of 2 groups" in sentence(chart)
+    assert "fewer than 2 runs from step 2 on" in describe(chart)
+    assert "of 2 groups" in describe(chart)
 
 
 def test_a_log_axis_marks_what_it_cannot_show() -> None:
@@ -184,7 +184,7 @@ def test_a_sample_says_so_on_the_figure_and_in_words() -> None:
     sampled = replace(noisy(1500), total=90_000)
     chart = chart_of(sampled)
     assert "sampled: 1,500 of 90,000 points" in words(drawn(chart))
-    assert "1,500 points sampled of 90,000" in sentence(chart)
+    assert "1,500 points sampled of 90,000" in describe(chart)
 
 
 def test_an_axis_sampled_at_other_steps_is_read_between_its_samples() -> None:

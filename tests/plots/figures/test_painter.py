@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from plot_fakes import line, make_history, make_run
-from wandb_toolkit.plots.charts import Chart, build_chart, facts, trend
+from wandb_toolkit.plots.charts import Chart, build_chart, direction_word, facts
 from wandb_toolkit.plots.figures import marks
-from wandb_toolkit.plots.figures.alt_text import position, sentence, short, tick_labels
+from wandb_toolkit.plots.figures.alt_text import describe, position, short, tick_labels
 from wandb_toolkit.plots.figures.painter import Painter
 from wandb_toolkit.plots.figures.view import View
 from wandb_toolkit.plots.labels import run_labels
@@ -94,7 +94,7 @@ def test_the_same_run_keeps_its_colour_where_another_lacks_the_metric(painter: P
     assert artists(painter, "raw")["b"].get_color() == before
     assert chart.notes == ("not logged by a",)
     assert "not logged by a" in texts(painter, "subtitle")[0]
-    assert "not logged by a" in sentence(chart)
+    assert "not logged by a" in describe(chart)
 
 
 def test_up_to_thirty_five_runs_differ_in_colour_or_dashes() -> None:
@@ -141,14 +141,14 @@ def test_nan_and_infinity_are_gaps_with_marks_where_they_occur(painter: Painter)
     assert low < 0
     assert 59 < high < 70
     assert "× 2 NaN" in texts(painter, "subtitle")[0]
-    assert "4 NaN or infinite values, the first at step 10" in sentence(chart)
+    assert "4 NaN or infinite values, the first at step 10" in describe(chart)
 
 
 def test_a_metric_without_any_finite_value_is_drawn_as_marks(painter: Painter) -> None:
     chart = chart_of(line("loss", [math.nan] * 5))
     painter.draw(chart)
     assert len(np.asarray(artists(painter, "nan")["run-0"].get_xdata())) == 5
-    assert "no finite value in 5 points" in sentence(chart)
+    assert "no finite value in 5 points" in describe(chart)
 
 
 def test_a_point_alone_between_gaps_gets_a_dot(painter: Painter) -> None:
@@ -167,7 +167,7 @@ def test_a_rare_blow_up_does_not_press_the_rest_flat_and_is_marked(painter: Pain
     assert -2 < low < high < 10
     assert list(np.asarray(artists(painter, "above")["run-0"].get_xdata())) == [77]
     assert "1 point beyond the axis, as far as 1e17" in texts(painter, "subtitle")[0]
-    assert "highest 1e+17 at step 77" in sentence(chart)
+    assert "highest 1e+17 at step 77" in describe(chart)
     values[77] = 500.0  # hundred times is still all in view
     painter.draw(chart_of(line("loss", values)))
     assert painter.figure.axes[0].get_ylim()[1] > 500
@@ -247,16 +247,16 @@ def test_time_axes_read_as_time(painter: Painter) -> None:
     axes = painter.figure.axes[0]
     assert axes.get_xlabel() == "time since start"
     assert "1h" in [t.get_text() for t in axes.get_xticklabels()]
-    assert "time since start 0.0s to 2h" in sentence(chart)
+    assert "time since start 0.0s to 2h" in describe(chart)
     assert position(1_767_323_045.0, "_timestamp") == "2026-01-02 03:04:05"
 
 
 def test_the_picture_carries_its_sentence(painter: Painter) -> None:
     chart = chart_of(noisy())
-    picture = Image.open(io.BytesIO(painter.paint(chart).png(sentence(chart), "me")))
+    picture = Image.open(io.BytesIO(painter.paint(chart).png(describe(chart), "me")))
     assert picture.size == (1600, 900)
     words = dict(picture.info)
-    assert words["Description"] == sentence(chart)
+    assert words["Description"] == describe(chart)
     assert words["Title"] == "loss"
     assert str(words["Software"]).startswith("wandb-toolkit")
 
@@ -267,15 +267,15 @@ def test_facts_and_trend() -> None:
     assert (known.first, known.last, known.min, known.min_x, known.max, known.max_x) == (9, 1, 1, 50, 9, 0)
     assert known.trend == "down"
     rng = np.random.default_rng(1)
-    assert trend(rng.normal(size=500)) == "flat"
-    assert trend(np.linspace(0, 1, 500) + 0.1 * rng.normal(size=500)) == "up"
-    assert trend(np.array([1.0, 2, 3])) is None
-    assert trend(np.array([1e308, -1e308] * 5)) == "flat"
-    assert "constant at 2 over 7 points" in sentence(chart_of(line("lr", [2.0] * 7)))
-    assert "one finite point, 0.5 at step 3" in sentence(chart_of(line("acc", [0.5], [3])))
+    assert direction_word(rng.normal(size=500)) == "flat"
+    assert direction_word(np.linspace(0, 1, 500) + 0.1 * rng.normal(size=500)) == "up"
+    assert direction_word(np.array([1.0, 2, 3])) is None
+    assert direction_word(np.array([1e308, -1e308] * 5)) == "flat"
+    assert "constant at 2 over 7 points" in describe(chart_of(line("lr", [2.0] * 7)))
+    assert "one finite point, 0.5 at step 3" in describe(chart_of(line("acc", [0.5], [3])))
 
 
 def test_many_runs_do_not_flood_the_sentence() -> None:
-    text = sentence(chart_of(*[line("loss", [1, 2]) for _ in range(50)]))
+    text = describe(chart_of(*[line("loss", [1, 2]) for _ in range(50)]))
     assert "of 50 runs" in text
     assert text.endswith("and 42 more runs.")

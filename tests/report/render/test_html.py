@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_cases import NOW, FakeSource, a_run, rising
+from report_cases import NOW, a_run, memory_source, rising
 from wandb_toolkit.model import Report
 from wandb_toolkit.plots.charts import Chart
-from wandb_toolkit.report.build import build_report
+from wandb_toolkit.report.build import ReportOptions, build_report
 from wandb_toolkit.report.charts import FIGURES, RUNS, charts_of
-from wandb_toolkit.report.read import Reading
 from wandb_toolkit.report.render.html import page, prose
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&`</style></title><script>alert(2)</script>\x1b[31m\u202e"
@@ -72,11 +71,10 @@ def a_report(count: int = 4, name: str = "run", **facts: Any) -> tuple[Report, l
             loss = np.concatenate([loss[:100], np.full(50, np.nan)])
         run = a_run(f"{name}{i}", id=f"id{i}", config={"lr": i / 10, "seed": i}, url="javascript:alert(3)")
         content.append((run, {"eval/accuracy": values, "train/loss": loss, "_runtime": np.arange(150) * 2.0}))
-    source = FakeSource(content)
-    kept: list[Reading] = []
-    made = build_report(source, source.all, now=NOW, command="wandb_report x", on_readings=kept.extend)
-    made = replace(made, **facts)
-    return made, charts_of(made, [one.history for one in kept])
+    source = memory_source(content)
+    built = build_report(source, source.all, ReportOptions(NOW, command="wandb_report x"))
+    report = replace(built.report, **facts)
+    return report, charts_of(report, [reading.history for reading in built.readings])
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +158,8 @@ def test_code_spans_become_code_and_sparklines_are_hidden() -> None:
 
 
 def test_one_run_that_nothing_could_be_judged_of_has_a_page() -> None:
-    source = FakeSource([(a_run(), {})])
-    text = page(build_report(source, source.all, now=NOW), [])
+    source = memory_source([(a_run(), {})])
+    text = page(build_report(source, source.all, ReportOptions(NOW)).report, [])
     tree = Tree(text)
     assert "UNKNOWN" in tree.text
     assert "figures" not in [found["id"] for found in tree.all("section")]

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 import wandb_runs as w
 from wandb_toolkit.sources.wandb_log import records as rec
-from wandb_toolkit.sources.wandb_log import summary as latest
-from wandb_toolkit.sources.wandb_log import wire
+from wandb_toolkit.sources.wandb_log import summary, wire
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -88,7 +87,7 @@ def test_field_numbers(pb: Any) -> None:
     for message in ("OutputRecord", "OutputRawRecord"):
         numbers(message, timestamp=2, line=3)
     numbers("StatsRecord", timestamp=2, item=3)
-    assert (latest.UPDATE, latest.REMOVE) == (1 << 3 | 2, 2 << 3 | 2)
+    assert (summary.UPDATE, summary.REMOVE) == (1 << 3 | 2, 2 << 3 | 2)
 
 
 def test_the_tests_own_records_are_wandbs(pb: Any) -> None:

@@ -1,4 +1,4 @@
-"""Charts in words: the one honest sentence for readers who do not see the picture, and axis numbers."""
+"""Charts in words: the one honest describe for readers who do not see the picture, and axis numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from wandb_toolkit.plots.charts import STEP, Chart, Curve, Facts, facts
+from wandb_toolkit.plots.charts import STEP, Chart, Facts, Line, facts
 from wandb_toolkit.text import clean, duration, number, plural
 
 _RUNS_IN_SENTENCE = 8
@@ -15,7 +15,7 @@ _TREND = {"up": "up overall", "down": "down overall", "flat": "little net change
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
-def sentence(chart: Chart) -> str:
+def describe(chart: Chart) -> str:
     """Return what the figure shows: x range, and for each run start, end, extremes, trend, non-finite points."""
     metric = clean(chart.metric)
     if not chart.curves:
@@ -42,7 +42,7 @@ def sentence(chart: Chart) -> str:
     return f"{text}{notes}."
 
 
-def _fewer(curve: Curve, axis: str) -> str:
+def _fewer(curve: Line, axis: str) -> str:
     """Say from where on a group's mean is of fewer runs."""
     band = curve.band
     if band is None or len(band.runs) < 2:

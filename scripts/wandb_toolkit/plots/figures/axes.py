@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wandb_toolkit.model import FloatArray
-    from wandb_toolkit.plots.charts import Curve
+    from wandb_toolkit.plots.charts import Line
     from wandb_toolkit.plots.figures.view import Theme, View
 
 LARGEST = 1e300  # matplotlib cannot lay out more
@@ -46,7 +46,7 @@ def bare(axes: Axes, theme: Theme, size: float = 10.5) -> None:
     axes.xaxis.labelpad = 6
 
 
-def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str, view: View, *, ticks: tuple[int, int] = (8, 7)) -> None:
+def prepare(axes: Axes, curves: Sequence[Line], x_axis: str, view: View, *, ticks: tuple[int, int] = (8, 7)) -> None:
     """Set scale, limits and ticks for the curves. A log axis needs a value above 0, else it stays linear."""
     left = min((float(c.x[0]) for c in curves), default=0.0)
     right = max((float(c.x[-1]) for c in curves), default=1.0)
@@ -67,7 +67,7 @@ def prepare(axes: Axes, curves: Sequence[Curve], x_axis: str, view: View, *, tic
         axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks[1], steps=_ROUND) if len(value) else NullLocator())
 
 
-def shown_values(curves: Sequence[Curve]) -> FloatArray:
+def shown_values(curves: Sequence[Line]) -> FloatArray:
     """Return the finite values that the y axis is for: those logged, and the edges of bands."""
     parts = [c.value for c in curves]
     parts += [edge for c in curves if c.band is not None for edge in (c.band.low, c.band.high)]
@@ -123,7 +123,7 @@ def usual_range(value: FloatArray, view: View, *, log: bool) -> tuple[float, flo
     return low / air, min(high * air, LARGEST)
 
 
-def beyond(axes: Axes, curve: Curve) -> NDArray[np.bool_]:
+def beyond(axes: Axes, curve: Line) -> NDArray[np.bool_]:
     """Return which finite points lie outside the y axis."""
     low, high = axes.get_ylim()
     clipped = np.clip(curve.value, -LARGEST, LARGEST)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-    from wandb_toolkit.plots.charts import Chart, Curve
+    from wandb_toolkit.plots.charts import Chart, Line
 
 
 _PANEL_HEIGHT = 330  # pixels at 160 dpi, with its title and ticks
@@ -102,9 +102,9 @@ class GridPainter(Canvas):
         parts += [f"△ {outside:,} beyond the axis"] if outside else []
         return " · ".join(parts)
 
-    def _curves(self, charts: Sequence[Chart]) -> list[Curve]:
+    def _curves(self, charts: Sequence[Chart]) -> list[Line]:
         """Return one curve for each label, in the order of the runs."""
-        found: dict[int, Curve] = {}
+        found: dict[int, Line] = {}
         for chart in charts:
             for curve in chart.curves:
                 found.setdefault(curve.index, curve)
@@ -130,11 +130,11 @@ class GridPainter(Canvas):
             parts.append("log y")
         return "  ·  ".join(parts)
 
-    def _legend(self, curves: Sequence[Curve]) -> float:
+    def _legend(self, curves: Sequence[Line]) -> float:
         """Write the labels below the panels, row after row; return their height in pixels."""
         px = self.px
         x, row, last = 28 * px, 0, len(curves)
-        places: list[tuple[Curve | None, Text, float, int]] = []
+        places: list[tuple[Line | None, Text, float, int]] = []
         for at, curve in enumerate(curves):
             text = self.text(self.printable(curve.label), size=9, color=self.theme.ink, va="center", gid="label")
             need = 52 * px + self.width_of(text) + 28 * px

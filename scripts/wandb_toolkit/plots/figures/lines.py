@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from wandb_toolkit.model import FloatArray
-    from wandb_toolkit.plots.charts import Curve
+    from wandb_toolkit.plots.charts import Line
     from wandb_toolkit.plots.figures.view import Theme
 
 _FEW_POINTS = 25  # up to here every point gets a dot
@@ -29,7 +29,7 @@ _BAND = 0.18  # opacity
 
 
 def add_curve(
-    axes: Axes, curve: Curve, theme: Theme, *, columns: int, rows: int, full: bool, crowd: int, scale: float = 1.0
+    axes: Axes, curve: Line, theme: Theme, *, columns: int, rows: int, full: bool, crowd: int, scale: float = 1.0
 ) -> int:
     """Add the artists of one run's line; return how many of its points they show.
 
@@ -79,12 +79,12 @@ def add_curve(
     return drawn
 
 
-def _style(curve: Curve, theme: Theme) -> dict[str, Any]:
+def _style(curve: Line, theme: Theme) -> dict[str, Any]:
     color = marks.color(curve.index, theme)
     return {"color": color, "solid_joinstyle": "round", "solid_capstyle": "round"}
 
 
-def add(axes: Axes, line: Line2D, kind: str, curve: Curve) -> None:
+def add(axes: Axes, line: Line2D, kind: str, curve: Line) -> None:
     """Add a line to the axes, named by what it is and whose."""
     line.set_gid(f"{kind}:{curve.label}")
     axes.add_line(line)
@@ -92,7 +92,7 @@ def add(axes: Axes, line: Line2D, kind: str, curve: Curve) -> None:
 
 def _add_faint(
     axes: Axes,
-    curve: Curve,
+    curve: Line,
     value: FloatArray,
     style: dict[str, Any],
     *,
@@ -128,7 +128,7 @@ def _fill(
     axes.add_collection(area, autolim=False)
 
 
-def _add_band(axes: Axes, curve: Curve, color: str) -> None:
+def _add_band(axes: Axes, curve: Line, color: str) -> None:
     assert curve.band is not None
     low, high = axes.get_ylim()
     floor = low if axes.get_yscale() == "log" else -LARGEST
@@ -142,7 +142,7 @@ def _add_band(axes: Axes, curve: Curve, color: str) -> None:
     del high
 
 
-def _split_by_support(axes: Axes, line: Line2D, curve: Curve, main: FloatArray, kept: Any) -> None:
+def _split_by_support(axes: Axes, line: Line2D, curve: Line, main: FloatArray, kept: Any) -> None:
     """Leave the solid line where all runs of the group are; dot it, with the number left, where they are fewer."""
     band = curve.band
     assert band is not None
@@ -169,7 +169,7 @@ def _split_by_support(axes: Axes, line: Line2D, curve: Curve, main: FloatArray, 
         text.set_gid(f"count:{curve.label}")
 
 
-def _add_marks(axes: Axes, curve: Curve, theme: Theme, scale: float) -> None:
+def _add_marks(axes: Axes, curve: Line, theme: Theme, scale: float) -> None:
     """Mark what the line cannot show where it occurs: NaN, ±∞ (filled), values beyond the axis (hollow)."""
     low, high = axes.get_xlim()
     bottom, top = axes.get_ylim()
@@ -195,7 +195,7 @@ def _add_marks(axes: Axes, curve: Curve, theme: Theme, scale: float) -> None:
             add(axes, line, name, curve)
 
 
-def end_of(curve: Curve) -> tuple[float, float]:
+def end_of(curve: Line) -> tuple[float, float]:
     """Where the (smoothed) line of a run ends; −∞ where it has no finite point."""
     line = curve.value if curve.smooth is None else curve.smooth
     finite = np.flatnonzero(np.isfinite(line))

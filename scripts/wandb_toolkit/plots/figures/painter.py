@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-    from wandb_toolkit.plots.charts import Chart, Curve
+    from wandb_toolkit.plots.charts import Chart, Line
 
 _DIRECT_LABELS = 12  # up to here a label stands at the end of its line, beyond in one list
 # Fonts for scripts that matplotlib's own lacks, where installed.
@@ -92,7 +92,7 @@ class Canvas:
         self.figure.add_artist(line)
         return line
 
-    def key(self, curve: Curve, x: float, y: float, length: float) -> None:
+    def key(self, curve: Line, x: float, y: float, length: float) -> None:
         """Add a short piece of a curve's line, as legends have it."""
         style = {"color": marks.color(curve.index, self.theme), "linewidth": 2.2}
         piece = self.line([x, x + length], [y, y], **style)
@@ -201,17 +201,17 @@ class Painter(Canvas):
         axes.set_position((left / self.width, bottom / self.height, width, height))
         self._place_labels(axes, labels)
 
-    def _run_labels(self, chart: Chart) -> list[tuple[Curve | None, Text]]:
+    def _run_labels(self, chart: Chart) -> list[tuple[Line | None, Text]]:
         """Make the label texts, the line that ends highest first; None for the line that counts those left out."""
         curves = sorted(chart.curves, key=lambda c: -end_of(c)[1])
         rows = max(3, math.floor((self.height - 214 * self.px) / (21 * self.px)))
         size = 10.0 if len(curves) <= _DIRECT_LABELS else 9.0
-        shown: list[Curve | None] = list(curves)
+        shown: list[Line | None] = list(curves)
         left_out = len(curves) - (rows - 1)
         if len(curves) > rows:
             below = (rows - 1) // 3
             shown = [*curves[: rows - 1 - below], None, *curves[len(curves) - below :]]
-        labels: list[tuple[Curve | None, Text]] = []
+        labels: list[tuple[Line | None, Text]] = []
         for curve in shown:
             if curve is None:
                 rest = f"… {plural(left_out, 'more run')} between"
@@ -224,7 +224,7 @@ class Painter(Canvas):
             labels.append((curve, text))
         return labels
 
-    def _place_labels(self, axes: Axes, labels: list[tuple[Curve | None, Text]]) -> None:
+    def _place_labels(self, axes: Axes, labels: list[tuple[Line | None, Text]]) -> None:
         if not labels:
             return
         px, box, direct = self.px, axes.get_window_extent(), len(labels) <= _DIRECT_LABELS

@@ -14,7 +14,7 @@ from wandb_toolkit.plots.grouping import CONFIDENCE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from wandb_toolkit.plots.charts import Chart, Curve
+    from wandb_toolkit.plots.charts import Chart, Line
     from wandb_toolkit.plots.figures.view import View
 
 BANDS = {
@@ -46,7 +46,7 @@ def subtitle(axes: Axes, chart: Chart, view: View, drawn: tuple[int, ...]) -> st
     return "  ·  ".join([*parts, *chart.notes])
 
 
-def _points_shown(curves: tuple[Curve, ...], drawn: tuple[int, ...]) -> str:
+def _points_shown(curves: tuple[Line, ...], drawn: tuple[int, ...]) -> str:
     points = sum(c.band.points if c.band else len(c.x) for c in curves)
     logged = sum(c.total or (c.band.points if c.band else len(c.x)) for c in curves)
     shown = sum(drawn)
@@ -57,7 +57,7 @@ def _points_shown(curves: tuple[Curve, ...], drawn: tuple[int, ...]) -> str:
     return points_of(points)
 
 
-def axis_words(axes: Axes, curves: tuple[Curve, ...], view: View) -> list[str]:
+def axis_words(axes: Axes, curves: tuple[Line, ...], view: View) -> list[str]:
     """Return what is unusual about the y axis."""
     parts = []
     if view.log_y:

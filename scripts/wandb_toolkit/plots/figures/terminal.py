@@ -13,7 +13,7 @@ from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
-    from wandb_toolkit.plots.charts import Chart, Curve
+    from wandb_toolkit.plots.charts import Chart, Line
     from wandb_toolkit.plots.figures.view import View
 
 ROWS = 12
@@ -68,7 +68,7 @@ def _colours() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _shown(curve: Curve, most: int) -> tuple[FloatArray, FloatArray]:
+def _shown(curve: Line, most: int) -> tuple[FloatArray, FloatArray]:
     from wandb_toolkit.plots.figures.marks import thin
 
     y = curve.value if curve.smooth is None else curve.smooth
@@ -96,7 +96,7 @@ def _tick(value: float, chars: int, *, log: bool) -> str:
     return short(10.0**value if log else value)[:chars]
 
 
-def _legend(curve: Curve, at: int, *, colours: bool, alone: bool) -> str:
+def _legend(curve: Line, at: int, *, colours: bool, alone: bool) -> str:
     import numpy as np
     import plotille
 

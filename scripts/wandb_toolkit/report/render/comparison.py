@@ -13,7 +13,7 @@ from wandb_toolkit.text import duration, listed, number, plural, quoted, spent
 
 ROWS = 8  # of the table in the short report
 MANY = 20  # of each table where the comparison is asked for
-KEYS = 6  # of the config differences
+KEYS = 6  # of the config config_differences
 VALUES = 4  # of one config key
 FRONT = 4  # configurations on a Pareto front that are named
 SIGNALS = 3
@@ -244,7 +244,7 @@ def _signal(one: Signal) -> str:
     return f"{quoted(one.key)}{also} {how}, p {number(one.p, 2)}{weight}{better}"
 
 
-def differences(report: Report, *, full: bool) -> list[str]:
+def config_differences(report: Report, *, full: bool) -> list[str]:
     """Return a sentence for each config key that differs between the runs."""
     comparison = report.comparison
     if comparison is None or len(comparison.runs) < 2:

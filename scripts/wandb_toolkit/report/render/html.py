@@ -40,7 +40,10 @@ def page(report: Report, charts: Sequence[Chart], *, compare: bool = False) -> s
         _listed("ugly", "Ugly", sections.capped(report.ugly, None) or ["Nothing found."]),
         _listed("rl", "Reinforcement learning", sections.lens(report, full=True)),
     ]
-    compared = [_comparison(report), _listed("config", "Config differences", comparison.differences(report, full=True))]
+    compared = [
+        _comparison(report),
+        _listed("config", "Config differences", comparison.config_differences(report, full=True)),
+    ]
     parts = [
         *([*compared, *judged] if compare else [*judged, *compared]),
         _next(report),
@@ -80,7 +83,7 @@ def attribute(text: object) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a sentence: code spans as `<code>`, sparklines hidden from screen readers, all else plain."""
+    """Return a describe: code spans as `<code>`, sparklines hidden from screen readers, all else plain."""
     parts = SPAN.split(clean(text))
     return "".join(_span(part[1:-1]) if at % 2 else html.escape(part, quote=True) for at, part in enumerate(parts))
 
@@ -166,7 +169,7 @@ def _next(report: Report) -> Part | None:
 def _figures(charts: Sequence[Chart]) -> Part | None:
     if not charts:
         return None
-    from wandb_toolkit.plots.figures.alt_text import sentence as told
+    from wandb_toolkit.plots.figures.alt_text import describe
     from wandb_toolkit.plots.figures.view import DARK, LIGHT
 
     made = []
@@ -181,7 +184,7 @@ def _figures(charts: Sequence[Chart]) -> Part | None:
         width, height, _ = _HALF if at else _WIDE
         made.append(
             f"<figure><picture>{''.join(_source(*one) for one in sources)}"
-            f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(told(chart))}"></picture>'
+            f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(describe(chart))}"></picture>'
             f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
         )
     return _section("figures", "Figures", f'<div class="figures">{"".join(made)}</div>')

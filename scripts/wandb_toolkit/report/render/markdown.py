@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from wandb_toolkit.model import Experiment, Report
 from wandb_toolkit.report.render import sections
-from wandb_toolkit.report.render.comparison import MANY, ROWS, comparison_lines, differences
+from wandb_toolkit.report.render.comparison import MANY, ROWS, comparison_lines, config_differences
 from wandb_toolkit.report.render.escaping import escape
 from wandb_toolkit.text import clean, quoted, sentence, short_names
 
@@ -32,7 +32,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
     ]
     compared = [
         comparison_lines(report, width, full=full or compare, most=None if full else MANY if compare else ROWS),
-        _section("Config differences", differences(report, full=full or compare)),
+        _section("Config differences", config_differences(report, full=full or compare)),
     ]
     verdict, _, rest = sections.headline(report).partition(" ")
     blocks = [

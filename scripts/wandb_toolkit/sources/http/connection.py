@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 from wandb_toolkit import __version__
 from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.sources import threads as in_order
 from wandb_toolkit.sources.http.auth import Credentials
 from wandb_toolkit.sources.http.download import Download, FileReader
 from wandb_toolkit.sources.http.pool import Pool
 from wandb_toolkit.sources.http.responses import PartError, SchemaError, check_status, graphql_parts
 from wandb_toolkit.sources.http.retry import Budget, Retrying
+from wandb_toolkit.sources.threads import gather
 
 __all__ = ["Connection", "Counters", "PartError", "SchemaError"]
 
@@ -177,7 +177,7 @@ class Connection:
 
     def gather(self, calls: Iterable[Callable[[], T]]) -> Iterator[T | ToolkitError]:
         """Yield what each call returns or the `ToolkitError` that it raised, in order, `concurrency` at once."""
-        return in_order.gather(calls, self.concurrency)
+        return gather(calls, self.concurrency)
 
 
 def _headers() -> dict[str, str]:

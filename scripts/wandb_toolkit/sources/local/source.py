@@ -20,7 +20,7 @@ from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, mer
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.run import build_run, started_beside
 from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs
-from wandb_toolkit.sources.wandb_log.records import RunFields, flatten
+from wandb_toolkit.sources.wandb_log.records import RunFields, leaves
 from wandb_toolkit.sources.wandb_log.scan import LogScan, read_head, scan_log
 
 _Key = tuple[str, str, str]  # entity, project, run id
@@ -91,13 +91,17 @@ class LocalSource:
         """Return how many runs match, whatever the query's limit."""
         return len(self.runs(replace(query, limit=None)))
 
+    def loaded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the runs as they are: configs were read with them."""
+        return list(runs)
+
     def summary_names(self, runs: Sequence[Run]) -> list[str]:
         """Return the flat names of all the runs' summary metrics."""
-        return list(dict.fromkeys(name for run in runs for name, _ in flatten(dict(run.summary))))
+        return list(dict.fromkeys(name for run in runs for name, _ in leaves(dict(run.summary))))
 
     def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
         """Return each run's flat summary, only `keys` of it."""
-        flat = [dict(flatten(dict(run.summary))) for run in runs]
+        flat = [dict(leaves(dict(run.summary))) for run in runs]
         return flat if keys is None else [{key: one[key] for key in keys if key in one} for one in flat]
 
     def histories(

@@ -17,8 +17,8 @@ from wandb_toolkit.sources.server import queries as q
 from wandb_toolkit.sources.server.filters import as_filter, candidates, conditions, order_of, summary_key
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.run import build_run, step_metrics_of
-from wandb_toolkit.sources.server.run_fields import RunFields
-from wandb_toolkit.sources.wandb_log.records import flatten
+from wandb_toolkit.sources.server.run_fields import FieldReader
+from wandb_toolkit.sources.wandb_log.records import leaves
 
 PAGE_RUNS = 1000
 _NEWEST = "-created_at"
@@ -33,7 +33,7 @@ class Listing:
         self._app_url = app_url
         self._counts: dict[str, int] = {}  # by filter
         self._names: list[str] = []  # of the newest runs' summaries
-        self._fields = RunFields(place)
+        self._fields = FieldReader(place)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ class Listing:
             self._counts[filters] = project["runCount"]
         for edge in (project.get("newest") or {}).get("edges") or ():
             if edge and edge.get("node"):
-                found = dict(flatten(q.decoded(edge["node"].get("summaryMetrics"))))
+                found = dict(leaves(q.decoded(edge["node"].get("summaryMetrics"))))
                 self._fields.widest = max(self._fields.widest, len(found))
                 self._names = list(dict.fromkeys([*self._names, *found]))
         return project.get("runs") or {}
@@ -148,13 +148,13 @@ class Listing:
             started = next((run for run in runs if run.steps is not None), None)
             some = [started] if started else list(runs[:20])
             found = self._fields.of([run.id for run in some], "summaryMetrics")
-            self._names = list(dict.fromkeys(name for one in found.values() for name, _ in flatten(one)))
+            self._names = list(dict.fromkeys(name for one in found.values() for name, _ in leaves(one)))
         return self._names
 
     def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
         """Return each run's flat summary, only `keys` of it."""
         if keys is None:
-            return [dict(flatten(dict(run.summary))) for run in runs]
+            return [dict(leaves(dict(run.summary))) for run in runs]
         if not keys:
             return [{} for _ in runs]
         outer = list(dict.fromkeys(word for key in keys for word in (key, key.partition(".")[0])))
@@ -167,14 +167,14 @@ class Listing:
             self._place.missing.update(error.fields)
         if "keys" in self._place.missing:
             found = {run.id: dict(run.summary) for run in runs}
-        flat = [dict(flatten(_public(q.finite_words(found.get(run.id, {}))))) for run in runs]
+        flat = [dict(leaves(_public(q.finite_words(found.get(run.id, {}))))) for run in runs]
         return [{key: one[key] for key in keys if key in one} for one in flat]
 
 
 class _Together:
     """One field of a page of runs, fetched once for all of them."""
 
-    def __init__(self, fields: RunFields, ids: Sequence[str], name: str) -> None:
+    def __init__(self, fields: FieldReader, ids: Sequence[str], name: str) -> None:
         self._fields, self._ids, self._name = fields, ids, name
         self._found: dict[str, dict[str, Any]] | None = None
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Run, Series
-from wandb_toolkit.sources import threads as in_order
 from wandb_toolkit.sources.base import KeyChoice
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.history import SYSTEM, Merged, as_history, merge_columns, metric_infos
@@ -21,6 +20,7 @@ from wandb_toolkit.sources.server.full_history import last_step, read_full
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.sampled_history import SAMPLES, Keys, Sample, Want, history_keys, sample
 from wandb_toolkit.sources.server.system_metrics import system_series
+from wandb_toolkit.sources.threads import gather
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -158,7 +158,7 @@ class Reader:
         self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
         calls = (partial(self._read, *of) for of in zip(runs, names, shown, strict=True))
-        yield from zip(runs, in_order.gather(calls, WHOLE_TOGETHER), strict=True)
+        yield from zip(runs, gather(calls, WHOLE_TOGETHER), strict=True)
 
     def _read(self, run: Run, wanted: Sequence[str] | None, keys: Keys | ToolkitError) -> History:
         """Return the whole of the wanted metrics: from the cache what an ended run had, the rest from the server."""

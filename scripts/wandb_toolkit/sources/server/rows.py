@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.sources.columns import Columns
-from wandb_toolkit.sources.wandb_log.records import flatten
+from wandb_toolkit.sources.wandb_log.records import leaves
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ class RowColumns(Columns):
         at = self.count
         self.count += 1
         nested = any(isinstance(value, dict) for value in row.values())
-        self._add_items(at, flatten(row) if nested else row.items())
+        self._add_items(at, leaves(row) if nested else row.items())
 
     def _add_items(self, at: int, items: Iterable[tuple[str, Any]]) -> None:
         for key, value in items:
@@ -59,7 +59,7 @@ class RowColumns(Columns):
             types = set(map(type, values))
             if dict in types:
                 for at, value in enumerate(values, base):
-                    self._add_items(at, flatten({key: value}))
+                    self._add_items(at, leaves({key: value}))
                 continue
             column = self._column_of(key)
             if column is None:

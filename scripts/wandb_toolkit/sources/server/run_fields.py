@@ -17,7 +17,7 @@ MOST_RUNS = 200  # a request, where nobody knows how many values each has
 _WARNINGS = 20
 
 
-class RunFields:
+class FieldReader:
     """Reads fields of runs of one place. A run that makes the server fail is left out, with a warning."""
 
     def __init__(self, place: Place) -> None:

@@ -19,7 +19,7 @@ from wandb_toolkit.sources.http.connection import SchemaError
 from wandb_toolkit.sources.server import queries as q
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.rows import RowColumns
-from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, flatten
+from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, leaves
 
 SAMPLES = 1500  # points of a metric that a sample asks for: what W&B's own line plots ask for
 SPECS_A_REQUEST = 60
@@ -73,7 +73,7 @@ def parse_keys(value: Any) -> Keys:
 def guessed_keys(summary: Mapping[str, Any]) -> Keys:
     """Return what a run's summary lets suppose of what it logged, for servers that have no `historyKeys`."""
     kinds: dict[str, MetricKind] = {}
-    for name, value in flatten(dict(summary)):
+    for name, value in leaves(dict(summary)):
         if name.split(".")[0] in INTERNAL:
             continue
         if isinstance(value, (bool, int, float)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,6 +103,10 @@ class ApiSource:
             if not error.hint and self._place is not None:
                 self._projects.explain(error, self._place.entity, self._place.project)
             raise
+
+    def loaded(self, runs: Sequence[Run]) -> list[Run]:
+        """Return the runs with their configs and axes as plain dicts: a request for each page of runs listed."""
+        return [replace(run, config=dict(run.config), step_metrics=dict(run.step_metrics)) for run in runs]
 
     def summary_names(self, runs: Sequence[Run]) -> list[str]:
         """Return the names in the newest runs' summaries."""

@@ -220,10 +220,10 @@ def stats_row(data: bytes, start: int, end: int) -> tuple[float, Iterator[tuple[
 _DEEPEST = 100  # a stranger's dict nested deeper stays a value
 
 
-def flatten(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def leaves(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, leaf); a media dict (with ``_type``) is a leaf, and so is an empty dict."""
     for key, inner in value.items():
         if isinstance(inner, dict) and inner and "_type" not in inner and depth < _DEEPEST:
-            yield from flatten(inner, f"{prefix}{key}.", depth + 1)
+            yield from leaves(inner, f"{prefix}{key}.", depth + 1)
         else:
             yield f"{prefix}{key}", inner

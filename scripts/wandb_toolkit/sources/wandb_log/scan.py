@@ -192,7 +192,7 @@ class _Scanner:
         for path, raw in rec.items(data, start, end):
             rec.put(row, path, rec.parse_json(raw))
         step = _step_of(row, data, start, end)
-        for key, value in rec.flatten(row):
+        for key, value in rec.leaves(row):
             if isinstance(value, dict) and "_type" in value:
                 self.scan.media.append(Media(key, step, value))
 
