@@ -11,7 +11,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "scripts"))
 
 from wandb_toolkit.detectors import DETECTORS, Detector, NotApplicable, RunView  # noqa: E402
-from wandb_toolkit.detectors.folding import CONSEQUENCES  # noqa: E402
 from wandb_toolkit.model import History, Run  # noqa: E402
 
 HEAD = """\
@@ -22,24 +21,12 @@ HEAD = """\
 What `wandb_report` looks for in every run. A diagnosis fires with evidence, passes, or is skipped with the reason. Its
 thresholds are relative to the run's own course, to its noise (the scatter from point to point) or to its siblings (the
 other runs of the project), and stand in the finding's evidence beside the values and the confidence: high, medium or
-low, by how far they were passed and by how many points say so. "The definition's" marks the numbers that a diagnosis
-means by its name; the others guard it against noise. *Explains* names what is folded under a finding as its
-consequence. How well they do on labelled runs: [benchmarks](../benchmarks/README.md).
+low, by how far they were passed and by how many points say so. Thresholds marked *by definition* define the diagnosis;
+the others guard against noise. *Explains* lists what is folded under a finding as its consequence. How well they do on
+labelled runs: [benchmarks](../benchmarks/README.md).
 
 """
 SEVERITIES = {"ugly": "Ugly: it broke the run", "bad": "Bad: it holds the run back", "good": "Good"}
-NEEDS = {
-    "crashed": "how the process ended",
-    "stalled": "a running run, and the time of its last sign of life",
-    "nan_or_inf": "one of the roles `loss`, `grad_norm`, `kl`, `entropy`, `eval_loss`",
-    "metric_frozen": "one of the roles `loss`, `eval_loss`, `reward`, `task`",
-    "entropy_collapse": "the role `entropy`, for continuous actions `policy_std`",
-    "reward_std_collapse": "the role `reward_std` or `advantage_std`, and a reward whose ceiling is known",
-    "throughput_drop": "the role `throughput`, or the times of 20 rows",
-    "plateau_early": "a primary metric that two siblings have too",
-    "eval_noisy": "a primary metric from evaluation that two siblings have too",
-    "kl_too_low": "the roles `kl` and `reward` or `task`, and a sibling that has them",
-}
 
 
 def page() -> str:
@@ -58,8 +45,8 @@ def entry(each: Detector) -> str:
     found = thresholds(each)
     if found:
         lines.append("- Thresholds: " + ", ".join(f"`{name}` {value:.3g}" for name, value in found.items()) + ".")
-    if each.id in CONSEQUENCES:
-        lines.append("- Explains: " + ", ".join(f"`{effect}`" for effect in CONSEQUENCES[each.id]) + ".")
+    if each.explains:
+        lines.append("- Explains: " + ", ".join(f"`{effect}`" for effect in each.explains) + ".")
     return "\n".join(lines) + "\n\n"
 
 
@@ -71,8 +58,8 @@ def thresholds(each: Detector) -> dict[str, float]:
 
 def needs(each: Detector) -> str:
     """Return what the detector misses first in a run that has nothing, and the other roles that it names."""
-    if each.id in NEEDS:
-        return NEEDS[each.id]
+    if each.needs:
+        return each.needs
     if each.roles:
         return "the role" + ("s " if len(each.roles) > 1 else " ") + ", ".join(f"`{role}`" for role in each.roles)
     empty = RunView(Run("r", "r", None, None, "finished", datetime(2026, 1, 1, tzinfo=UTC)), History({}), {})

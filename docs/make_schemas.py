@@ -33,7 +33,16 @@ PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(N
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas by document."""
-    return {name: _document(name, *about) for name, about in DOCUMENTS.items()}
+    return {**{name: _document(name, *about) for name, about in DOCUMENTS.items()}, "wandb_report": _report()}
+
+
+def _report() -> dict[str, Any]:
+    """Return the report's schema, which is written by hand, with the ids of the registry of diagnoses."""
+    from wandb_toolkit.detectors import DETECTORS
+
+    schema: dict[str, Any] = json.loads((HERE / "schemas" / "wandb_report.schema.json").read_text(encoding="utf-8"))
+    schema["$defs"]["diagnosis"] = {"description": "what a check is called", "enum": sorted(DETECTORS)}
+    return schema
 
 
 def text(schema: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     SERVER = 5
     PARTIAL = 6
+    UNJUDGED = 7
     INTERRUPTED = 130
 
 

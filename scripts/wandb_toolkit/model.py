@@ -197,12 +197,13 @@ class RunReport:
     """One run's verdict."""
 
     run: Run
-    verdict: Literal["good", "bad", "ugly", "unknown"]  # unknown: nothing could be checked
+    verdict: Literal["good", "bad", "ugly", "unknown"]  # unknown: nothing shows that the run learned
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     passed: tuple[str, ...] = ()  # ids of detectors that looked and found nothing
     roles: tuple[RoleMatch, ...] = ()
     sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # metric → points read, points logged
+    unjudged: str = ""  # why no progress could be confirmed, in plain words
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ def test_a_gate_that_judged_nothing_does_not_open(
 ) -> None:
     made = memory_source([(a_run("one"), {"odd": [1.0, 2.0]})])
     monkeypatch.setattr(sources, "open_source", lambda *_, **__: (made, ()))
-    assert main(["x", "--fail-on", "ugly"]) == Exit.FAILED
+    assert main(["x", "--fail-on", "ugly"]) == Exit.UNJUDGED
     assert "UNKNOWN" in capsys.readouterr().out
     assert main(["x"]) == Exit.OK
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,32 +13,58 @@ import numpy as np
 import pytest
 
 from curves import PART, N, falling, growing, history, noise, run, step, view
+from repository import ROOT
 from wandb_toolkit import jsontext
 from wandb_toolkit.detectors import DETECTORS, Detector, Examination, NotApplicable, RunView, examine
-from wandb_toolkit.detectors.folding import CONSEQUENCES, fold
+from wandb_toolkit.detectors.folding import fold
 from wandb_toolkit.model import Finding, History
 from wandb_toolkit.roles import ROLES, assign_roles
 
-DIAGNOSES = {
-    "crashed", "stalled", "nan_or_inf", "loss_divergence", "loss_spike", "plateau_early", "undertrained", "overfitting",
-    "grad_norm_explosion", "kl_too_low", "kl_spike", "kl_runaway", "entropy_collapse", "clipfrac_high",
-    "reward_hacking", "reward_collapse", "reward_std_collapse", "length_explosion", "throughput_drop",
-    "lr_schedule_mismatch", "grad_norm_vanishing", "length_collapse", "truncation_high", "policy_lag",
-    "value_function_poor", "primary_worse", "no_learning", "eval_noisy", "metric_frozen", "gpu_idle", "memory_creep",
-}  # fmt: skip
+DIAGNOSES = {id_ for id_, each in DETECTORS.items() if each.severity != "good"}
+STATES = {"crashed"}  # also what a run's state is called
 
 
 def test_every_diagnosis_has_a_detector_that_says_what_it_claims() -> None:
-    problems = {id_ for id_, each in DETECTORS.items() if each.severity != "good"}
-    assert problems == DIAGNOSES
+    assert len(DIAGNOSES) > 30
     for id_, each in DETECTORS.items():
         assert each.id == id_
         assert each.check.__doc__
         assert set(each.roles) <= set(ROLES)
 
 
-def test_consequences_name_diagnoses() -> None:
-    assert {*CONSEQUENCES, *(effect for effects in CONSEQUENCES.values() for effect in effects)} <= DIAGNOSES
+def test_what_is_declared_names_what_there_is() -> None:
+    for each in DETECTORS.values():
+        assert set(each.explains) <= DIAGNOSES, each.id
+        assert set(each.takes_back) <= set(DETECTORS) - DIAGNOSES, each.id
+        assert set(each.lens) <= set(ROLES), each.id
+
+
+def test_a_diagnosis_is_declared_in_its_family_and_nowhere_else() -> None:
+    package = ROOT / "scripts" / "wandb_toolkit"
+    homes = {inspect.getsourcefile(each.check) for each in DETECTORS.values()}
+    spelled = re.compile("|".join(rf"[\"']{id_}[\"']" for id_ in sorted(set(DETECTORS) - STATES)))
+    for path in package.rglob("*.py"):
+        if str(path) not in homes:
+            code = "\n".join(line.partition("#")[0] for line in path.read_text().splitlines())
+            assert not spelled.search(code), f"{path}: {spelled.findall(code)}"
+
+
+def test_a_consequence_is_folded_only_under_a_cause_as_severe() -> None:
+    ugly = Finding("loss_divergence", "ugly", "diverged")
+    bad = Finding("overfitting", "bad", "overfits")
+    [first, second] = fold([bad, replace(ugly, id="plateau_early")])
+    assert (first.severity, first.consequence_of, second.consequence_of) == ("ugly", None, None)
+    [cause, effect] = fold([Finding("plateau_early", "bad", "stops"), ugly])
+    assert (cause.id, effect.consequence_of) == ("loss_divergence", "loss_divergence")
+
+
+def test_a_consequence_of_a_consequence_is_led_to_its_root() -> None:
+    found = fold([Finding(id_, "bad", id_) for id_ in ("plateau_early", "metric_frozen", "reward_std_collapse")])
+    assert {f.id: f.consequence_of for f in found} == {
+        "reward_std_collapse": None,
+        "metric_frozen": "reward_std_collapse",
+        "plateau_early": "reward_std_collapse",
+    }
 
 
 def test_every_detector_passes_fires_or_is_skipped_with_a_reason() -> None:
@@ -101,7 +129,7 @@ def test_an_unexpected_failure_is_a_skip_and_lets_the_others_speak() -> None:
     def fine(_: RunView) -> Finding | None:
         return Finding("fine", "bad", "fine")
 
-    both = [Detector("broken", "", "ugly", (), broken), Detector("fine", "", "bad", (), fine)]
+    both = [Detector("broken", "", "ugly", (), broken, ""), Detector("fine", "", "bad", (), fine, "")]
     examined = examine(view({}), both)
     assert isinstance(examined, Examination)
     assert examined.skipped[0].reason == "the detector failed: ZeroDivisionError: oh"

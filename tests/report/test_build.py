@@ -122,7 +122,9 @@ def test_verdicts_come_from_causes_only() -> None:
     consequence = a_finding("crashed", "ugly", consequence_of="overfitting")
     assert verdict_of(judged("x", a_finding("overfitting"), consequence)) == "bad"
     assert verdict_of(judged("x", a_finding("nan_or_inf", "ugly"), a_finding("overfitting"))) == "ugly"
-    assert verdict_of(judged("x", passed=("overfitting",))) == "good"
+    assert verdict_of(judged("x", passed=("overfitting",))) == "unknown"  # nothing shows that it learned
+    assert verdict_of(judged("x", a_finding("loss_decreased", "good"))) == "good"
+    assert verdict_of(judged("x", a_finding("kl_stable", "good"))) == "unknown"
     assert verdict_of(judged("x", passed=("crashed", "stalled"))) == "unknown"
     assert overall(["good", "unknown"]) == "good"
     assert overall(["good", "bad", "ugly"]) == "ugly"
@@ -137,7 +139,7 @@ def test_the_same_finding_in_several_runs_is_one_sentence_and_consequences_are_f
     assert text.endswith("`a`: `train/loss` jumps.")
     cause, effect = a_finding("nan_or_inf", "ugly"), a_finding("crashed", "ugly", consequence_of="nan_or_inf")
     folded = trouble_sentences([judged("a", cause, effect), judged("b")], "ugly")
-    assert folded == ("`a`: nan_or_inf was seen. It explains the end by an error.",)
+    assert folded == ("`a`: nan_or_inf was seen. Likely cause of the crash.",)
 
 
 def test_runs_that_ended_by_different_errors_are_told_apart() -> None:

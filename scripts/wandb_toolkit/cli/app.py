@@ -32,7 +32,7 @@ T = TypeVar("T")
 EXIT_CODES = """\
 exit codes:
   0 done   1 failed   2 usage   3 authentication   4 not found   5 server or network
-  6 partly done (what failed is listed)   130 interrupted"""
+  6 partly done (what failed is listed)   7 could not be judged (--fail-on)   130 interrupted"""
 
 TARGET_HELP = (
     "a folder above W&B runs, a run directory or .wandb file; or entity/project, entity/project/run, a W&B URL"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 80
 ROLE_FLAGS = ("reward", "kl", "entropy", "grad-norm", "loss", "tokens")
-FAILING = {"ugly": ("ugly", "unknown"), "bad": ("ugly", "bad", "unknown")}  # a gate that judged nothing does not open
+FAILING = {"ugly": ("ugly",), "bad": ("ugly", "bad")}
 WATCH = 60.0  # seconds
 
 EXAMPLES = """\
@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--fail-on",
         choices=tuple(FAILING),
-        help="exit with 1 where the verdict is this, or worse, or nothing was judged",
+        help="exit with 1 if the verdict is this or worse, with 7 if nothing could be judged",
     )
     cli.add_common_flags(parser)
     return parser
@@ -142,6 +142,8 @@ def _look(args: argparse.Namespace) -> Built:
 def _ending(report: Report, args: argparse.Namespace) -> Exit:
     if args.fail_on and report.verdict in FAILING[args.fail_on]:
         return Exit.FAILED
+    if args.fail_on and report.verdict == "unknown":
+        return Exit.UNJUDGED
     return Exit.PARTIAL if report.errors else Exit.OK
 
 

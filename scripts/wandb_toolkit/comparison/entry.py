@@ -9,19 +9,19 @@ from typing import Any
 
 from wandb_toolkit.comparison.cost import Track
 from wandb_toolkit.comparison.levels import Level
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.model import Cost, RunReport
 
 BROKEN_STATES = ("crashed", "failed", "killed", "preempted")
-BROKEN_FINDINGS = {"nan_or_inf": "NaN", "crashed": "crashed", "stalled": "stalled"}
 
 
 def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
     """Return why a run may not be called best: it broke, or its numbers did."""
     marks: list[str] = [report.run.state] if report.run.state in BROKEN_STATES else []
     for finding in report.findings:
-        mark = BROKEN_FINDINGS.get(finding.id)
-        if mark and not (mark == "crashed" and marks):
-            marks.append(mark)
+        known = DETECTORS.get(finding.id)
+        if known and known.mark and not (known.about == "state" and marks):
+            marks.append(known.mark)
     if level and math.isnan(level.end) and "NaN" not in marks:
         marks.append("NaN")
     return tuple(marks)

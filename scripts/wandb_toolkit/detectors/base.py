@@ -211,15 +211,31 @@ def _long_enough(curve: Curve, at_least: int) -> Curve:
 Check: TypeAlias = Callable[[RunView], Finding | None]
 
 
+About: TypeAlias = Literal["training", "process", "state"]
+
+
 @dataclass(frozen=True)
 class Detector:
-    """One diagnosis: what it is called, what it needs, and the function that makes it."""
+    """One diagnosis, declared here and nowhere else: what it is called, what it needs, what follows from it.
+
+    Labels, folding, the lens of reinforcement learning, marks in a ranking, docs/diagnoses.md, the schema's ids and the
+    benchmark's list are all read from this. What to try when it is found stands in experiments.toml, by its id.
+    """
 
     id: str
     title: str
     severity: Severity  # of its finding; "good" detectors look for what goes well
     roles: tuple[str, ...]  # all of them are needed
     check: Check
+    label: str  # what it is called inside a sentence
+    needs: str = ""  # what it needs besides `roles`, for the page of diagnoses
+    lens: tuple[str, ...] = ()  # the roles that it judges in the summary of reinforcement learning
+    explains: tuple[str, ...] = ()  # diagnoses that are its consequence where both are found
+    takes_back: tuple[str, ...] = ()  # praise that is none beside it, even where the two share no metric
+    about: About = "training"  # "process": how it ran; "state": how it ended
+    mark: str = ""  # why such a run is never called best; "": it may be
+    calm: bool = False  # praise that leaves room for larger steps
+    learning: bool = False  # praise that shows that something was learned: without any, no run is called good
 
     def __call__(self, view: RunView) -> Finding | None:
         """Return the finding, None when there is none.
@@ -236,14 +252,30 @@ DETECTORS: dict[str, Detector] = {}
 
 
 def detector(
-    id_: str, title: str, severity: Literal["ugly", "bad", "good"], roles: tuple[str, ...] = ()
+    id_: str,
+    title: str,
+    severity: Literal["ugly", "bad", "good"],
+    roles: tuple[str, ...] = (),
+    *,
+    label: str = "",
+    needs: str = "",
+    lens: tuple[str, ...] = (),
+    explains: tuple[str, ...] = (),
+    takes_back: tuple[str, ...] = (),
+    about: About = "training",
+    mark: str = "",
+    calm: bool = False,
+    learning: bool = False,
 ) -> Callable[[Check], Check]:
-    """Enter the decorated function into the registry, at its end."""
+    """Enter the decorated function into the registry, at its end. The arguments are `Detector`'s."""
 
     def register(check: Check) -> Check:
         if id_ in DETECTORS:
             raise ValueError(f"two detectors are called {id_}")
-        DETECTORS[id_] = Detector(id_, title, severity, roles, check)
+        DETECTORS[id_] = Detector(
+            id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, takes_back,
+            about, mark, calm, learning,
+        )  # fmt: skip
         return check
 
     return register

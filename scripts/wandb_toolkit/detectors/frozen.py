@@ -12,7 +12,14 @@ from wandb_toolkit.model import Finding
 ROLES = ("loss", "eval_loss", "reward", "task")
 
 
-@detector("metric_frozen", "A metric that should move is stuck at one value", "bad")
+@detector(
+    "metric_frozen",
+    "A metric that should move is stuck at one value",
+    "bad",
+    label="a frozen metric",
+    needs="one of the roles `loss`, `eval_loss`, `reward`, `task`",
+    explains=("plateau_early", "no_learning"),
+)
 def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Finding | None:
     """A loss, reward or task metric repeats one value exactly over the last `lasts` (30%) of the run and `points` rows.
 

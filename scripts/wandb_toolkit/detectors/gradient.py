@@ -9,11 +9,18 @@ from wandb_toolkit.detectors.base import RunView, detector, finding, num
 from wandb_toolkit.model import Finding
 
 
-@detector("grad_norm_explosion", "The gradient norm explodes and stays high", "ugly", ("grad_norm",))
+@detector(
+    "grad_norm_explosion",
+    "The gradient norm explodes and stays high",
+    "ugly",
+    ("grad_norm",),
+    label="exploding gradients",
+    lens=("grad_norm",),
+)
 def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03) -> Finding | None:
     """The gradient norm rises by `times` over its running median and stays there for `lasts` of the run, or to its end.
 
-    An order of magnitude and 3% are the definition's. The running median is of the fifth of the run before. In the
+    An order of magnitude and 3% are by definition. The running median is of the fifth of the run before. In the
     first tenth it counts as at least the lower quartile of all: steps from a zero initialisation are no explosion.
     """
     norm = view.curve("grad_norm", 20)
@@ -56,7 +63,13 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
 
 
 @detector(
-    "grad_norm_vanishing", "The gradient norm vanishes while there is still something to learn", "bad", ("grad_norm",)
+    "grad_norm_vanishing",
+    "The gradient norm vanishes while there is still something to learn",
+    "bad",
+    ("grad_norm",),
+    label="vanishing gradients",
+    lens=("grad_norm",),
+    explains=("no_learning",),
 )
 def grad_norm_vanishing(
     view: RunView, left: float = 0.01, lasts: float = 0.2, learnt: float = 0.1, solved: float = 0.9

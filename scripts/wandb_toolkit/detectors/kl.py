@@ -29,11 +29,21 @@ def _policy_kl(view: RunView, at_least: int) -> Curve:
     return kl
 
 
-@detector("kl_too_low", "The policy does not move", "bad", ("kl",))
+@detector(
+    "kl_too_low",
+    "The policy does not move",
+    "bad",
+    ("kl",),
+    label="KL near zero",
+    needs="the roles `kl` and `reward` or `task`, and a sibling that has them",
+    lens=("kl",),
+    explains=("plateau_early", "no_learning"),
+    takes_back=("kl_stable",),
+)
 def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: int = 1) -> Finding | None:
     """KL stays at a `tenth` or less of the siblings' for the whole run, and reward and task metric gain nothing.
 
-    A tenth is the definition's; "nothing" is less than a fifth of the siblings' gain. Siblings are needed: an absolute
+    A tenth is by definition; "nothing" is less than a fifth of the siblings' gain. Siblings are needed: an absolute
     KL would be folklore, its scale depends on the estimator and on per-token or per-sequence sums.
     """
     kl = _policy_kl(view, 10)
@@ -73,11 +83,18 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     )
 
 
-@detector("kl_spike", "KL jumps far above its level and comes back", "bad", ("kl",))
+@detector(
+    "kl_spike",
+    "KL jumps far above its level and comes back",
+    "bad",
+    ("kl",),
+    label="KL spikes",
+    lens=("kl",),
+)
 def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int = 2) -> Finding | None:
     """KL jumps to `times` its local level, stays above `stays` times it for `points` logged points, and comes back.
 
-    8 times and two points are the definition's. The local level is the median of the 15 points before, at least a
+    8 times and two points are by definition. The local level is the median of the 15 points before, at least a
     quarter of the run's median: the first steps of a policy that starts on its reference are no spike.
     """
     kl = _policy_kl(view, 20)
@@ -129,9 +146,18 @@ def _own_course(t: stats.Trend, siblings: FloatArray, early: float = 0.15) -> Fl
     return siblings * float(np.clip(np.median(scale[there]), 1 / 3, 3))
 
 
-@detector("kl_runaway", "KL rises without bound", "ugly", ("kl",))
+@detector(
+    "kl_runaway",
+    "KL rises without bound",
+    "ugly",
+    ("kl",),
+    label="runaway KL",
+    lens=("kl",),
+    explains=("kl_spike", "policy_lag"),
+    takes_back=("kl_stable",),
+)
 def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: float = 8.0) -> Finding | None:
-    """KL ends `times` (8, the definition's) above the siblings' level, still rising (`still` standard deviations).
+    """KL ends `times` (8 by definition) above the siblings' level, still rising (`still` standard deviations).
 
     Without siblings its own course decides: it grew `alone` times over the last 40% of the run, faster and faster,
     where a healthy KL grows like the steps at most (1.7 times over that part).

@@ -34,11 +34,19 @@ def _cap(view: RunView) -> float | None:
     return None
 
 
-@detector("length_explosion", "Responses grow without bound", "bad", ("length",))
+@detector(
+    "length_explosion",
+    "Responses grow without bound",
+    "bad",
+    ("length",),
+    label="growing responses",
+    lens=("length",),
+    explains=("throughput_drop", "truncation_high"),
+)
 def length_explosion(
     view: RunView, times: float = 3.0, onset: float = 1.4, at_cap: float = 0.9, cut: float = 0.5
 ) -> Finding | None:
-    """Mean response length grows to `times` (3) its early level, or up to the cap: the definition's.
+    """Mean response length grows to `times` (3) its early level, or up to the cap, by definition.
 
     At the cap is `at_cap` of the configured maximum, or `cut` of the responses cut off, after a growth of half as much
     again as the onset's.
@@ -71,7 +79,14 @@ def length_explosion(
     )
 
 
-@detector("length_collapse", "Responses shrink, and what they are worth with them", "bad", ("length", "reward"))
+@detector(
+    "length_collapse",
+    "Responses shrink, and what they are worth with them",
+    "bad",
+    ("length", "reward"),
+    label="shrinking responses",
+    lens=("length",),
+)
 def length_collapse(view: RunView, left: float = 1 / 3, onset: float = 0.7) -> Finding | None:
     """Mean response length falls to a third (`left`) of its early level while neither reward nor task metric gains.
 
@@ -99,7 +114,14 @@ def length_collapse(view: RunView, left: float = 1 / 3, onset: float = 0.7) -> F
     )
 
 
-@detector("truncation_high", "Too many responses are cut off", "bad", ("truncation",))
+@detector(
+    "truncation_high",
+    "Too many responses are cut off",
+    "bad",
+    ("truncation",),
+    label="truncated responses",
+    lens=("truncation",),
+)
 def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Finding | None:
     """More than `cut` (30%) of the responses are cut off at the cap over `lasts` (15%) of the run.
 

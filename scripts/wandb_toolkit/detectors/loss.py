@@ -28,13 +28,20 @@ def proper_loss(view: RunView, at_least: int) -> Curve:
     return loss
 
 
-@detector("loss_divergence", "The training loss turns round and ends far above its best", "ugly", ("loss",))
+@detector(
+    "loss_divergence",
+    "The training loss turns round and ends far above its best",
+    "ugly",
+    ("loss",),
+    label="the loss divergence",
+    explains=("loss_spike", "grad_norm_explosion", "plateau_early", "primary_worse"),
+)
 def loss_divergence(
     view: RunView, share: float = 0.4, clear: float = 4.0, visible: float = 0.06, wild: float = 100.0
 ) -> Finding | None:
     """The loss ends, for good, above its best by `share` of what it had gained, and by `clear` times its noise.
 
-    The onset is where it has left its best level by `visible` (6%) and twice its noise. All are the definition's. A
+    The onset is where it has left its best level by `visible` (6%) and twice its noise. All are by definition. A
     policy's objective is judged only when it grows `wild` times (two orders of magnitude) beyond its early size.
     """
     loss = view.curve("loss", 20)
@@ -96,7 +103,13 @@ def _wild_growth(loss: Curve, wild: float) -> Finding | None:
     )
 
 
-@detector("loss_spike", "The training loss jumps and is slow to come back, or jumps repeatedly", "bad", ("loss",))
+@detector(
+    "loss_spike",
+    "The training loss jumps and is slow to come back, or jumps repeatedly",
+    "bad",
+    ("loss",),
+    label="the loss spikes",
+)
 def loss_spike(
     view: RunView,
     noises: float = 8.0,
@@ -107,7 +120,7 @@ def loss_spike(
 ) -> Finding | None:
     """The loss jumps abruptly by `noises` times its noise and by `jump` (20%), for `slow` points or `repeats` times.
 
-    The four are the definition's. The first `warm` of the run and its first 5 points are the warm-up and not judged.
+    The four hold by definition. The first `warm` of the run and its first 5 points are the warm-up and not judged.
     Brief jumps no larger than the dips are heavy tails.
     """
     loss = proper_loss(view, 20)
@@ -202,11 +215,18 @@ def _points_until_back(y: FloatArray, start: int, base: float, noise: float) -> 
     return max(1, top - start + int(below[0])) if len(below) else back
 
 
-@detector("overfitting", "The evaluation loss rises while the training loss falls on", "bad", ("loss", "eval_loss"))
+@detector(
+    "overfitting",
+    "The evaluation loss rises while the training loss falls on",
+    "bad",
+    ("loss", "eval_loss"),
+    explains=("plateau_early", "primary_worse"),
+    takes_back=("eval_follows_train", "loss_decreased"),
+)
 def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5) -> Finding | None:
     """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise, and the training loss falls on.
 
-    Both are the definition's. The rise is `steady` when Kendall's tau after the minimum says so.
+    Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so.
     """
     loss = proper_loss(view, 8)
     held_out = view.curve("eval_loss", 5)

@@ -41,7 +41,30 @@ def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
     return _Bad(series.name, step, int(bad.sum()), len(series), nan, bool(bad[-1]))
 
 
-@detector("nan_or_inf", "NaN or infinity in a metric that training depends on", "ugly")
+@detector(
+    "nan_or_inf",
+    "NaN or infinity in a metric that training depends on",
+    "ugly",
+    label="NaN or infinity",
+    needs="one of the roles `loss`, `grad_norm`, `kl`, `entropy`, `eval_loss`",
+    explains=(
+        "loss_divergence",
+        "reward_collapse",
+        "grad_norm_explosion",
+        "crashed",
+        "undertrained",
+        "reward_std_collapse",
+        "primary_worse",
+        "metric_frozen",
+        "grad_norm_vanishing",
+        "length_collapse",
+        "truncation_high",
+        "value_function_poor",
+        "no_learning",
+    ),
+    takes_back=("loss_decreased", "eval_follows_train", "grad_norm_stable", "kl_stable"),
+    mark="NaN",
+)
 def nan_or_inf(view: RunView, few: float = 0.05) -> Finding | None:
     """A metric that training depends on is logged as NaN or ±Inf at least once; absence from a row is no NaN.
 

@@ -48,9 +48,17 @@ def _entropy(view: RunView, at_least: int) -> Curve:
     return curve
 
 
-@detector("entropy_collapse", "The policy's entropy collapses", "ugly")
+@detector(
+    "entropy_collapse",
+    "The policy's entropy collapses",
+    "ugly",
+    needs="the role `entropy`, for continuous actions `policy_std`",
+    lens=("entropy", "policy_std"),
+    explains=("plateau_early", "reward_std_collapse"),
+    takes_back=("entropy_healthy",),
+)
 def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> Finding | None:
-    """Entropy falls to `left` (15%, the definition's) of where it began and stays there, for `lasts` of the run.
+    """Entropy falls to `left` (15% by definition) of where it began and stays there, for `lasts` of the run.
 
     For continuous actions the policy's standard deviation does. The framework's sign is undone first.
     """
@@ -79,9 +87,16 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
     )
 
 
-@detector("clipfrac_high", "Too much of each update is clipped", "bad", ("clip_fraction",))
+@detector(
+    "clipfrac_high",
+    "Too much of each update is clipped",
+    "bad",
+    ("clip_fraction",),
+    label="the high clip fraction",
+    lens=("clip_fraction",),
+)
 def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onset: float = 0.25) -> Finding | None:
-    """More than `clipped` (30%) of the tokens or samples are clipped over `lasts` (15%) of the run: the definition's.
+    """More than `clipped` (30%) of the tokens or samples are clipped over `lasts` (15%) of the run, by definition.
 
     A metric whose values exceed 1.5 is taken for percent.
     """
@@ -108,7 +123,14 @@ def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onse
     )
 
 
-@detector("policy_lag", "The policy has left the one that made the samples", "bad", ("importance_ratio",))
+@detector(
+    "policy_lag",
+    "The policy has left the one that made the samples",
+    "bad",
+    ("importance_ratio",),
+    label="a policy ahead of its samples",
+    lens=("importance_ratio",),
+)
 def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Finding | None:
     """The mean importance ratio is off 1 by a factor `apart` (2, either way) over `lasts` (15%) of the run.
 
@@ -138,7 +160,14 @@ def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Findin
     )
 
 
-@detector("value_function_poor", "The value function predicts worse than a constant", "bad", ("explained_variance",))
+@detector(
+    "value_function_poor",
+    "The value function predicts worse than a constant",
+    "bad",
+    ("explained_variance",),
+    label="the poor value function",
+    lens=("explained_variance",),
+)
 def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5) -> Finding | None:
     """Explained variance is below `least` (0: worse than the mean of the returns) over the second half of the run.
 

@@ -22,11 +22,17 @@ def gain_of(curve: Curve, sign: int) -> float:
     return sign * (curve.trend.end - curve.trend.start)
 
 
-@detector("plateau_early", "The primary metric stopped improving early, short of the siblings", "bad")
+@detector(
+    "plateau_early",
+    "The primary metric stopped improving early, short of the siblings",
+    "bad",
+    label="the early plateau",
+    needs="a primary metric that two siblings have too",
+)
 def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, needed: int = 2) -> Finding | None:
     """The primary metric stops improving within the first third, at least 30% of the siblings' gain short of them.
 
-    Both numbers are the definition's. Flat at the siblings' level is convergence. `needed` siblings at least: one
+    Both numbers are by definition. Flat at the siblings' level is convergence. `needed` siblings at least: one
     other run may simply be another experiment.
     """
     main = view.main(8)
@@ -76,9 +82,14 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
     )
 
 
-@detector("undertrained", "The run ended while the primary metric was still improving", "bad")
+@detector(
+    "undertrained",
+    "The run ended while the primary metric was still improving",
+    "bad",
+    label="stopping while still improving",
+)
 def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: float = 5.0) -> Finding | None:
-    """The run finished and the last fifth brought `share` (8%, the definition's) of the whole gain, beyond the noise.
+    """The run finished and the last fifth brought `share` (8% by definition) of the whole gain, beyond the noise.
 
     `sure` is in standard errors of what the last fifth brought; the whole gain must be `whole` times the trend's error,
     else there is nothing to have a share of. Runs that crashed or still go are not judged.
@@ -112,7 +123,12 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
     )
 
 
-@detector("primary_worse", "The primary metric ended worse than it began", "bad")
+@detector(
+    "primary_worse",
+    "The primary metric ended worse than it began",
+    "bad",
+    label="a final level below the start",
+)
 def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Finding | None:
     """The primary metric's end lies below its start by `share` (20%) of the siblings' gain, or of its own range.
 
@@ -140,7 +156,13 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Find
     )
 
 
-@detector("eval_noisy", "Evaluations scatter more than the runs differ", "bad")
+@detector(
+    "eval_noisy",
+    "Evaluations scatter more than the runs differ",
+    "bad",
+    label="noisy evaluations",
+    needs="a primary metric from evaluation that two siblings have too",
+)
 def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding | None:
     """From one evaluation to the next the primary metric scatters more than its siblings' ends differ.
 
@@ -177,7 +199,12 @@ def is_evaluation(metric: str) -> bool:
     return any(word in _EVALUATION for word in words_of(metric).split())
 
 
-@detector("no_learning", "Nothing that training should improve improved", "bad")
+@detector(
+    "no_learning",
+    "Nothing that training should improve improved",
+    "bad",
+    label="nothing learned",
+)
 def no_learning(view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2) -> Finding | None:
     """Loss, eval loss, reward and the primary metric, `needed` of them at least, end where they began.
 

@@ -12,14 +12,22 @@ from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import direction_of
 
 
-@detector("reward_hacking", "The reward rises while the task metric does not", "ugly", ("reward", "task"))
+@detector(
+    "reward_hacking",
+    "The reward rises while the task metric does not",
+    "ugly",
+    ("reward", "task"),
+    lens=("reward",),
+    explains=("plateau_early", "reward_std_collapse", "primary_worse"),
+    takes_back=("reward_improved", "kl_stable"),
+)
 def reward_hacking(
     view: RunView, reward_share: float = 0.2, task_share: float = 0.2, level: float = 0.65, more: float = 1.5
 ) -> Finding | None:
     """The training reward goes on rising while the task metric falls, or stops far below the siblings.
 
     Reward rises by `reward_share` of its gain while the task metric falls by `task_share` of its own; or the task
-    metric ends at `level` (65%) of the siblings' while reward gains `more` (half as much again). The definition's.
+    metric ends at `level` (65%) of the siblings' while reward gains `more` (half as much again). By definition.
     """
     reward, task = view.curve("reward", 10), view.curve("task", 6)
     if reward.metric == task.metric:
@@ -110,9 +118,17 @@ def _hacking(title: str, reward: Curve, task: Curve, step: int, evidence: dict[s
     )
 
 
-@detector("reward_collapse", "The reward is lost and does not come back", "ugly", ("reward",))
+@detector(
+    "reward_collapse",
+    "The reward is lost and does not come back",
+    "ugly",
+    ("reward",),
+    label="the collapse of the reward",
+    lens=("reward",),
+    explains=("plateau_early", "primary_worse", "length_collapse"),
+)
 def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Finding | None:
-    """Reward loses `lost` (half, the definition's) of its gain and does not get it back; onset: `onset` of it lost."""
+    """Reward loses `lost` (half by definition) of its gain and does not get it back; onset: `onset` of it lost."""
     reward = view.curve("reward", 12)
     t = reward.trend
     peak = int(np.argmax(t.y))
@@ -146,9 +162,17 @@ def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Fi
     )
 
 
-@detector("reward_std_collapse", "No spread of rewards is left to learn from", "bad")
+@detector(
+    "reward_std_collapse",
+    "No spread of rewards is left to learn from",
+    "bad",
+    label="vanished reward spread",
+    needs="the role `reward_std` or `advantage_std`, and a reward whose ceiling is known",
+    lens=("reward_std",),
+    explains=("plateau_early", "grad_norm_vanishing", "metric_frozen", "no_learning"),
+)
 def reward_std_collapse(view: RunView, left: float = 0.12, solved: float = 0.9) -> Finding | None:
-    """The spread of rewards in a group (or of advantages) falls to `left` (12%, the definition's) of its early level.
+    """The spread of rewards in a group (or of advantages) falls to `left` (12% by definition) of its early level.
 
     And the reward is well short of its ceiling: all-equal groups of a solved task (`solved` of the ceiling) are fine.
     The ceiling is 1 for a reward between 0 and 1, else what the siblings reach; with neither, nothing is said.

@@ -40,7 +40,13 @@ def _planned(view: RunView) -> float | None:
     return None
 
 
-@detector("lr_schedule_mismatch", "The learning rate does not follow its schedule", "bad", ("lr",))
+@detector(
+    "lr_schedule_mismatch",
+    "The learning rate does not follow its schedule",
+    "bad",
+    ("lr",),
+    label="the learning-rate schedule",
+)
 def lr_schedule_mismatch(view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3) -> Finding | None:
     """The rate reaches zero with `left` (30%) of the run to go, or a schedule that decays ends at the peak rate.
 

@@ -30,7 +30,16 @@ def last_error(lines: Sequence[str]) -> str | None:
     return None
 
 
-@detector("crashed", "The process ended by an error or was killed", "ugly")
+@detector(
+    "crashed",
+    "The process ended by an error or was killed",
+    "ugly",
+    label="the crash",
+    needs="how the process ended",
+    explains=("undertrained",),
+    about="state",
+    mark="crashed",
+)
 def crashed(view: RunView) -> Finding | None:
     """The process ended by an exception or was killed: a non-zero exit code, or no exit record.
 
@@ -71,11 +80,18 @@ def crashed(view: RunView) -> Finding | None:
     return finding("crashed", title, step=step, evidence=evidence, advice=advice, margin=1.4 if unsure else None)
 
 
-@detector("stalled", "A running run from which nothing comes", "ugly")
+@detector(
+    "stalled",
+    "A running run from which nothing comes",
+    "ugly",
+    needs="a running run, and the time of its last sign of life",
+    about="state",
+    mark="stalled",
+)
 def stalled(view: RunView, intervals: float = 60, minutes: float = 90) -> Finding | None:
     """The run counts as running but nothing has come from it for far longer than its own logging interval.
 
-    Both limits are the definition's: 60 intervals (a run that logs each minute may pause for an evaluation) and 90
+    Both limits are by definition: 60 intervals (a run that logs each minute may pause for an evaluation) and 90
     minutes (a checkpoint of a large model takes that long at worst).
     """
     run = view.run

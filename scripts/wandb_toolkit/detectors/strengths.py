@@ -11,7 +11,7 @@ from wandb_toolkit.detectors.progress import better, gain_of
 from wandb_toolkit.model import Finding
 
 
-@detector("primary_improved", "The primary metric improved", "good")
+@detector("primary_improved", "The primary metric improved", "good", learning=True)
 def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2) -> Finding | None:
     """The primary metric improved by `clear` times the error of its trend; whether it levelled off is said too.
 
@@ -40,7 +40,7 @@ def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, sli
     )
 
 
-@detector("reward_improved", "The reward rose", "good", ("reward",))
+@detector("reward_improved", "The reward rose", "good", ("reward",), learning=True)
 def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
     """The reward rose by `clear` times the error of its trend and kept most of it; not said twice for the primary."""
     reward = view.curve("reward", 8)
@@ -54,7 +54,14 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
     return finding("reward_improved", title, reward, evidence={"start": t.start, "end": t.end})
 
 
-@detector("loss_decreased", "The training loss fell steadily", "good", ("loss",))
+@detector(
+    "loss_decreased",
+    "The training loss fell steadily",
+    "good",
+    ("loss",),
+    calm=True,
+    learning=True,
+)
 def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     """The training loss fell by `clear` times the error of its trend and ended near its best."""
     loss = proper_loss(view, 8)
@@ -66,7 +73,13 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     return finding("loss_decreased", title, loss, evidence={"start": t.start, "end": t.end, "noise": loss.noise})
 
 
-@detector("eval_follows_train", "The evaluation loss fell with the training loss", "good", ("loss", "eval_loss"))
+@detector(
+    "eval_follows_train",
+    "The evaluation loss fell with the training loss",
+    "good",
+    ("loss", "eval_loss"),
+    learning=True,
+)
 def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
     """The eval loss ended within `near` (2%) of its best, after a fall, while the training loss fell."""
     train, held_out = proper_loss(view, 6).trend, view.curve("eval_loss", 4)
@@ -81,7 +94,13 @@ def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
     return finding("eval_follows_train", title, held_out, evidence={"start": t.start, "end": t.end, "best": low})
 
 
-@detector("kl_stable", "KL is under control", "good", ("kl",))
+@detector(
+    "kl_stable",
+    "KL is under control",
+    "good",
+    ("kl",),
+    calm=True,
+)
 def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     """KL stayed within `steady` times its late median, outliers aside, and the reward rose meanwhile."""
     kl, reward = view.curve("kl", 20).trend, view.curve("reward", 8).trend
@@ -94,7 +113,13 @@ def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     return finding("kl_stable", title, view.curve("kl"), evidence={"level": usual, "highest": float(np.max(late))})
 
 
-@detector("grad_norm_stable", "The gradient norm is steady", "good", ("grad_norm",))
+@detector(
+    "grad_norm_stable",
+    "The gradient norm is steady",
+    "good",
+    ("grad_norm",),
+    calm=True,
+)
 def grad_norm_stable(view: RunView, steady: float = 3.0) -> Finding | None:
     """After the first tenth the gradient norm's course stayed within `steady` times its median, and never was NaN."""
     norm = view.curve("grad_norm", 20)

@@ -20,7 +20,13 @@ def _after_start(curve: Curve, warm: float = 0.1) -> Curve:
     return Curve(curve.metric, curve.x[keep], curve.y[keep], curve.logged)
 
 
-@detector("gpu_idle", "The GPUs wait", "bad")
+@detector(
+    "gpu_idle",
+    "The GPUs wait",
+    "bad",
+    label="idle GPUs",
+    about="process",
+)
 def gpu_idle(view: RunView, idle: float = 5.0, share: float = 0.5, samples: int = 20) -> Finding | None:
     """The run's GPUs are idle (at most `idle` percent used) in at least `share` (half) of the samples.
 
@@ -53,7 +59,13 @@ def gpu_idle(view: RunView, idle: float = 5.0, share: float = 0.5, samples: int 
     )
 
 
-@detector("memory_creep", "Memory use grows throughout the run", "bad")
+@detector(
+    "memory_creep",
+    "Memory use grows throughout the run",
+    "bad",
+    label="growing memory use",
+    about="process",
+)
 def memory_creep(view: RunView, grown: float = 0.5, steady: float = 0.8, samples: int = 20) -> Finding | None:
     """The process's memory grows by `grown` (half) after its start, steadily, and to the end.
 

@@ -93,9 +93,16 @@ def _speed(view: RunView) -> Curve:
     return logged
 
 
-@detector("throughput_drop", "The run became slower and stayed so", "bad")
+@detector(
+    "throughput_drop",
+    "The run became slower and stayed so",
+    "bad",
+    label="the slowdown",
+    needs="the role `throughput`, or the times of 20 rows",
+    about="process",
+)
 def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Finding | None:
-    """Speed falls by `fall` (40%) and stays down for `lasts` (10%) of the run or its rest: the definition's.
+    """Speed falls by `fall` (40%) and stays down for `lasts` (10%) of the run or its rest, by definition.
 
     Medians of several rows are compared, so that pauses for checkpoints or evaluation do not count; growth of the
     responses by as much explains it.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import Level
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
@@ -13,8 +14,6 @@ from wandb_toolkit.text import number, quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
 LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
-
-CALM = ("grad_norm_stable", "kl_stable", "loss_decreased")  # praise that leaves room for larger steps
 
 
 def titled(who: str, change: str, runs: int) -> str:
@@ -141,7 +140,7 @@ def _improved(level: Level, primary: Primary) -> bool:
 
 def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int) -> list[Experiment]:
     """A larger step size, where the best run is calm and no run has tried one."""
-    calm = [finding for finding in report.findings if finding.id in CALM]
+    calm = [finding for finding in report.findings if finding.id in DETECTORS and DETECTORS[finding.id].calm]
     rate = find_setting(report.run.config, "learning_rate")
     if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
         return []

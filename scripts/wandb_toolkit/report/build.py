@@ -28,8 +28,6 @@ Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
 METRICS_NAMED = 100
 LOG_LINES = 50  # of a broken run's console output
-# They judge the process, not the training: alone they make no run good.
-STATE_DETECTORS = frozenset({"crashed", "stalled"})
 _QUIET_STATES = ("running", "finished", "pending")
 
 
@@ -156,9 +154,20 @@ def _examine_all(
                 passed=result.passed,
                 roles=tuple(one.roles.values()),
                 sampled=_sampled(one.history),
+                unjudged=_unjudged(result),
             )
         )
     return reports
+
+
+def _unjudged(result: Examination) -> str:
+    """Return why nothing shows that the run learned: what the checks of learning lacked, or that they saw no gain."""
+    reasons = {skip.id: skip.reason for skip in result.skipped if DETECTORS[skip.id].learning}
+    looked = [each.id for each in DETECTORS.values() if each.learning and each.id not in reasons]
+    if looked:
+        return "no loss, reward or task metric improved beyond its noise"
+    few = [reason for reason in reasons.values() if reason.startswith("only ")]
+    return few[0] if few else "no metric is recognised as loss, reward or task metric"
 
 
 def _sampled(history: History) -> dict[str, tuple[int, int]]:
@@ -180,13 +189,17 @@ def _log_tail(source: Histories, run: Run) -> tuple[str, ...]:
 
 
 def verdict_of(report: RunReport) -> Verdict:
-    """Return the verdict that the findings give. A run of which no metric could be judged is never good."""
+    """Return the verdict that the findings give.
+
+    A run is good only where something shows that it learned: the mere absence of findings says nothing of that.
+    """
     causes = {finding.severity for finding in report.findings if not finding.consequence_of}
     if "ugly" in causes:
         return "ugly"
     if "bad" in causes:
         return "bad"
-    return "good" if "good" in causes or set(report.passed) - STATE_DETECTORS else "unknown"
+    learned = any(f.severity == "good" and f.id in DETECTORS and DETECTORS[f.id].learning for f in report.findings)
+    return "good" if learned else "unknown"
 
 
 def overall(verdicts: Sequence[str]) -> Verdict:

@@ -9,25 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import label
 from wandb_toolkit.model import History, Lens, RunReport
 from wandb_toolkit.report.sentences import FEW_POINTS
 from wandb_toolkit.text import listed, number, quoted, short_names
 
-# role → the detectors that judge it; a missing reward and policy makes the lens useless
-_JUDGES: Mapping[str, tuple[str, ...]] = {
-    "reward": ("reward_collapse", "reward_hacking"),
-    "kl": ("kl_too_low", "kl_spike", "kl_runaway"),
-    "entropy": ("entropy_collapse",),
-    "policy_std": ("entropy_collapse",),
-    "clip_fraction": ("clipfrac_high",),
-    "reward_std": ("reward_std_collapse",),
-    "importance_ratio": ("policy_lag",),
-    "explained_variance": ("value_function_poor",),
-    "length": ("length_explosion", "length_collapse"),
-    "truncation": ("truncation_high",),
-    "grad_norm": ("grad_norm_explosion", "grad_norm_vanishing"),
-}
+# The order of the lines; which detectors judge a role, they say themselves.
+_ROLES = (
+    "reward", "kl", "entropy", "policy_std", "clip_fraction", "reward_std", "importance_ratio", "explained_variance",
+    "length", "truncation", "grad_norm",
+)  # fmt: skip
 _TELLS_RL = ("reward", "kl", "entropy", "clip_fraction", "reward_std")
 
 
@@ -56,7 +48,8 @@ def look_through(
         return ()
     names = short_names([report.run for report in reports])
     lines = []
-    for role, judges in _JUDGES.items():
+    for role in _ROLES:
+        judges = [each.id for each in DETECTORS.values() if role in each.lens]
         sights = []
         for at, (name, report, history) in enumerate(zip(names, reports, histories, strict=True)):
             match = next((m for m in report.roles if m.role == role and m.metric == roles.get(role)), None)
@@ -64,7 +57,7 @@ def look_through(
             if match and level:
                 sights.append(_Sight(at, name, level, report, match.sign))
         if sights:
-            text = _judgement(judges, sights)
+            text = _judgement(judges, roles[role], sights)
             if role == "reward":
                 text = f"{_against_task(reports, histories, best)}; {text}"
             lines.append(_line(role, roles[role], sights, text, best))
@@ -93,10 +86,16 @@ def _middle(values: Sequence[float]) -> float | None:
     return float(np.median(finite)) if finite else math.nan if values else None
 
 
-def _judgement(judges: Sequence[str], sights: Sequence[_Sight]) -> str:
+def _judgement(judges: Sequence[str], metric: str, sights: Sequence[_Sight]) -> str:
     """Say which faults were found in which runs, else that none was, else that nobody could judge."""
     said = []
-    for judge in judges:
+    others = [
+        finding.id
+        for sight in sights
+        for finding in sight.report.findings
+        if finding.severity != "good" and metric in finding.metrics  # a NaN, say, is no detector's of the role
+    ]
+    for judge in dict.fromkeys([*judges, *others]):
         hit = [s.name for s in sights if any(f.id == judge for f in s.report.findings)]
         if hit:
             where = "" if len(sights) == 1 else f" in {listed(hit)}"

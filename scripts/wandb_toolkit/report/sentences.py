@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.detectors.phrases import OF_THE_PROCESS, causes, label, told
+from wandb_toolkit.detectors.phrases import causes, label, told
 from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
 from wandb_toolkit.text import listed, number, plural, quoted, sentence, short_names
 
@@ -26,7 +26,7 @@ def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple
                 same = (finding.id, str(finding.evidence.get("error") or ""))
                 groups.setdefault(same, []).append((name, report, finding))
     # What happened in training before what happened to the process.
-    ordered = sorted(groups.values(), key=lambda group: (-len(group), group[0][2].id in OF_THE_PROCESS))
+    ordered = sorted(groups.values(), key=lambda group: (-len(group), not _of_training(group[0][2].id)))
     return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
 
 
@@ -36,7 +36,7 @@ def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) ->
     if len(group) == 1:
         text = sentence(title if alone else f"{quoted(name)}: {title}")
         explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
-        return f"{text} It explains {_and(explained)}." if explained else text
+        return f"{text} Likely cause of {_and(explained)}." if explained else text
     names = [one for one, _, _ in group]
     return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {title}")
 
@@ -56,14 +56,17 @@ def good_sentences(
     if primary and comparison and comparison.best_at is not None:
         said += _progress(reports, comparison.best_at, series[comparison.best_at], primary)
     if len(reports) == 1:
-        return tuple(said + _praise(reports[0], without_progress=bool(said)) + _healthy(reports))
+        told_already = primary.metric if said and primary else None
+        return tuple(said + _praise(reports[0], told_already) + _healthy(reports))
     return tuple(said + (_healthy(reports) or _praise_of_many(reports)))
 
 
-def _praise(report: RunReport, *, without_progress: bool) -> list[str]:
-    """What detectors praise in a single run; its progress only if that is not told already."""
+def _praise(report: RunReport, told_already: str | None) -> list[str]:
+    """What detectors praise in a single run; not the progress of the metric whose progress is told already."""
     praised = [
-        f for f in report.findings if f.severity == "good" and not (without_progress and f.id == "primary_improved")
+        finding
+        for finding in report.findings
+        if finding.severity == "good" and not (DETECTORS[finding.id].learning and told_already in finding.metrics)
     ]
     return [sentence(told(finding, report)) for finding in praised]
 
@@ -78,6 +81,11 @@ def _praise_of_many(reports: Sequence[RunReport]) -> list[str]:
                 praised.setdefault(finding.id, []).append(name)
     ordered = sorted(praised.items(), key=lambda item: -len(item[1]))
     return [f"{_title(finding_id)} in {listed(who)}." for finding_id, who in ordered]
+
+
+def _of_training(finding_id: str) -> bool:
+    known = DETECTORS.get(finding_id)
+    return known is None or known.about == "training"
 
 
 def _title(finding_id: str) -> str:

@@ -74,7 +74,7 @@ def test_one_run_has_no_comparison_and_its_name_is_not_repeated() -> None:
 
 def test_a_report_that_judged_nothing_says_so() -> None:
     text = markdown(report_on(judged("x", verdict="unknown", passed=()), primary=None, roles={}, metrics=("a", "b c")))
-    assert "**UNKNOWN** · 1 run, finished: nothing in it could be judged" in text
+    assert "**UNKNOWN** · 1 run, finished: nothing could be judged" in text
     assert "Logged: `a` and `b c`." in text
     assert "Nothing could be called good." in text
 

@@ -65,6 +65,7 @@ def _run(one: RunReport) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in one.findings],
         "skipped": one.skipped,
         "passed": one.passed,
+        "unjudged": one.unjudged if one.verdict == "unknown" else "",
         "roles": {match.role: match.metric for match in one.roles},
         "sampled": {name: {"read": read, "logged": logged} for name, (read, logged) in one.sampled.items()},
         "warnings": run.warnings,

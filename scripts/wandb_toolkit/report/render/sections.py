@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.model import Lens, Report, RunReport
 from wandb_toolkit.report.render.comparison import NAME_WIDTH
@@ -19,7 +20,6 @@ REASONS = 2  # why checks were skipped
 ERRORS = 10
 IDS = 8
 LENS_ALWAYS = ("reward", "kl", "entropy", "clip_fraction", "grad_norm")
-OF_THE_STATE = ("crashed", "stalled")  # skipped because a run is finished or running, which is no news
 
 _ROLE_NAMES = {
     "kl": "KL", "lr": "learning rate", "eval_loss": "eval loss", "grad_norm": "gradient norm",
@@ -41,7 +41,7 @@ def headline(report: Report) -> str:
         text += f": {', '.join(counts)}"
     elif report.runs:
         text += f", {report.runs[0].run.state}"
-        text += ": nothing in it could be judged" if report.verdict == "unknown" else ""
+        text += f": {report.runs[0].unjudged or 'nothing could be judged'}" if report.verdict == "unknown" else ""
     if report.comparison and len(report.runs) > 1:
         best = [line.name for line in report.comparison.runs if line.at == report.comparison.best_at]
         text += f" · best {quoted(best[0], NAME_WIDTH)}" if best else ""
@@ -97,7 +97,7 @@ def checked(report: Report, *, full: bool) -> list[str]:
     reasons: dict[str, Counter[str]] = {}
     for one in report.runs:
         for skip in one.skipped:
-            if skip.id in OF_THE_STATE:
+            if skip.id in DETECTORS and DETECTORS[skip.id].about == "state":  # ended or running: no news
                 continue
             reasons.setdefault(skip.reason, Counter())[skip.id] += 1
     skipped = sum(len(one.skipped) for one in report.runs)
