@@ -27,6 +27,7 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
             "tokens": "train/num_tokens", "length": "train/completions/mean_length",
             "truncation": "train/completions/clipped_ratio", "clip_fraction": "train/clip_ratio/region_mean",
             "task": "train/rewards/accuracy_reward/mean", "throughput": "train/step_time",
+            "zero_std": "train/frac_reward_zero_std",
         },
     ),
     "TRL PPO": (
@@ -48,7 +49,9 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, str]]] = {
         ),
         {
             "loss": "train/loss", "eval_loss": "eval/loss", "lr": "train/learning_rate",
-            "task": "eval/rewards/accuracies",
+            "task": "eval/rewards/accuracies", "chosen_reward": "train/rewards/chosen",
+            "rejected_reward": "train/rewards/rejected", "margin": "train/rewards/margins",
+            "preference_accuracy": "train/rewards/accuracies", "chosen_logp": "train/logps/chosen",
         },
     ),
     "veRL": (
@@ -287,7 +290,7 @@ def test_direction(metric: str, direction: str) -> None:
 
 def test_a_direction_that_nothing_tells_is_called_assumed() -> None:
     assert direction_of("foo/bar") == ("max", "assumed: its name does not tell")
-    assert direction_of("eval/loss")[1] == '"loss" is better lower'
+    assert direction_of("eval/loss")[1] == '"loss": lower is better'
 
 
 @pytest.mark.parametrize(
@@ -373,3 +376,51 @@ def test_the_report_takes_a_roles_file(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["roles"]["task"] == "train/reward_std"
     assert wandb_report.main([runs, "--roles", str(tmp_path / "none.toml")]) == 4
     assert "no roles file" in capsys.readouterr().err
+
+
+# What a run logs → what its runs are ranked by, and which way is better.
+PRIMARIES = {
+    "metrics/mAP_0.5 metrics/mAP_0.5:0.95 x/lr0 train/obj_loss val/obj_loss": ("metrics/mAP_0.5:0.95", "max"),
+    "val/bbox_mAP train/s0.acc": ("val/bbox_mAP", "max"),
+    "val/losses val/wer": ("val/losses", "min"),
+    "train-logloss val-logloss best_score best_iteration": ("val-logloss", "min"),
+    "validation_0-logloss validation_1-logloss": ("validation_1-logloss", "min"),
+    "valid_0_binary_logloss train_binary_logloss valid_0-auc": ("valid_0-auc", "max"),
+    "epoch/val_accuracy epoch/val_loss epoch/loss batch/loss": ("epoch/val_accuracy", "max"),
+    "eval/rewards/accuracies eval/mean_token_accuracy train/loss": ("eval/rewards/accuracies", "max"),
+    "objective/verifiable_correct_rate avg_all_rewards": ("objective/verifiable_correct_rate", "max"),
+    "current_checkpoint_win_rate avg_current_checkpoint_reward": ("current_checkpoint_win_rate", "max"),
+    "return_mean test_return_mean": ("test_return_mean", "max"),
+    "D4rl_Score reward": ("D4rl_Score", "max"),
+    "round/accuracy round/loss client/3/accuracy": ("round/accuracy", "max"),
+    "tot/train tot/val": ("tot/val", "min"),
+    "train/ploss_0 train/acc_0": ("train/ploss_0", "min"),
+    "train-loss/loss train-loss/kld": ("train-loss/loss", "min"),
+    "train/rollout/ep_rew_mean train/learning_rate": ("train/rollout/ep_rew_mean", "max"),
+}
+
+
+@pytest.mark.parametrize("names", PRIMARIES)
+def test_what_runs_are_ranked_by(names: str) -> None:
+    primary = choose_primary([names.split()])
+    assert primary is not None
+    assert (primary.metric, primary.direction) == PRIMARIES[names]
+
+
+def test_wrappers_prefixes_and_agents_numbers_change_no_role() -> None:
+    names = "train/objective/scores train/objective/kl train/val/ratio losses/entropy_0 losses/0/clipfrac"
+    roles = {role: match.metric for role, match in assign_roles(names.split()).items()}
+    assert roles["reward"] == "train/objective/scores"
+    assert roles["importance_ratio"] == "train/val/ratio"
+    assert roles["entropy"] == "losses/entropy_0"
+    assert roles["clip_fraction"] == "losses/0/clipfrac"
+
+
+def test_a_critics_val_loss_is_no_evaluation() -> None:
+    assert "eval_loss" not in assign_roles(["train/pg_loss", "val_loss", "reward"])
+    assert assign_roles(["train_loss", "val_loss"])["eval_loss"].metric == "val_loss"
+
+
+def test_a_latent_kl_or_an_imitation_loss_that_is_off_plays_no_role() -> None:
+    assert "kl" not in assign_roles(["loss", "loss_kl"])
+    assert assign_roles(["Loss/surrogate", "Loss/imitation"])["loss"].metric == "Loss/surrogate"

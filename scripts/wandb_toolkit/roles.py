@@ -23,7 +23,14 @@ _SECTIONS = ("direction", "primary")
 # W&B's own keys, and what `watch()` logs, play no role.
 _NO_METRIC = re.compile(r"^(_|system[./]|gradients/|parameters/|graph_)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+# What trainers call their own groups of metrics, which stay groups behind a wrapper's prefix.
+_GROUPS = frozenset(
+    ("rollout", "objective", "loss", "losses", "policy", "val", "charts", "env", "critic", "actor", "optim", "time")
+)
 _SEPARATORS = re.compile(r"[\s/_.\-:()\[\]]+")
+
+
+_ASSUMED = "assumed: its name does not tell"
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class RolePatterns:
 
     roles: Mapping[str, tuple[RolePattern, ...]]
     never: Mapping[str, tuple[re.Pattern[str], ...]]
+    barred: Mapping[str, tuple[RolePattern, ...]] = field(default_factory=dict)
     rules: tuple[DirectionRule, ...] = ()
     words: Mapping[str, Direction] = field(default_factory=dict)
     tiers: tuple[Tier, ...] = ()
@@ -73,7 +81,8 @@ class RolePatterns:
         """
         if words not in self._known:
             # Most of a project's keys play no role (tens of thousands of layers'): one look for all patterns.
-            self._known[words] = tuple(self._find(words)) if _matches(self._any, words) else ()
+            known = (tuple(self._find(key)) for key in spellings(words) if _matches(self._any, key))
+            self._known[words] = next((hits for hits in known if hits), ())
         return self._known[words]
 
     @cached_property
@@ -98,6 +107,21 @@ class RolePatterns:
 def words_of(metric: str) -> str:
     """Return a key as the words that patterns are compared with: "train/gradNorm" is "train grad norm"."""
     return " ".join(_SEPARATORS.sub(" ", _CAMEL.sub(" ", metric)).lower().split())
+
+
+def spellings(words: str) -> list[str]:
+    """Return a key's words, and then without what wrappers add: a "train" in front, the index of the first agent.
+
+    The Hugging Face Trainer and several TensorBoard folders put "train/" before a trainer's own groups; multi-agent
+    trainers append the agent's number ("losses/entropy_0") or put it in the middle ("losses/0/entropy").
+    """
+    found = [words]
+    parts = words.split()
+    if len(parts) > 2 and parts[0] == "train" and parts[1] in _GROUPS:
+        found.append(" ".join(parts[1:]))
+    if len(parts) > 1 and "0" in parts[1:] and not any(part.isdigit() and part != "0" for part in parts):
+        found.append(" ".join(part for part in parts if part != "0"))
+    return found
 
 
 @cache
@@ -151,6 +175,7 @@ def load_patterns(path: Path | None = None) -> RolePatterns:
             r: own.never.get(r, ()) if own.roles.get(r) and r in own.never else built_in.never[r]
             for r in built_in.never
         },
+        barred={role: (*own.barred.get(role, ()), *built_in.barred[role]) for role in built_in.roles},
         rules=(*own.rules, *built_in.rules),
         words={**built_in.words, **own.words},
         tiers=(*own.tiers, *built_in.tiers),
@@ -173,6 +198,7 @@ def _parse(data: Mapping[str, Any]) -> RolePatterns:
     return RolePatterns(
         roles={name: tuple(map(_pattern, section.get("patterns", ()))) for name, section in roles.items()},
         never=never,
+        barred={name: tuple(map(_pattern, section.get("barred", ()))) for name, section in roles.items()},
         rules=tuple(
             DirectionRule(_compile(rule["match"]), rule["direction"], rule["why"])
             for rule in directions.get("rules", ())
@@ -238,14 +264,19 @@ def _override(role: str, metric: str, words: Mapping[str, str], book: RolePatter
 
 def _given(pattern: RolePattern, words: Mapping[str, str]) -> bool:
     """Return whether the run logs what the pattern asks for beside its key."""
-    return not pattern.given or any(_matches(given, other) for given in pattern.given for other in words.values())
+    return not pattern.given or any(
+        _matches(regex, spelling) for regex in pattern.given for key in words.values() for spelling in spellings(key)
+    )
 
 
 def _best(role: str, places: Mapping[int, list[str]], words: Mapping[str, str], book: RolePatterns) -> RoleMatch | None:
     """Return the match of the first pattern that some metric matches; of several metrics, the shortest."""
     for place in sorted(places):
         pattern, names = book.roles[role][place], places[place]
-        if _given(pattern, words):
+        for barred in book.barred.get(role, ()):
+            if _given(barred, words):
+                names = [name for name in names if not _matches(barred.regex, words[name])]
+        if names and _given(pattern, words):
             chosen = min(names, key=lambda name: (len(words[name]), name))
             others = f", of {len(names)} that match" if len(names) > 1 else ""
             return RoleMatch(role, chosen, f'"{pattern.match}" ({pattern.source}){others}', pattern.sign, pattern.kind)
@@ -263,8 +294,8 @@ def direction_of(metric: str, patterns: RolePatterns | None = None) -> tuple[Dir
         stem = word.partition("@")[0]
         if stem in book.words:
             direction = book.words[stem]
-            return direction, f'"{stem}" is better {"higher" if direction == "max" else "lower"}'
-    return "max", "assumed: its name does not tell"
+            return direction, f'"{stem}": {"higher" if direction == "max" else "lower"} is better'
+    return "max", _ASSUMED
 
 
 def choose_primary(
@@ -288,6 +319,8 @@ def choose_primary(
     pool = shared or [c for c in ranked if counts[c[1]] == max(counts[other[1]] for other in ranked)]
     best = min(pool, key=lambda c: (c[0][0], -counts[c[1]], c[0][1], len(c[1]), c[1]))
     direction, rule = direction_of(best[1], book)
+    if rule == _ASSUMED and any(role in ("loss", "eval_loss") for role, _ in book.hits(words_of(best[1]))):
+        direction, rule = "min", "a loss: lower is better"
     have = "all runs have it" if counts[best[1]] == total else f"{counts[best[1]]} of {total} runs have it"
     why = book.tiers[best[0][0]].name + (f", {have}" if total > 1 else "")
     return Primary(best[1], direction, f"{why}; {rule}")
