@@ -179,11 +179,63 @@ def test_rows_that_are_episodes_do_not_slow_a_run_down() -> None:
     longer = np.where(PART < 0.5, 20.0, 200.0)  # steps of an episode, and of a row
     times = np.cumsum(longer) / 100
     of = {"charts/episodic_return": longer + noise(1), "_runtime": times}
-    assert "throughput_drop" in found(view(of))
+    assert "throughput_drop" in skipped(view(of))  # nothing counts the training's steps
+    slower = {**of, "global_step": np.cumsum(np.where(PART < 0.5, 20.0, 2.0))}
+    assert "throughput_drop" in found(view(slower))
     assert "throughput_drop" not in found(view({**of, "global_step": np.cumsum(longer)}))
 
 
 def test_the_time_before_learning_starts_is_no_yardstick() -> None:
-    slower = {"_timestamp": np.cumsum(np.where(PART < 0.3, 0.1, 1.0)), "charts/episodic_return": growing()}
+    times = {"_timestamp": np.cumsum(np.where(PART < 0.3, 0.1, 1.0)), "charts/episodic_return": growing()}
+    assert "throughput_drop" not in found(view(times))  # nothing tells which rows are training
+    slower = {**times, "losses/td_loss": falling()}
     assert "throughput_drop" in found(view(slower))
     assert "throughput_drop" not in found(view(slower, config={"learning_starts": 0.3 * N}))
+
+
+def test_evaluations_and_other_phases_between_the_rows_are_no_slower_training() -> None:
+    rows = np.arange(N)
+    other = (rows > N // 2) & (rows % 4 > 1)  # another phase's, which take ten times as long
+    times = np.cumsum(np.where(other | (rows > N // 2) & (rows % 4 == 0), 1.0, 0.1))
+    of = view({"_timestamp": times, "train/loss": falling()})
+    assert "throughput_drop" in found(of)
+    kept, loss = ~other, of.history.series["train/loss"]
+    rare = replace(loss, x=loss.x[kept], value=loss.value[kept])
+    seen = replace(of, history=replace(of.history, series={**of.history.series, "train/loss": rare}), _curves={})
+    assert "throughput_drop" not in found(seen)
+
+
+def test_ctrl_c_is_the_users_decision_and_no_crash() -> None:
+    tail = ("Traceback (most recent call last):", "KeyboardInterrupt")
+    stopped = replace(view({"train/loss": falling()}, state="crashed"), log_tail=tail)
+    assert "interrupted" in found(stopped)
+    assert "crashed" in skipped(stopped)
+    killed = replace(stopped, log_tail=())
+    assert "crashed" in found(killed)
+    assert "interrupted" not in found(killed)
+    by_code = view({"train/loss": falling()}, state="failed", exit_code=130)
+    assert "interrupted" in found(by_code)
+
+
+def test_a_complete_training_whose_process_stayed_open_is_no_crash() -> None:
+    epochs = {"train/loss": falling(), "train/epoch": np.linspace(0, 4, N)}
+    done = view(epochs, state="crashed", config={"num_train_epochs": 4})
+    assert "process_left_open" in found(done)
+    assert "crashed" in skipped(done)
+    half = view(epochs, state="crashed", config={"num_train_epochs": 8})
+    assert "crashed" in found(half)
+    out_of_memory = replace(done, log_tail=("torch.OutOfMemoryError: CUDA out of memory",))
+    assert "crashed" in found(out_of_memory)
+
+
+def test_an_entropy_that_falls_as_every_run_s_does_while_the_task_is_learned_is_no_collapse() -> None:
+    low = 1.8 * np.exp(-4 * PART)
+    learned = {"losses/entropy": low, "charts/episodic_return": growing()}
+    assert "entropy_collapse" in found(view(learned))
+    assert "entropy_collapse" not in found(view(learned, siblings=(learned, learned, learned)))
+    stuck = {"losses/entropy": low, "charts/episodic_return": 0.02 * growing()[::-1] + 1}
+    assert "entropy_collapse" in found(view(stuck, siblings=(learned, learned, learned)))
+
+
+def test_the_entropy_of_supervised_training_is_no_policys() -> None:
+    assert "entropy_collapse" in skipped(view({"train/entropy": 1.8 * np.exp(-4 * PART), "train/loss": falling()}))

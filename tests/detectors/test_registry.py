@@ -21,7 +21,7 @@ from wandb_toolkit.model import Finding, History
 from wandb_toolkit.roles import ROLES, assign_roles
 
 DIAGNOSES = {id_ for id_, each in DETECTORS.items() if each.severity != "good"}
-STATES = {"crashed"}  # also what a run's state is called
+STATES = {"crashed", "interrupted"}  # also what a run's state and an error are called
 
 
 def test_every_diagnosis_has_a_detector_that_says_what_it_claims() -> None:

@@ -243,7 +243,7 @@ def test_pauses_slow_starts_and_longer_responses_are_no_drop() -> None:
         "train/completions/mean_length": 100 * (1 + 1.5 * step(0.5)),
     }
     assert "throughput_drop" not in found(view(longer))
-    assert "no times" in skipped(view({"loss": falling()}))["throughput_drop"]
+    assert "no 20 rows of training" in skipped(view({"loss": falling()}))["throughput_drop"]
 
 
 def test_running_averages_and_row_times_show_the_momentary_speed() -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
 
+# What counts the training's own steps, where the framework logs it; W&B's `_step` counts calls of log().
+COUNTERS = ("global_step", "train/global_step", "trainer/global_step")
+EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
 SIBLINGS_MOST = 64  # compared with one run
 MAIN = "\0primary"  # the primary metric among a run's curves, which go by role
 

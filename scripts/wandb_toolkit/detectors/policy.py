@@ -41,11 +41,30 @@ def _entropy(view: RunView, at_least: int) -> Curve:
     if curve.sign < 0 and float(np.quantile(curve.y, 0.95)) < 0:
         # Named like a negative entropy, and yet a positive number: the framework logs the entropy itself.
         curve = Curve(curve.metric, curve.x, -curve.y, curve.logged)
-    if float(np.quantile(curve.y, 0.05)) < -1e-6 - 3 * curve.noise:
+    lowest = [float(np.quantile(other.y, 0.05)) for other in view.relatives("entropy", curve) if len(other)]
+    if min([float(np.quantile(curve.y, 0.05)), *lowest]) < -1e-6 - 3 * curve.noise:
         raise NotApplicable(
-            f"{curve.metric} goes below zero: continuous actions, whose standard deviation is not logged"
+            f"{curve.metric} goes below zero in this run or a sibling: a differential entropy, without the policy's std"
         )
     return curve
+
+
+def _as_siblings(view: RunView, entropy: Curve, left: float) -> bool:
+    """Return whether two siblings at least keep as little of their entropy, while this run's task was learned."""
+    role = "policy_std" if view.has("policy_std") else "entropy"
+    kept = [
+        curve.trend.end / curve.trend.start
+        for curve in view.relatives(role, entropy)
+        if len(curve) >= 12 and curve.trend.start > 0
+    ]
+    if len(kept) < 2 or left < 0.5 * float(np.median(kept)):
+        return False
+    main = view.main(8) if view.primary is not None and view.primary.metric in view.history else view.curve("reward", 8)
+    sign = -1 if view.primary is not None and view.primary.direction == "min" else 1
+    t = main.trend
+    best = float(np.max(sign * t.y))
+    gain = best - sign * t.start
+    return gain > 5 * t.error and sign * t.end >= best - 0.25 * gain
 
 
 @detector(
@@ -63,6 +82,8 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
     For continuous actions the policy's standard deviation does. The framework's sign is undone first.
     """
     entropy = _entropy(view, 12)
+    if not view.has("reward"):
+        raise NotApplicable(f"no reward beside {entropy.metric}: not a policy's")
     t = entropy.trend
     head = max(3, len(t.raw) // 33)
     start = float(np.median(t.raw[:head]))
@@ -72,6 +93,8 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
     low = stats.lasting(t.y <= max(left * start, 1.2 * end) if end <= left * start else np.zeros(len(t.y), bool))
     if low is None or 1 - t.part[low] < lasts or len(t.y) - low < 3:
         return None
+    if _as_siblings(view, entropy, end / start):
+        return None  # it falls as every run's does, and the return rises: the policy has become certain of the solution
     at = below_course(t, 0.75, max(end, 0.0))
     step = int(t.x[at])
     what = "standard deviation" if view.has("policy_std") else "entropy"

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
 
 _TRACEBACK_END = re.compile(
@@ -28,6 +29,85 @@ def last_error(lines: Sequence[str]) -> str | None:
         if _TELLING.search(text) or (_TRACEBACK_END.match(text) and "Warning" not in text.partition(":")[0]):
             return text[:300]
     return None
+
+
+_COMPLETE = re.compile(r"train_runtime|training (?:is )?(?:complete|completed|finished|done)\b", re.IGNORECASE)
+_PLANNED_STEPS = ("max_steps", "total_timesteps", "max_iters", "total_steps", "train_steps", "num_training_steps")
+_PLANNED_EPOCHS = ("num_train_epochs", "num_epochs", "max_epochs", "total_epochs", "epochs")
+_BY_USER = (130, 255)  # the shell's code for SIGINT, and the SDK's for a KeyboardInterrupt
+
+
+def by_user(view: RunView) -> bool:
+    """Tell whether the user stopped the run: its last error is a KeyboardInterrupt, or its exit code says so."""
+    error = last_error(view.log_tail) or ""
+    if error.startswith("KeyboardInterrupt"):
+        return True
+    return not error and view.run.exit_code in _BY_USER
+
+
+def complete(view: RunView) -> str:
+    """Return what says that training went through to its planned end, "" where nothing does."""
+    if any(_COMPLETE.search(line) for line in view.log_tail):
+        return "the console ends with the trainer's closing summary"
+    planned = dict(flat_config(view.run.config))
+    for names, counters in ((_PLANNED_EPOCHS, EPOCHS), (_PLANNED_STEPS, COUNTERS)):
+        goals = [value for name in names if isinstance(value := planned.get(name), (int, float)) and value > 0]
+        for counter in counters:
+            series = view.history.get(counter)
+            if goals and series is not None and len(series) > 2 and series.value[-1] >= 0.995 * goals[0]:
+                return f"{counter} reached {float(series.value[-1]):.6g} of {goals[0]:.6g}"
+    return ""
+
+
+def _ended_otherwise(view: RunView) -> bool:
+    return view.run.state in ("crashed", "failed", "killed")
+
+
+@detector(
+    "interrupted",
+    "The user stopped the run",
+    "good",
+    label="the interruption by the user",
+    needs="how the process ended",
+    about="state",
+)
+def interrupted(view: RunView) -> Finding | None:
+    """A KeyboardInterrupt (Ctrl-C) or SIGINT ended the run: a decision, not a failure."""
+    if not _ended_otherwise(view) or not by_user(view):
+        return None
+    step = view.last_step
+    where = f"at step {step:,}" if step is not None else "before it logged anything"
+    return finding(
+        "interrupted",
+        f"The user stopped the run (Ctrl-C) {where}",
+        step=step,
+        evidence={"state": view.run.state, "exit_code": view.run.exit_code, "error": last_error(view.log_tail)},
+        advice="Resume it from its last checkpoint if it was going well.",
+    )
+
+
+@detector(
+    "process_left_open",
+    "Training was complete when the process ended",
+    "good",
+    label="the process left open",
+    needs="how the process ended",
+    about="state",
+)
+def process_left_open(view: RunView) -> Finding | None:
+    """No exit record, but training had reached its planned end: only the process stayed open or was closed later."""
+    if view.run.state != "crashed" or view.run.exit_code or by_user(view) or last_error(view.log_tail):
+        return None
+    basis = complete(view)
+    if not basis:
+        return None
+    return finding(
+        "process_left_open",
+        f"Training was complete ({basis}); the process never wrote its exit record",
+        step=view.last_step,
+        evidence={"state": view.run.state, "basis": basis},
+        advice="Call wandb.finish() at the end of the script or notebook.",
+    )
 
 
 @detector(
@@ -50,6 +130,10 @@ def crashed(view: RunView) -> Finding | None:
         raise NotApplicable(f"the run is {run.state}")
     if run.state == "finished" and not run.exit_code:
         return None
+    if by_user(view):
+        raise NotApplicable("the user stopped the run")
+    if run.state == "crashed" and not run.exit_code and not last_error(view.log_tail) and complete(view):
+        raise NotApplicable("training was complete")
     step = view.last_step
     where = f"at step {step:,}" if step is not None else "before it logged anything"
     error = last_error(view.log_tail)

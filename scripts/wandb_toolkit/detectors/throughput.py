@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import COUNTERS, Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
 
@@ -18,7 +18,14 @@ _STARTS = ("learning_starts", "start_timesteps", "num_steps_sampled_before_learn
 
 
 def _spacing(view: RunView) -> Curve | None:
-    """Return steps per second from the times of the rows."""
+    """Return training steps per second from the times of rows with the loss that directly follow one another.
+
+    What lies between them otherwise (evaluations, other phases, collecting before learning starts) is no slower
+    training. Without a loss the training's own counter tells its progress; without either nothing does.
+    """
+    if not view.has("loss") and not any(len(view.history.get(name) or ()) >= 20 for name in COUNTERS):
+        return None
+    training = view.series("loss").x if view.has("loss") else None
     for key in ("_timestamp", "_runtime"):
         series = view.history.get(key)
         if series is None or len(series) < 20:
@@ -27,22 +34,25 @@ def _spacing(view: RunView) -> Curve | None:
         took = np.diff(seconds)
         at = _training_steps(view, x)
         steps = np.diff(at)
-        keep = (took > 0) & (at[:-1] >= _learning_starts(view))
+        of_training = np.ones(len(x), bool) if training is None else np.isin(x, training)
+        keep = (took > 0) & (steps > 0) & (at[:-1] >= _learning_starts(view)) & of_training[:-1] & of_training[1:]
         if keep.sum() >= 20:
             return Curve(f"steps per second ({key})", x[1:][keep], steps[keep] / took[keep], len(series))
     return None
 
 
 def _training_steps(view: RunView, rows: FloatArray) -> FloatArray:
-    """Return the training step of each row: `global_step` where it is logged, else the row's own step.
+    """Return the training step of each row: the training's own counter where it is logged, else the row's own step.
 
     Under TensorBoard's sync W&B's step counts the calls, and a call may be an episode, which gets longer.
     """
-    series = view.history.get("global_step")
-    if series is None or len(series) < 20:
-        return rows
-    x, steps = stats.finite(series.x, series.value)
-    return np.interp(rows, x, steps) if len(x) >= 20 and bool((np.diff(steps) >= 0).all()) else rows
+    for name in COUNTERS:
+        series = view.history.get(name)
+        if series is not None and len(series) >= 20:
+            x, steps = stats.finite(series.x, series.value)
+            if len(x) >= 20 and bool((np.diff(steps) >= 0).all()):
+                return np.interp(rows, x, steps)
+    return rows
 
 
 def _learning_starts(view: RunView) -> float:
@@ -78,7 +88,7 @@ def _speed(view: RunView) -> Curve:
     spacing = _spacing(view)
     if not view.has("throughput"):
         if spacing is None:
-            raise NotApplicable("no metric for the role throughput, and no times of 20 rows")
+            raise NotApplicable("no metric for the role throughput, and no 20 rows of training that follow one another")
         return spacing
     logged = view.curve("throughput", 1)
     if logged.kind == "average":
@@ -98,7 +108,7 @@ def _speed(view: RunView) -> Curve:
     "The run became slower and stayed so",
     "bad",
     label="the slowdown",
-    needs="the role `throughput`, or the times of 20 rows",
+    needs="the role `throughput`, or the times of 20 rows with the loss",
     about="process",
 )
 def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Finding | None:

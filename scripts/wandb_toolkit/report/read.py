@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wandb_toolkit import roles
+from wandb_toolkit.detectors.base import COUNTERS, EPOCHS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.roles import RolePatterns
@@ -15,7 +16,7 @@ from wandb_toolkit.sources.base import Histories
 
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
-STEPS = ("global_step",)  # what W&B's own step is not, under TensorBoard's sync
+STEPS = (*COUNTERS, *EPOCHS)  # the training's own counters
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
