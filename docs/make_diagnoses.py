@@ -26,7 +26,12 @@ the others guard against noise. *Explains* lists what is folded under a finding 
 labelled runs: [benchmarks](../benchmarks/README.md).
 
 """
-SEVERITIES = {"ugly": "Ugly: it broke the run", "bad": "Bad: it holds the run back", "good": "Good"}
+SEVERITIES = {
+    "ugly": "Ugly: it broke the run",
+    "bad": "Bad: it holds the run back",
+    "note": "Note: worth knowing and no fault",
+    "good": "Good",
+}
 
 
 def page() -> str:

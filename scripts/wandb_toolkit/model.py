@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     FloatArray: TypeAlias = NDArray[np.float64]
 
 State = Literal["running", "finished", "crashed", "failed", "killed", "preempted", "pending"]
-Severity = Literal["ugly", "bad", "good"]
+Severity = Literal["ugly", "bad", "note", "good"]  # a note is worth knowing and no fault
 Direction = Literal["max", "min"]
 
 Cost = Literal["step", "time", "tokens"]  # what a run spends: steps, seconds, tokens
@@ -374,6 +374,7 @@ class Report:
     errors: tuple[Mapping[str, str], ...]  # runs that could not be read: {"run" (id), "name", "message"}
     generated_at: datetime
     tool_version: str
+    notes: tuple[str, ...] = ()  # sentences: what is worth knowing and no fault
     lens: tuple[Lens, ...] = ()
     left_out: int = 0  # runs of the target that were not read, because of --max-runs
     command: str = ""  # what makes this report again

@@ -21,7 +21,7 @@ from wandb_toolkit.model import Direction, Primary, RoleMatch
 _BUILT_IN = Path(__file__).with_name("roles.toml")
 _SECTIONS = ("direction", "primary")
 # W&B's own keys, and what `watch()` logs, play no role.
-_NO_METRIC = re.compile(r"^(_|system[./]|gradients/|parameters/|graph_)")
+NO_METRIC = re.compile(r"^(_|system[./]|gradients/|parameters/|graph_)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 # What trainers call their own groups of metrics, which stay groups behind a wrapper's prefix.
 _GROUPS = frozenset(
@@ -235,7 +235,7 @@ def assign_roles(
     """
     book = patterns or _built_in()
     names = list(dict.fromkeys(metrics))
-    words = {name: words_of(name) for name in names if not _NO_METRIC.match(name)}
+    words = {name: words_of(name) for name in names if not NO_METRIC.match(name)}
     by_place: dict[str, dict[int, list[str]]] = {}
     for name, key in words.items():
         for role, place in book.hits(key):
@@ -310,7 +310,7 @@ def choose_primary(
     if override:
         direction, rule = direction_of(override, book)
         return Primary(override, direction, f"given by you; {rule}")
-    counts = Counter(name for metrics in runs for name in set(metrics) if not _NO_METRIC.match(name))
+    counts = Counter(name for metrics in runs for name in set(metrics) if not NO_METRIC.match(name))
     ranked = _candidates(counts, book)
     if not ranked:
         return None

@@ -79,18 +79,39 @@ def test_a_loss_of_zero_beside_a_nan_gradient_is_nan() -> None:
     assert "train/loss" in finding.metrics
 
 
-def test_a_rare_overflow_of_the_gradient_is_bad_not_ugly() -> None:
+def test_a_rare_overflow_of_the_gradient_is_a_note_unless_the_loss_suffers() -> None:
     norm = noise(0.1) + 1
     norm[30] = np.inf
-    assert found(view({"train/loss": falling(), "train/grad_norm": norm}))["nan_or_inf"].severity == "bad"
+    noted = found(view({"train/loss": falling(), "train/grad_norm": norm}))
+    assert noted["nan_or_inf"].severity == "note"
+    assert "loss_decreased" in noted  # a note takes nothing back
+    broken = found(view({"train/loss": falling() + 9 * step(0.12), "train/grad_norm": norm}))
+    assert broken["nan_or_inf"].severity == "ugly"
 
 
-def test_absence_and_nan_elsewhere_are_no_nan() -> None:
+def test_nan_before_the_first_update_or_episode_is_a_note() -> None:
+    loss, reward = falling(), growing()
+    loss[:20], reward[::7] = np.nan, np.nan
+    finding = found(view({"td_loss": loss, "charts/episodic_return": reward, "losses/entropy": growing(1, 0.7)}))
+    assert finding["nan_or_inf"].severity == "note"
+
+
+def test_a_metric_of_unknown_name_that_goes_nan_is_said() -> None:
+    own = growing()
+    own[14:] = np.nan
+    alone = found(view({"tot/train": own}))["nan_or_inf"]
+    assert (alone.severity, alone.step, alone.metrics) == ("ugly", 14, ("tot/train",))
+    beside = found(view({"tot/train": own, "train/loss": falling()}))["nan_or_inf"]
+    assert beside.severity == "bad"
+    assert found(view({"f1_class_7": [np.nan] * 40, "train/loss": falling()}))["nan_or_inf"].severity == "note"
+
+
+def test_absence_and_the_variance_of_first_iterations_are_no_nan() -> None:
     variance = growing()
     variance[:4] = np.nan  # Stable-Baselines3's first iterations
     healthy = view({"train/loss": falling(), "eval/loss": falling(n=10), "train/explained_variance": variance})
     assert "nan_or_inf" not in found(healthy)
-    assert "nan_or_inf" in skipped(view({"fitness": growing()}))
+    assert "nan_or_inf" in skipped(view({}))
 
 
 def test_a_crash_after_nan_is_folded_under_it() -> None:

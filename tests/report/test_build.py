@@ -80,12 +80,13 @@ def test_a_metric_that_no_run_has_names_the_nearest(options: dict[str, Any]) -> 
     assert "train/loss" in error.value.hint
 
 
-def test_a_chosen_primary_is_read_again_where_it_was_left_out() -> None:
+def test_a_chosen_primary_is_read_again_where_it_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"train/loss": LOSS_CURVE, "odd/quantity": rising(3.0, 200)}
     source = memory_source([(a_run("a"), content), (a_run("b"), {"train/loss": LOSS_CURVE})])
     found = build_report(source, source.all, ReportOptions(NOW, primary="odd/quantity")).report
     assert found.comparison is not None
     assert [line.value is None for line in found.comparison.runs] == [False, True]
+    monkeypatch.setattr(read, "OTHERS", 0)
     readings, _ = read.read_runs(source, source.all, {}, None, lambda _: None)
     assert "odd/quantity" not in readings[0].history
     assert "odd/quantity" in read.fill(source, readings, "odd/quantity")[0].history

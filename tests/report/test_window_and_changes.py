@@ -40,7 +40,7 @@ def test_a_window_wider_than_the_run_changes_nothing() -> None:
 
 def test_a_report_through_a_window_sees_the_window_only() -> None:
     values = LOSS.copy()
-    values[20] = np.nan
+    values[20:60] = np.nan
     source = memory_source([(a_run("one"), {"loss": values, "_runtime": np.arange(300)})])
     assert Windowed(source, 100).description == "memory"
     assert build_report(source, source.all, ReportOptions(NOW)).report.verdict == "ugly"

@@ -257,7 +257,7 @@ DETECTORS: dict[str, Detector] = {}
 def detector(
     id_: str,
     title: str,
-    severity: Literal["ugly", "bad", "good"],
+    severity: Severity,
     roles: tuple[str, ...] = (),
     *,
     label: str = "",

@@ -8,13 +8,18 @@ from dataclasses import replace
 from wandb_toolkit.detectors.base import DETECTORS, Detector
 from wandb_toolkit.model import Finding
 
-_ORDER = {"ugly": 0, "bad": 1, "good": 2}
+_ORDER = {"ugly": 0, "bad": 1, "note": 2, "good": 4}
 
 
 def without_contradictions(findings: Sequence[Finding]) -> list[Finding]:
     """Return the findings without praise that another finding takes back: of the same metric, or by declaration."""
-    faulty = {metric for finding in findings if finding.severity != "good" for metric in finding.metrics}
-    spoilt = {good for finding in findings if (known := _known(finding)) for good in known.takes_back}
+    faulty = {metric for finding in findings if finding.severity in ("ugly", "bad") for metric in finding.metrics}
+    spoilt = {
+        good
+        for finding in findings
+        if (known := _known(finding)) and finding.severity != "note"
+        for good in known.takes_back
+    }
     return [f for f in findings if f.severity != "good" or (f.id not in spoilt and not faulty.intersection(f.metrics))]
 
 

@@ -1,4 +1,4 @@
-"""NaN and infinity among the metrics that training depends on."""
+"""NaN and infinity: every metric that was logged so is said, by how much it matters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
-from wandb_toolkit.model import Finding, Series
+from wandb_toolkit.model import Finding, Series, Severity
+from wandb_toolkit.roles import NO_METRIC
 
 _HARMLESS = "An overflow under loss scaling skips a step and is harmless when rare; use bf16 if it repeats."
 _RESTART = (
     "Restart from a checkpoint before that step with a lower learning rate, a longer warm-up or gradient clipping; "
     "look at the batch of that step, and at fp16 overflow (bf16 has none)."
 )
-ROLES = ("loss", "grad_norm", "kl", "entropy", "eval_loss")
+_EMPTY = "Look at what it is computed from in those rows: an empty batch or class, a division by zero."
+DEPENDS = ("loss", "grad_norm", "kl", "entropy", "eval_loss", "reward", "task")  # what training cannot do without
+_ORDER: tuple[Severity, ...] = ("ugly", "bad", "note")
+NAMED = 4  # metrics in one sentence
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,40 @@ class _Bad:
     rows: int
     of: int
     nan: bool  # the first is NaN, not infinite
+    never_inf: bool
     lasting: bool  # the last logged value is not finite either
+    before: int  # finite rows before the first
+    leading: bool  # only before the first finite value
+    stretches: int
 
 
 def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
     bad = ~np.isfinite(series.value)
     if also is not None:
-        bad |= also
+        bad = bad | also
     if not bad.any():
         return None
-    at = int(np.argmax(bad))
-    step, nan = int(series.x[at]), not np.isinf(series.value[at])
-    return _Bad(series.name, step, int(bad.sum()), len(series), nan, bool(bad[-1]))
+    at, spans = int(np.argmax(bad)), stats.stretches(bad)
+    return _Bad(
+        metric=series.name,
+        step=int(series.x[at]),
+        rows=int(bad.sum()),
+        of=len(series),
+        nan=not np.isinf(series.value[at]),
+        never_inf=not np.isinf(series.value).any(),
+        lasting=bool(bad[-1]),
+        before=at,
+        leading=at == 0 and len(spans) == 1 and not bad[-1],
+        stretches=len(spans),
+    )
 
 
 @detector(
     "nan_or_inf",
-    "NaN or infinity in a metric that training depends on",
+    "NaN or infinity in a metric",
     "ugly",
     label="NaN or infinity",
-    needs="one of the roles `loss`, `grad_norm`, `kl`, `entropy`, `eval_loss`",
+    needs="a metric",
     explains=(
         "loss_divergence",
         "reward_collapse",
@@ -55,6 +73,7 @@ def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
         "undertrained",
         "reward_std_collapse",
         "primary_worse",
+        "plateau_early",
         "metric_frozen",
         "grad_norm_vanishing",
         "length_collapse",
@@ -65,46 +84,109 @@ def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
     takes_back=("loss_decreased", "eval_follows_train", "grad_norm_stable", "kl_stable"),
     mark="NaN",
 )
-def nan_or_inf(view: RunView, few: float = 0.05) -> Finding | None:
-    """A metric that training depends on is logged as NaN or ±Inf at least once; absence from a row is no NaN.
+def nan_or_inf(view: RunView, few: float = 0.05, often: int = 3) -> Finding | None:
+    """Some metric is logged as NaN or ±Inf at least once; absence from a row is no NaN.
 
+    Ugly where a metric that training depends on (loss, gradient norm, KL, entropy, eval loss, reward, task or primary
+    metric) stays so or is so in more than `few` of its rows; bad where it recovers. Any other metric that was finite
+    and stays NaN is bad beside these, and ugly where there are none. A note: up to `few` of a gradient norm's rows, all
+    recovered from and without harm to the loss, which is what dynamic loss scaling does; NaN before the first value, or
+    in `often` places of a policy's objective or reward, where no update was made and no episode ended; a metric of
+    another kind that never had a value.
     Includes the form the Hugging Face Trainer gives it: the loss is logged as 0.0 while the gradient norm is NaN.
-    Up to `few` of a gradient norm's rows, all recovered from, are what dynamic loss scaling does: bad, not ugly.
     """
-    watched = [view.series(role) for role in ROLES if view.has(role)]
-    if not watched:
-        raise NotApplicable("no metric for the roles " + ", ".join(ROLES))
-    found = [bad for bad in map(_bad_rows, watched) if bad]
+    watched = {view.roles[role].metric: role for role in DEPENDS if view.has(role)}
+    if view.primary is not None and view.primary.metric in view.history:
+        watched.setdefault(view.primary.metric, "task")
+    metrics = {
+        name: series for name, series in view.history.series.items() if len(series) and not NO_METRIC.match(name)
+    }
+    if not metrics:
+        raise NotApplicable("the run logged no metric")
+    found = [bad for series in metrics.values() if (bad := _bad_rows(series))]
+    found = [bad for bad in found if not _is_early_variance(view, bad)]
     if not found:
         return None
-    hidden = _hidden_by_zero(view, min(bad.step for bad in found))
+    broken = [bad for bad in found if bad.metric in watched and not bad.leading]
+    hidden = _hidden_by_zero(view, min(bad.step for bad in broken)) if broken else None
     if hidden and hidden.metric not in [bad.metric for bad in found]:
         found.append(hidden)
-    found.sort(key=lambda bad: bad.step)
-    first = found[0]
-    recovered = not any(bad.lasting or bad.rows > few * bad.of for bad in found)
-    what = "logged as 0.0 in place of NaN" if first is hidden else "NaN" if first.nan else "infinite"
-    span = "to the end" if first.lasting else f"in {first.rows:,} of {first.of:,} rows, and recovers"
-    title = f"{first.metric} is {what} from step {first.step:,} {span}"
-    if not first.lasting:
-        title = f"{first.metric} is {what} {span}; first at step {first.step:,}"
-    if len(found) > 1:
-        title += "; " + ", ".join(f"{bad.metric} from step {bad.step:,}" for bad in found[1:])
+    weights = {
+        bad.metric: _severity(view, bad, watched.get(bad.metric), few, often, alone=not watched) for bad in found
+    }
+    place = {name: at for at, name in enumerate(watched)}
+    found.sort(
+        key=lambda bad: (_ORDER.index(weights[bad.metric]), bad.step, place.get(bad.metric, len(place)), bad.metric)
+    )
+    first, severity = found[0], weights[found[0].metric]
+    said = [bad for bad in found if weights[bad.metric] == severity]
     grad = view.roles.get("grad_norm")
-    harmless = recovered and grad is not None and [bad.metric for bad in found] == [grad.metric]
+    scaling = severity == "note" and grad is not None and first.metric == grad.metric
     made = finding(
         "nan_or_inf",
-        title,
+        _title(first, said[1:], len(found) - len(said), hidden),
         step=first.step,
-        severity="bad" if harmless else "ugly",
+        severity=severity,
         evidence={
-            "first": {bad.metric: {"step": bad.step, "rows": bad.rows, "of": bad.of} for bad in found},
-            "recovered": recovered,
+            "first": {bad.metric: {"step": bad.step, "rows": bad.rows, "of": bad.of} for bad in found[:20]},
+            "metrics": len(found),
+            "recovered": not any(bad.lasting for bad in said),
             "sparkline": stats.sparkline(view.history[first.metric].value),
         },
-        advice=_HARMLESS if harmless else _RESTART,
+        advice=_HARMLESS if scaling else _RESTART if severity == "ugly" else _EMPTY,
     )
-    return replace(made, metrics=tuple(bad.metric for bad in found))
+    return replace(made, metrics=tuple(bad.metric for bad in said[:20]))
+
+
+def _severity(view: RunView, bad: _Bad, role: str | None, few: float, often: int, *, alone: bool) -> Severity:
+    """Return how much one metric's non-finite rows matter; `alone`: the run has no metric of a known role."""
+    never = bad.rows == bad.of
+    if bad.leading and bad.never_inf:
+        return "note"  # no update made and no episode ended yet
+    if role is None:
+        stays = bad.lasting and bad.before >= 3
+        return ("ugly" if alone else "bad") if stays else "note"
+    if bad.lasting and not (bad.never_inf and bad.stretches >= often and bad.rows <= 0.5 * bad.of):
+        return "note" if never and role in ("kl", "entropy", "task") else "ugly"
+    if role == "grad_norm" and bad.rows <= few * bad.of:
+        return "ugly" if _loss_suffers(view, bad.step) else "note"
+    policy = view.about_policy or (role == "loss" and view.roles["loss"].kind == "policy")
+    if policy and bad.never_inf and bad.stretches >= often and role in ("loss", "reward", "task", "grad_norm"):
+        return "note"
+    return "bad" if bad.rows <= few * bad.of else "ugly"
+
+
+def _loss_suffers(view: RunView, step: int, much: float = 1.25) -> bool:
+    """Return whether the loss is higher after a step, and at the end, than it was before."""
+    if not view.has("loss") or view.about_policy:
+        return False
+    loss = view.curve("loss")
+    before, after = loss.y[loss.x <= step], loss.y[loss.x > step]
+    if len(before) < 1 or len(after) < 3 or loss.kind == "policy":
+        return False
+    level = float(np.median(before[-10:]))
+    return level > 0 and float(np.median(after[-max(3, len(after) // 5) :])) > much * level
+
+
+def _is_early_variance(view: RunView, bad: _Bad) -> bool:
+    """Return whether it is the explained variance of a first iteration, NaN where the returns had no variance yet."""
+    return view.has("explained_variance") and bad.metric == view.roles["explained_variance"].metric and bad.leading
+
+
+def _title(first: _Bad, others: list[_Bad], milder: int, hidden: _Bad | None) -> str:
+    what = "logged as 0.0 in place of NaN" if first is hidden else "NaN" if first.nan else "infinite"
+    if first.rows == first.of:
+        title = f"{first.metric} is {what} in all of its {first.of:,} rows"
+    elif first.lasting:
+        broken = "to the end" if first.stretches == 1 else f"on, in {first.rows:,} of {first.of:,} rows"
+        title = f"{first.metric} is {what} from step {first.step:,} {broken}"
+    else:
+        rows = f"{first.rows:,} of {first.of:,} rows"
+        title = f"{first.metric} is {what} in {rows}, and recovers; first at step {first.step:,}"
+    if others:
+        title += "; " + ", ".join(f"{bad.metric} from step {bad.step:,}" for bad in others[:NAMED])
+    left = max(0, len(others) - NAMED) + milder
+    return title + (f"; and {left} other metric{'s' if left > 1 else ''}" if left else "")
 
 
 def _hidden_by_zero(view: RunView, since: int) -> _Bad | None:

@@ -79,7 +79,7 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
     for report in reports:
         for finding in causes(report):
             rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding)), None)
-            if finding.severity != "good" and rule is not None:
+            if finding.severity in ("ugly", "bad") and rule is not None:
                 found.setdefault((finding.id, rule), []).append((finding, report))
     cases = []
     for (_, rule), hits in found.items():

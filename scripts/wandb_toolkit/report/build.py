@@ -100,6 +100,7 @@ def build_report(
         good=good_sentences(reports, series, chosen, comparison),
         bad=trouble_sentences(reports, "bad"),
         ugly=trouble_sentences(reports, "ugly"),
+        notes=trouble_sentences(reports, "note"),
         comparison=comparison,
         next_experiments=propose(reports, comparison, chosen, series),
         errors=tuple(errors),

@@ -10,7 +10,7 @@ from wandb_toolkit.model import Report, RunReport
 from wandb_toolkit.text import number, quoted, sentence, short_names
 
 GOING = ("running", "pending")
-_WORST_FIRST = {"ugly": 0, "bad": 1, "good": 2}
+_WORST_FIRST = {"ugly": 0, "bad": 1, "note": 2, "good": 3}
 
 Key: TypeAlias = tuple[str | None, str | None, str]
 

@@ -1,4 +1,4 @@
-"""Reading what a report needs of each run, and no more: the metrics that play a role, and the primary one."""
+"""Reading what a report needs of each run, and no more: the metrics that play a role, the primary one, and others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from wandb_toolkit.sources.base import Histories
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
 STEPS = (*COUNTERS, *EPOCHS)  # the training's own counters
+OTHERS = 40  # metrics without a role that are read too: a NaN in any of them is said, and an epoch is a clock
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
@@ -95,7 +96,8 @@ class _Chooser:
             found = roles.assign_roles(names, self.overrides, self.patterns)
             alone = roles.choose_primary([names], self.primary, self.patterns)
             kept = [match.metric for match in found.values()] + ([alone.metric] if alone else [])
-            self.known[names] = found, tuple(dict.fromkeys(kept))
+            others = [name for name in names if not roles.NO_METRIC.match(name)]
+            self.known[names] = found, tuple(dict.fromkeys((*kept, *others[:OTHERS])))
         return names, *self.known[names]
 
 

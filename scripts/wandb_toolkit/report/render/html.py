@@ -38,6 +38,7 @@ def page(report: Report, charts: Sequence[Chart], *, compare: bool = False) -> s
         _listed("good", "Good", sections.capped(report.good, None) or ["Nothing could be called good."]),
         _listed("bad", "Bad", sections.capped(report.bad, None) or ["Nothing found."]),
         _listed("ugly", "Ugly", sections.capped(report.ugly, None) or ["Nothing found."]),
+        _listed("notes", "Notes", sections.capped(report.notes, None)),
         _listed("rl", "Reinforcement learning", sections.lens(report, full=True)),
     ]
     compared = [

@@ -28,6 +28,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         _section("Good", sections.capped(report.good, most) or ["Nothing could be called good."]),
         _section("Bad", sections.capped(report.bad, most) or ["Nothing found."]),
         _section("Ugly", sections.capped(report.ugly, most) or ["Nothing found."]),
+        _section("Notes", sections.capped(report.notes, most)),
         _section("Reinforcement learning", sections.lens(report, full=full)),
     ]
     compared = [

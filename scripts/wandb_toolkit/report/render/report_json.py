@@ -22,6 +22,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "good": report.good,
             "bad": report.bad,
             "ugly": report.ugly,
+            "notes": report.notes,
             "lens": report.lens,
             "comparison": _comparison(report.comparison),
             "next_experiments": report.next_experiments,
