@@ -18,7 +18,7 @@ BROKEN_STATES = ("crashed", "failed", "killed", "preempted")
 def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
     """Return why a run may not be called best: it broke, or its numbers did."""
     ended = [known for f in report.findings if (known := DETECTORS.get(f.id)) and known.about == "state"]
-    excused = any(known.severity == "good" for known in ended)  # stopped by the user, or complete
+    excused = any(known.severity == "note" for known in ended)  # stopped by the user, or complete
     marks: list[str] = [report.run.state] if report.run.state in BROKEN_STATES and not excused else []
     for finding in report.findings:
         known = DETECTORS.get(finding.id)

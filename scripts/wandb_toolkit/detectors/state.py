@@ -66,7 +66,7 @@ def _ended_otherwise(view: RunView) -> bool:
 @detector(
     "interrupted",
     "The user stopped the run",
-    "good",
+    "note",
     label="the interruption by the user",
     needs="how the process ended",
     about="state",
@@ -89,7 +89,7 @@ def interrupted(view: RunView) -> Finding | None:
 @detector(
     "process_left_open",
     "Training was complete when the process ended",
-    "good",
+    "note",
     label="the process left open",
     needs="how the process ended",
     about="state",

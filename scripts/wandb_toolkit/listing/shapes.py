@@ -122,6 +122,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "good",
         "bad",
         "ugly",
+        "notes",
         "lens",
         "comparison",
         "next_experiments",
