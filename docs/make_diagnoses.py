@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "scripts"))
 
 from wandb_toolkit.detectors import DETECTORS, Detector, NotApplicable, RunView  # noqa: E402
+from wandb_toolkit.detectors.folding import consequences_of  # noqa: E402
 from wandb_toolkit.model import History, Run  # noqa: E402
 
 HEAD = """\
@@ -50,8 +51,8 @@ def entry(each: Detector) -> str:
     found = thresholds(each)
     if found:
         lines.append("- Thresholds: " + ", ".join(f"`{name}` {value:.3g}" for name, value in found.items()) + ".")
-    if each.explains:
-        lines.append("- Explains: " + ", ".join(f"`{effect}`" for effect in each.explains) + ".")
+    if effects := consequences_of(each.id):
+        lines.append("- Explains: " + ", ".join(f"`{effect}`" for effect in effects) + ".")
     return "\n".join(lines) + "\n\n"
 
 

@@ -135,3 +135,12 @@ def test_long_curves_are_quick() -> None:
     start = time.perf_counter()
     stats.trend(x, y)
     assert time.perf_counter() - start < 0.1
+
+
+def test_zeros_between_values_in_a_fixed_rhythm_are_fillers() -> None:
+    sparse = np.zeros(400)
+    sparse[15::16] = np.linspace(2, 1, 25)
+    assert stats.fillers(sparse).sum() == 375
+    rewards = (np.random.default_rng(0).random(400) < 0.2).astype(float)
+    assert not stats.fillers(rewards).any()  # no rhythm: these are values
+    assert not stats.fillers(np.zeros(400)).any()

@@ -30,7 +30,7 @@ def cut(draft: Draft, part: float) -> None:
 def crashed(draft: Draft) -> None:
     cut(draft, draft.rng.uniform(0.1, 0.95))
     draft.state = str(draft.rng.choice(["failed", "crashed", "killed"]))
-    draft.exit_code = {"failed": 1, "killed": 255}.get(draft.state)
+    draft.exit_code = {"failed": 1, "killed": 137}.get(draft.state)
     if draft.state == "failed":
         last = str(draft.rng.choice(_LAST_WORDS))
         draft.log = ("Traceback (most recent call last):", '  File "train.py", line 9, in <module>', last)

@@ -79,7 +79,7 @@ FAMILIES: tuple[Family, ...] = (
         {"loss": "train/loss", "eval_loss": "eval/loss", "task": "eval/rewards/accuracies",
          "grad_norm": "train/grad_norm", "lr": "train/learning_rate"},
         rows=(60, 400), strides=(5, 10), evals=(8, 25), loss=(0.685, 0.7, 0.25, 0.5),
-        decoys=("train/rewards/chosen", "train/rewards/rejected", "train/rewards/margins", "train/logps/chosen"),
+        decoys=("train/logits/chosen", "train/logits/rejected", "train/num_tokens"),
         config=_HF, first_row=1,
     ),
     Family(

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.detectors.folding import consequences_of
 
-FOLLOWS: dict[str, frozenset[str]] = {id_: frozenset(each.explains) for id_, each in DETECTORS.items()}
+FOLLOWS: dict[str, frozenset[str]] = {id_: frozenset(consequences_of(id_)) for id_ in DETECTORS}

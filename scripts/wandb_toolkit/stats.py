@@ -32,6 +32,23 @@ def finite(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return x[keep], y[keep]
 
 
+def fillers(y: FloatArray) -> NDArray[np.bool_]:
+    """Return which zeros only fill the rows between values logged in a fixed rhythm; none where there is no rhythm.
+
+    More than half of the rows are exactly 0, the others lie equally far apart (nine in ten of the gaps), and there are
+    five of them at least.
+    """
+    none = np.zeros(len(y), dtype=bool)
+    zero = y == 0.0
+    if len(y) < 10 or zero.mean() <= 0.5:
+        return none
+    gaps = np.diff(np.flatnonzero(~zero))
+    if len(gaps) < 4:
+        return none
+    usual = int(np.median(gaps))
+    return zero if usual > 1 and float(np.mean(gaps == usual)) >= 0.9 else none
+
+
 def median(values: FloatArray) -> float:
     """Return the median, NaN of nothing; for short arrays several times faster than numpy's."""
     n = len(values)

@@ -16,7 +16,7 @@ from curves import PART, N, falling, growing, history, noise, run, step, view
 from repository import ROOT
 from wandb_toolkit import jsontext
 from wandb_toolkit.detectors import DETECTORS, Detector, Examination, NotApplicable, RunView, examine
-from wandb_toolkit.detectors.folding import fold
+from wandb_toolkit.detectors.folding import consequences_of, fold
 from wandb_toolkit.model import Finding, History
 from wandb_toolkit.roles import ROLES, assign_roles
 
@@ -34,7 +34,7 @@ def test_every_diagnosis_has_a_detector_that_says_what_it_claims() -> None:
 
 def test_what_is_declared_names_what_there_is() -> None:
     for each in DETECTORS.values():
-        assert set(each.explains) <= DIAGNOSES, each.id
+        assert {*each.explains, *each.follows} <= DIAGNOSES, each.id
         assert set(each.takes_back) <= set(DETECTORS) - DIAGNOSES, each.id
         assert set(each.lens) <= set(ROLES), each.id
 
@@ -56,6 +56,12 @@ def test_a_consequence_is_folded_only_under_a_cause_as_severe() -> None:
     assert (first.severity, first.consequence_of, second.consequence_of) == ("ugly", None, None)
     [cause, effect] = fold([Finding("plateau_early", "bad", "stops"), ugly])
     assert (cause.id, effect.consequence_of) == ("loss_divergence", "loss_divergence")
+
+
+def test_what_follows_may_be_told_from_either_side() -> None:
+    assert "far_from_siblings" in DETECTORS["crashed"].explains + consequences_of("crashed")
+    found = fold([Finding(id_, "bad", id_) for id_ in ("plateau_early", "far_from_siblings", "kl_too_low")])
+    assert {f.id for f in found if f.consequence_of == "kl_too_low"} == {"plateau_early", "far_from_siblings"}
 
 
 def test_a_consequence_of_a_consequence_is_led_to_its_root() -> None:

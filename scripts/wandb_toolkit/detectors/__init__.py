@@ -11,22 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# isort: off - the order of import is the order of the registry
+# The order of import is the order of the registry, and of causes that are equally severe.
+# isort: off
 from wandb_toolkit.detectors import (
-    frozen,
-    gradient,
-    kl,
-    length,
-    loss,
-    nonfinite,
-    policy,
-    progress,
-    reward,
-    schedule,
     state,
-    strengths,
-    system,
+    nonfinite,
+    signal,
+    loss,
+    generalisation,
+    progress,
+    chance,
+    siblings,
+    kl,
+    policy,
+    reward,
+    preference,
+    gradient,
+    length,
+    schedule,
     throughput,
+    frozen,
+    system,
+    strengths,
 )
 
 # isort: on
@@ -47,8 +53,8 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = (
-    state, nonfinite, loss, progress, kl, policy, reward, gradient, length, schedule, throughput, frozen, system,
-    strengths,
+    state, nonfinite, signal, loss, generalisation, progress, chance, siblings, kl, policy, reward, preference,
+    gradient, length, schedule, throughput, frozen, system, strengths,
 )  # fmt: skip
 
 

@@ -96,10 +96,21 @@ class Sibling:
 
     @cached_property
     def sound(self) -> bool:
-        """Whether the run is fit to be a yardstick: it did not end badly, and what it depends on stayed finite."""
+        """Whether the run is fit to be a yardstick: it did not end badly, and what it depends on stayed finite.
+
+        Nor may its training loss have ended far above its first value.
+        """
         depends = ("loss", "grad_norm", "kl", "entropy", "eval_loss")
         whole = all(curve.logged == len(curve) for role, curve in self.curves.items() if role in depends)
-        return self.state in ("finished", "running") and whole
+        return self.state in ("finished", "running") and whole and not self._lost
+
+    @property
+    def _lost(self) -> bool:
+        loss = self.curves.get("loss")
+        if loss is None or len(loss) < 4 or loss.kind == "policy" or "reward" in self.curves or loss.y[0] <= 0:
+            return False
+        first, end = float(loss.y[0]), float(np.median(loss.y[-max(3, len(loss) // 10) :]))
+        return end > 1.5 * first or (end > 0.8 * first and int((loss.y > 3 * first).sum()) >= 3)
 
 
 def sibling_of(run: Run, history: History, roles: Mapping[str, RoleMatch], primary: Primary | None = None) -> Sibling:
@@ -234,6 +245,7 @@ class Detector:
     needs: str = ""  # what it needs besides `roles`, for the page of diagnoses
     lens: tuple[str, ...] = ()  # the roles that it judges in the summary of reinforcement learning
     explains: tuple[str, ...] = ()  # diagnoses that are its consequence where both are found
+    follows: tuple[str, ...] = ()  # diagnoses that explain it: the same, told from the other side
     takes_back: tuple[str, ...] = ()  # praise that is none beside it, even where the two share no metric
     about: About = "training"  # "process": how it ran; "state": how it ended
     mark: str = ""  # why such a run is never called best; "": it may be
@@ -264,6 +276,7 @@ def detector(
     needs: str = "",
     lens: tuple[str, ...] = (),
     explains: tuple[str, ...] = (),
+    follows: tuple[str, ...] = (),
     takes_back: tuple[str, ...] = (),
     about: About = "training",
     mark: str = "",
@@ -276,8 +289,8 @@ def detector(
         if id_ in DETECTORS:
             raise ValueError(f"two detectors are called {id_}")
         DETECTORS[id_] = Detector(
-            id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, takes_back,
-            about, mark, calm, learning,
+            id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, follows,
+            takes_back, about, mark, calm, learning,
         )  # fmt: skip
         return check
 

@@ -36,10 +36,10 @@ def fold(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         explaining = [
             cause.id
             for cause in causes
-            if (known := _known(cause)) and effect.id in known.explains
+            if effect.id in consequences_of(cause.id)
             if _ORDER[cause.severity] <= _ORDER[effect.severity]
         ]
-        roots = [id_ for id_ in explaining if not any(id_ in _explains(other) for other in explaining)]
+        roots = [id_ for id_ in explaining if not any(id_ in consequences_of(other) for other in explaining)]
         if explaining:
             cause_of[effect.id] = (roots or explaining)[0]
     marked = [replace(finding, consequence_of=cause_of.get(finding.id)) for finding in findings]
@@ -50,8 +50,10 @@ def _known(finding: Finding) -> Detector | None:
     return DETECTORS.get(finding.id)
 
 
-def _explains(id_: str) -> tuple[str, ...]:
-    return DETECTORS[id_].explains if id_ in DETECTORS else ()
+def consequences_of(cause: str) -> tuple[str, ...]:
+    """Return the ids of the diagnoses that follow from one, whichever side declares it."""
+    own = DETECTORS[cause].explains if cause in DETECTORS else ()
+    return (*own, *(id_ for id_, each in DETECTORS.items() if cause in each.follows and id_ not in own))
 
 
 def _place(finding: Finding) -> float:

@@ -1,4 +1,4 @@
-"""The training and the evaluation loss: divergence, spikes, overfitting."""
+"""The training loss: divergence and spikes."""
 
 from __future__ import annotations
 
@@ -34,19 +34,81 @@ def proper_loss(view: RunView, at_least: int) -> Curve:
     "ugly",
     ("loss",),
     label="the loss divergence",
-    explains=("loss_spike", "grad_norm_explosion", "plateau_early", "primary_worse"),
+    explains=(
+        "loss_spike",
+        "grad_norm_explosion",
+        "grad_norm_vanishing",
+        "plateau_early",
+        "primary_worse",
+        "no_learning",
+        "chance_level",
+    ),
+    takes_back=("loss_decreased", "eval_follows_train", "primary_improved", "grad_norm_stable"),
 )
 def loss_divergence(
-    view: RunView, share: float = 0.4, clear: float = 4.0, visible: float = 0.06, wild: float = 100.0
+    view: RunView,
+    share: float = 0.4,
+    clear: float = 4.0,
+    visible: float = 0.06,
+    wild: float = 100.0,
+    start: float = 1.5,
+    times: float = 3.0,
 ) -> Finding | None:
     """The loss ends, for good, above its best by `share` of what it had gained, and by `clear` times its noise.
 
-    The onset is where it has left its best level by `visible` (6%) and twice its noise. All are by definition. A
-    policy's objective is judged only when it grows `wild` times (two orders of magnitude) beyond its early size.
+    The onset is where it has left its best level by `visible` (6%) and twice its noise. All are by definition. A loss
+    that its first updates broke has no best level: its first logged value is the yardstick, which it leaves upward for
+    good (`start` times it), or far (`times` it) and long without ending better. A policy's objective is judged only
+    when it grows `wild` times (two orders of magnitude) beyond its early size.
     """
-    loss = view.curve("loss", 20)
+    loss = view.curve("loss", 8)
     if loss.kind == "policy" or view.about_policy:
-        return _wild_growth(loss, wild)
+        return _wild_growth(view.curve("loss", 20), wild)
+    return _from_the_start(view, loss, start, times) or _from_its_best(view.curve("loss", 20), share, clear, visible)
+
+
+def _from_the_start(view: RunView, loss: Curve, start: float, times: float) -> Finding | None:
+    """Judge a loss by its first logged value, the only one that its first updates have not broken yet."""
+    first = float(np.median(loss.y[:1])) if loss.y[0] > 0 else 0.0
+    if first <= 0 or float(np.min(loss.y)) < 0:
+        return None
+    noise = stats.noise(loss.y[len(loss) // 2 :])
+    end = float(np.median(loss.y[-max(3, len(loss) // 10) :]))
+    above = loss.y > max(1 + (start - 1) / 2, 1.05) * first
+    excursion = loss.y > times * first
+    if (
+        end > start * first
+        and end - first > 4 * noise
+        and float(np.mean(above)) >= 0.75
+        and above[: max(4, len(loss) // 5)].any()
+    ):
+        at = int(np.argmax(above))
+        ending = f"and never came back: it ends at {num(end)}"
+    elif int(excursion.sum()) >= max(3, len(loss) // 33) and end > 0.8 * first and noise < 0.25 * first:
+        at = int(np.argmax(excursion))
+        ending = f"went to {num(float(np.max(loss.y)))}, and ends no better, at {num(end)}"
+    else:
+        return None
+    step = loss.step(at)
+    return finding(
+        "loss_divergence",
+        f"{loss.metric} left its first level ({num(first)}) upward at step {step:,}, {ending}",
+        loss,
+        step=step,
+        evidence={
+            "first": first,
+            "highest": float(np.max(loss.y)),
+            "end": end,
+            "noise": noise,
+            "thresholds": {"start": start, "times": times},
+        },
+        advice="Lower the learning rate by an order of magnitude, warm it up, clip gradients; nothing of it is of use.",
+        margin=max(end / (start * first), float(np.max(loss.y)) / (times * first)),
+    )
+
+
+def _from_its_best(loss: Curve, share: float, clear: float, visible: float) -> Finding | None:
+    """Judge a loss by the best level that it had reached."""
     t = loss.trend
     best = int(np.argmin(t.y))
     low = float(np.median(t.y[max(0, best - 2) : best + 3]))
@@ -213,61 +275,3 @@ def _points_until_back(y: FloatArray, start: int, base: float, noise: float) -> 
     lingers = float(np.mean(y[top + 1 : top + 10] - course[1:10])) >= 0.3 * height if top + 1 < len(y) else False
     below = np.flatnonzero(y[top:] <= course + (margin if lingers else max(margin, 0.3 * height)))
     return max(1, top - start + int(below[0])) if len(below) else back
-
-
-@detector(
-    "overfitting",
-    "The evaluation loss rises while the training loss falls on",
-    "bad",
-    ("loss", "eval_loss"),
-    explains=("plateau_early", "primary_worse"),
-    takes_back=("eval_follows_train", "loss_decreased"),
-)
-def overfitting(view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5) -> Finding | None:
-    """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise, and the training loss falls on.
-
-    Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so.
-    """
-    loss = proper_loss(view, 8)
-    held_out = view.curve("eval_loss", 5)
-    t, train = held_out.trend, loss.trend
-    best = int(np.argmin(t.y))
-    after = t.raw[best:]
-    if len(after) < 3 or 1 - t.part[best] < 0.08:
-        return None
-    low, end = float(t.y[best]), float(np.median(after[-max(1, len(after) // 10) :]))
-    scale = abs(low) if low > 0 else max(t.start - low, abs(low))
-    up = end - low
-    later = stats.noise(after)  # a short curve's steep fall looks like noise
-    noise = min(held_out.noise, later) if len(after) >= 8 and later > 0 else held_out.noise
-    if up < rise * scale or up < clear * noise or stats.rank_trend(after) < steady:
-        return None
-    at, here, there = t.x[best], *_levels_around(train, float(t.x[best]))
-    if there > here + 2 * train.error + 0.01 * max(train.start - train.end, 0.0):
-        return None  # both rise: no overfitting
-    step = int(at)
-    return finding(
-        "overfitting",
-        f"{held_out.metric} was best ({num(low)}) at step {step:,} and rose by {up / scale:.0%} to {num(end)} while "
-        f"{loss.metric} {'fell on' if there < here - train.error else 'went'} from {num(here)} to {num(there)}",
-        held_out,
-        loss,
-        step=step,
-        evidence={
-            "best": low,
-            "best_step": step,
-            "end": end,
-            "rise": up / scale,
-            "train_at_best": here,
-            "train_end": there,
-            "noise": noise,
-            "thresholds": {"rise": rise, "clear": clear, "steady": steady},
-        },
-        advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
-        margin=min(up / (rise * scale), up / (clear * noise) if noise > 0 else 9.0),
-    )
-
-
-def _levels_around(t: stats.Trend, x: float) -> tuple[float, float]:
-    """Return a curve's level at x and at its end."""
-    return float(np.interp(x, t.x, t.y)), t.end

@@ -76,10 +76,12 @@ def _as_siblings(view: RunView, entropy: Curve, left: float) -> bool:
     explains=("plateau_early", "reward_std_collapse"),
     takes_back=("entropy_healthy",),
 )
-def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> Finding | None:
+def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05, none: float = 0.01) -> Finding | None:
     """Entropy falls to `left` (15% by definition) of where it began and stays there, for `lasts` of the run.
 
-    For continuous actions the policy's standard deviation does. The framework's sign is undone first.
+    For continuous actions the policy's standard deviation does. The framework's sign is undone first. Below `none`
+    (0.01 nats) from its first value on, the policy of discrete actions or tokens has no choice left: one action has
+    99.9% of the probability. Siblings that begin as low are of its kind.
     """
     entropy = _entropy(view, 12)
     if not view.has("reward"):
@@ -90,6 +92,8 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
     end = t.level(0.95)
     if start <= 0:
         raise NotApplicable(f"{entropy.metric} begins at {num(start)}")
+    if not view.has("policy_std") and float(np.max(entropy.y)) < none:
+        return _none_from_the_start(view, entropy, none)
     low = stats.lasting(t.y <= max(left * start, 1.2 * end) if end <= left * start else np.zeros(len(t.y), bool))
     if low is None or 1 - t.part[low] < lasts or len(t.y) - low < 3:
         return None
@@ -108,6 +112,26 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05) -> 
         advice="Raise the entropy bonus or the sampling temperature, lower the learning rate; restart from before.",
         margin=left * start / end if end > 0 else None,
     )
+
+
+def _none_from_the_start(view: RunView, entropy: Curve, none: float) -> Finding | None:
+    """Judge a policy that its first update left without a choice."""
+    starts = [curve.trend.start for curve in view.relatives("entropy", entropy)]
+    if starts and float(np.median(starts)) < 10 * none:
+        return None
+    first, step = float(entropy.y[0]), entropy.step(0)
+    kl = view.curve("kl") if view.has("kl") else None
+    jump = f", after a KL of {num(float(kl.y[0]))} in it" if kl is not None and len(kl) and kl.y[0] > 1 else ""
+    return finding(
+        "entropy_collapse",
+        f"{entropy.metric} is {num(first)} in its first row and never higher: the first update left no choice{jump}",
+        entropy,
+        step=step,
+        evidence={"first": first, "siblings_start": float(np.median(starts)) if starts else None,
+                  "thresholds": {"none": none}},
+        advice="Lower the learning rate by orders of magnitude, clip gradients, fewer epochs per batch.",
+        margin=none / first if first > 0 else None,
+    )  # fmt: skip
 
 
 @detector(

@@ -205,10 +205,13 @@ def is_evaluation(metric: str) -> bool:
     "bad",
     label="nothing learned",
 )
-def no_learning(view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2) -> Finding | None:
+def no_learning(
+    view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2, slight: float = 0.01
+) -> Finding | None:
     """Loss, eval loss, reward and the primary metric, `needed` of them at least, end where they began.
 
-    That is, each within `clear` errors of its trend, or within its noise, and nowhere better than that on the way. One
+    That is, each within `clear` errors of its trend, or within its noise, and nowhere better than that on the way; a
+    loss also within `slight` (1%) of its level. One
     flat metric alone may be saturated or of the wrong kind; a policy's objective never counts. Runs that broke off are
     not judged.
     """
@@ -218,12 +221,15 @@ def no_learning(view: RunView, points: int = 20, clear: float = 3.0, needed: int
     curves = {view.curve(role).metric: (view.curve(role), sign) for role, sign in signs.items() if view.has(role)}
     if view.primary is not None and view.primary.metric in view.history:
         curves[view.primary.metric] = (view.main(), better(view))
+    losses = {view.roles[role].metric for role in ("loss", "eval_loss") if view.has(role)}
     judged = [(c, sign) for c, sign in curves.values() if len(c) >= points and c.kind != "policy"]
     if len(judged) < needed:
         raise NotApplicable(f"{len(judged)} of loss, eval loss, reward and primary metric have {points} points")
     for curve, sign in judged:
         t = curve.trend
-        if float(np.max(sign * t.y)) - sign * t.start > max(clear * t.error, curve.noise):
+        gain = float(np.max(sign * t.y)) - sign * t.start
+        seen = slight * abs(t.start) if curve.metric in losses else 0.0
+        if gain > max(clear * t.error, curve.noise, seen):
             return None
     names = " and ".join(curve.metric for curve, _ in judged)
     return finding(

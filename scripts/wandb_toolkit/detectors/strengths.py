@@ -11,17 +11,24 @@ from wandb_toolkit.detectors.progress import better, gain_of
 from wandb_toolkit.model import Finding
 
 
+def moved(start: float, end: float, least: float = 0.01) -> bool:
+    """Return whether a metric went by 1% of its size at least: a gain that its numbers do not show is none."""
+    return abs(end - start) >= least * max(abs(start), abs(end)) and num(start) != num(end)
+
+
 @detector("primary_improved", "The primary metric improved", "good", learning=True)
 def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2) -> Finding | None:
     """The primary metric improved by `clear` times the error of its trend; whether it levelled off is said too.
 
-    Less than a `slight` part of what the siblings gained is no praise.
+    Less than a `slight` part of what the siblings gained is no praise, nor is less than can be seen (`moved`).
     """
     main = view.main(6)
     t, sign = main.trend, better(view)
     end = t.level(0.95)
     gain = sign * (end - t.start)
     if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or stats.rising(sign * t.raw) < 2:
+        return None
+    if not moved(t.start, end):
         return None
     best = sign * float(np.max(sign * t.y))
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
@@ -48,6 +55,8 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
         raise NotApplicable(f"{reward.metric} is the primary metric")
     t = reward.trend
     gain = t.end - t.start
+    if not moved(t.start, t.end):
+        return None
     if gain < clear * t.error or stats.rising(t.raw) < 2.5 or gain < 0.7 * (float(np.max(t.y)) - t.start):
         return None
     title = f"{reward.metric} rose from {num(t.start)} to {num(t.end)}"
@@ -67,6 +76,8 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     loss = proper_loss(view, 8)
     t = loss.trend
     drop, low = t.start - t.end, float(np.min(t.y))
+    if not moved(t.start, t.end):
+        return None
     if drop < clear * t.error or t.end - low > 0.1 * (t.start - low) + 2 * t.error or stats.rising(t.raw) > -2.5:
         return None
     title = f"{loss.metric} fell steadily from {num(t.start)} to {num(t.end)}"
@@ -86,7 +97,7 @@ def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
     t = held_out.trend
     low = float(np.min(t.y))
     fell = t.start - t.end
-    if fell <= 3 * t.error or fell <= 0 or train.end >= train.start:
+    if fell <= 3 * t.error or fell <= 0 or not moved(t.start, t.end) or train.end >= train.start:
         return None
     if t.end - low > max(near * abs(low), 0.05 * fell):
         return None
@@ -120,13 +131,19 @@ def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     ("grad_norm",),
     calm=True,
 )
-def grad_norm_stable(view: RunView, steady: float = 3.0) -> Finding | None:
-    """After the first tenth the gradient norm's course stayed within `steady` times its median, and never was NaN."""
+def grad_norm_stable(view: RunView, steady: float = 3.0, apart: float = 5.0) -> Finding | None:
+    """After the first tenth the gradient norm's course stayed within `steady` times its median, and never was NaN.
+
+    Steady at `apart` times the siblings' level, or at a fifth of it, is no praise.
+    """
     norm = view.curve("grad_norm", 20)
     t = norm.trend
     late = t.y[t.part >= 0.1]
     usual = float(np.median(late))
     if usual <= 0 or float(np.max(late)) > steady * usual or norm.logged > len(norm):
+        return None
+    levels = [float(np.median(other.y)) for other in view.relatives("grad_norm", norm)]
+    if levels and not 0.2 < usual / max(float(np.median(levels)), 1e-300) < apart:
         return None
     title = f"{norm.metric} stayed near {num(usual)}"
     return finding("grad_norm_stable", title, norm, evidence={"level": usual, "highest": float(np.max(late))})

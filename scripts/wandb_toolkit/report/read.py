@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from wandb_toolkit import roles
+from wandb_toolkit import roles, stats
 from wandb_toolkit.detectors.base import COUNTERS, EPOCHS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
@@ -104,8 +104,15 @@ class _Chooser:
 def _reading(run: Run, history: History, chooser: _Chooser) -> Reading:
     names, found, _ = chooser.judged(history.kinds)
     said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
-    series = {n: one for n, one in history.series.items() if not n.startswith("system.") or _SYSTEM.match(n)}
+    series = {
+        n: _without_fillers(one) for n, one in history.series.items() if not n.startswith("system.") or _SYSTEM.match(n)
+    }
     return Reading(replace(run, warnings=said), names, found, replace(history, series=series))
+
+
+def _without_fillers(series: Series) -> Series:
+    filler = stats.fillers(series.value)
+    return replace(series, x=series.x[~filler], value=series.value[~filler]) if filler.any() else series
 
 
 def _thin(series: Series) -> Series:

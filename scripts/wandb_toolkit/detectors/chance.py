@@ -1,0 +1,236 @@
+"""Results that never leave what guessing gives, and classes that are never found."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.length import flat_config
+from wandb_toolkit.model import Finding
+from wandb_toolkit.roles import words_of
+
+_CLASS_KEYS = ("num_classes", "n_classes", "num_labels", "nclasses", "nb_classes", "num_class", "classes", "n_labels")
+_VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
+_ACCURACY = frozenset({"accuracy", "acc", "top1"})
+_AREA = frozenset({"auc", "auroc", "rocauc"})
+# What tells of rare classes where the accuracy does not, and the value of a model that always says the same.
+_BY_CLASS = re.compile(r"(^| )(f1|recall|sensitivity|mcc|matthews|kappa|balanced (accuracy|acc))( |$)")
+
+
+def _configured(view: RunView, keys: tuple[str, ...]) -> int | None:
+    found = dict(flat_config(view.run.config))
+    for key in keys:
+        value = found.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 2 <= value <= 10_000_000:
+            return int(value)
+        if isinstance(value, (list, tuple)) and len(value) >= 2:
+            return len(value)
+    return None
+
+
+def _metrics(view: RunView, words: frozenset[str]) -> Iterator[Curve]:
+    """Yield the curves whose key has one of the words: what it measures, whichever data it is of."""
+    for name, series in view.history.series.items():
+        if words.intersection(words_of(name).split()) and len(series) and not name.startswith("system."):
+            yield curve_of(series)
+
+
+@detector(
+    "chance_level",
+    "The result never leaves what guessing gives",
+    "bad",
+    label="a result at chance",
+    needs="an accuracy, AUC or loss whose chance level is known: from the config's classes or vocabulary, from each "
+    "other, or because it is a preference loss",
+    explains=("no_learning", "plateau_early", "metric_frozen"),
+    takes_back=("loss_decreased", "eval_follows_train", "primary_improved", "grad_norm_stable"),
+)
+def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: float = 0.02) -> Finding | None:
+    """The result stays at what guessing gives: an accuracy of 1/classes, ln(classes), ln 2 of a preference loss.
+
+    An accuracy or AUC is at chance within `near` (a quarter) of it or its noise, a loss within `exact` of ln(classes),
+    both over the last half of at least `points` rows and nowhere clearly better before. The number of classes is the
+    config's, else that for which accuracy and loss both are at chance. A loss that ends above ln(vocabulary) or
+    ln(classes) is worse than a uniform guess.
+    """
+    judges = (_accuracy, _area, _preference, _above_uniform)
+    reasons = []
+    for judge in judges:
+        try:
+            made = judge(view, points, near, exact)
+        except NotApplicable as reason:
+            reasons.append(str(reason))
+            continue
+        if made is not None:
+            return made
+    if len(reasons) == len(judges):
+        raise NotApplicable("no accuracy, AUC or loss whose chance level is known")
+    return None
+
+
+def _flat_at(curve: Curve, level: float, margin: float) -> bool:
+    """Return whether a curve is within `margin` of a level over its last half, and nowhere clearly better before."""
+    late = curve.y[len(curve) // 2 :]
+    return abs(float(np.median(late)) - level) <= margin and abs(curve.trend.level(0.8) - level) <= margin
+
+
+def _said(curve: Curve, what: str, level: float, *others: Curve) -> Finding:
+    return finding(
+        "chance_level",
+        f"{curve.metric} ends at {num(curve.trend.level(0.8))}, {what}",
+        curve,
+        *others,
+        evidence={"end": curve.trend.level(0.8), "chance": level, "best": float(np.max(curve.y))},
+        advice="Overfit one small batch first; look at labels, their alignment with the inputs, and the learning rate.",
+    )
+
+
+def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding | None:
+    classes = _configured(view, _CLASS_KEYS)
+    losses = [view.curve(role) for role in ("eval_loss", "loss") if view.has(role) and len(view.curve(role)) >= points]
+    looked = False
+    for curve in _metrics(view, _ACCURACY):
+        if len(curve) < points or "balanced" in curve.metric.lower():
+            continue
+        scale = 100.0 if float(np.max(curve.y)) > 1.5 else 1.0
+        end = curve.trend.level(0.8) / scale
+        n, loss = classes, None
+        if n is None:
+            n, loss = _agreed(end, losses, exact)
+        if n is None:
+            continue
+        looked = True
+        level = scale / n
+        margin = max(near * level * (0.2 if n == 2 else 1.0), 2 * curve.noise if n > 2 else 0.0)
+        if not _flat_at(curve, level, margin) or float(np.quantile(curve.trend.y, 0.9)) > level + 2 * margin:
+            continue
+        if any(other.trend.start - other.trend.end > max(0.1 * abs(other.trend.start), 5 * other.trend.error)
+               and other.trend.end < 0.8 * math.log(n) for other in losses):  # fmt: skip
+            continue  # the loss has left chance: classes are uneven, or the accuracy is of something else
+        beside = [loss] if loss is not None else []
+        text = f"what guessing among {n} classes gives ({num(level)})"
+        if loss is not None:
+            text += f", as does {loss.metric} ({num(loss.trend.level(0.8))}, ln {n} is {math.log(n):.3g})"
+        return _said(curve, text, level, *beside)
+    if not looked:
+        raise NotApplicable("no accuracy whose number of classes is known")
+    return None
+
+
+def _agreed(accuracy: float, losses: list[Curve], exact: float) -> tuple[int | None, Curve | None]:
+    """Return the number of classes for which both an accuracy and a loss are at chance, and that loss."""
+    for loss in losses:
+        level = loss.trend.level(0.8)
+        if not 0.6 < level < 12:
+            continue
+        n = round(math.exp(level))
+        if n >= 2 and abs(level - math.log(n)) <= exact * level and abs(accuracy - 1 / n) <= 0.3 / n:
+            return n, loss
+    return None, None
+
+
+def _area(view: RunView, points: int, near: float, exact: float) -> Finding | None:
+    curves = [curve for curve in _metrics(view, _AREA) if len(curve) >= max(points, 6)]
+    if not curves:
+        raise NotApplicable("no AUC")
+    for curve in curves:
+        if _flat_at(curve, 0.5, exact) and float(np.quantile(curve.trend.y, 0.9)) <= 0.5 + 2 * exact:
+            return _said(curve, "what guessing gives (0.5)", 0.5)
+    return None
+
+
+def _preference(view: RunView, points: int, near: float, exact: float) -> Finding | None:
+    """Judge a preference loss (DPO and kin): ln 2 is the loss of a coin."""
+    if not (view.has("loss") and (view.has("margin") or view.has("preference_accuracy"))):
+        raise NotApplicable("no preference loss")
+    loss = view.curve("loss", max(points, 10))
+    level = math.log(2)
+    if not _flat_at(loss, level, exact * level) or float(np.quantile(loss.trend.y, 0.1)) < (1 - 2 * exact) * level:
+        return None
+    others = []
+    if view.has("preference_accuracy") and len(view.curve("preference_accuracy")) >= points:
+        accuracy = view.curve("preference_accuracy")
+        if accuracy.trend.level(0.8) > 0.6:
+            return None
+        others.append(accuracy)
+    return _said(loss, f"the {level:.3g} (ln 2) of a coin: the preferences were not learned", level, *others)
+
+
+def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Finding | None:
+    """Judge a cross-entropy over a known number of outcomes: above its logarithm it is worse than a uniform guess."""
+    n = _configured(view, _VOCABULARY) or _configured(view, _CLASS_KEYS)
+    roles = [role for role in ("eval_loss", "loss") if view.has(role) and len(view.curve(role)) >= points]
+    if n is None or not roles or view.about_policy or view.has("margin"):
+        raise NotApplicable("no loss over a known number of outcomes")
+    for role in roles:
+        curve = view.curve(role)
+        if curve.kind == "policy":
+            continue
+        end = curve.trend.level(0.8)
+        if end > math.log(n) * (1 + exact) + 2 * curve.trend.error and curve.trend.end > math.log(n):
+            return _said(curve, f"above the {math.log(n):.3g} of a uniform guess among {n:,}", math.log(n))
+    return None
+
+
+@detector(
+    "class_imbalance",
+    "A class is never found behind a high accuracy",
+    "bad",
+    label="classes that are never found",
+    needs="an accuracy, and a metric by class: F1, recall, MCC, balanced accuracy",
+    explains=("primary_worse", "metric_frozen"),
+    takes_back=("primary_improved", "loss_decreased", "eval_follows_train"),
+    mark="one class",
+)
+def class_imbalance(view: RunView, high: float = 0.7, none: float = 0.02, points: int = 3) -> Finding | None:
+    """F1, recall or MCC is at 0 (within `none`), or balanced accuracy at one half, while the accuracy is above `high`.
+
+    Over the last `points` rows: the model says the same of everything, and the accuracy is the share of that class.
+    """
+    accuracies = [c for c in _metrics(view, _ACCURACY) if len(c) >= points and "balanced" not in c.metric.lower()]
+    by_class = [
+        curve_of(series)
+        for name, series in view.history.series.items()
+        if len(series) >= points and _BY_CLASS.search(words_of(name)) and not name.startswith("system.")
+    ]
+    if not accuracies or not by_class:
+        raise NotApplicable("no accuracy beside F1, recall, MCC or balanced accuracy")
+    for curve in by_class:
+        if len(curve) < points:
+            continue
+        words = words_of(curve.metric)
+        scale = 100.0 if float(np.max(np.abs(curve.y))) > 1.5 else 1.0
+        floor = 0.5 if "balanced" in words else 0.0
+        last = curve.y[-points:] / scale
+        if not bool((np.abs(last - floor) <= none).all()):
+            continue
+        beside = min(accuracies, key=lambda other: _distance(other.metric, curve.metric))
+        top = 100.0 if float(np.max(beside.y)) > 1.5 else 1.0
+        level = float(np.median(beside.y[-points:])) / top
+        if level < high:
+            continue
+        at_floor = np.flatnonzero(np.abs(curve.y / scale - floor) > none)
+        first = int(at_floor[-1]) + 1 if len(at_floor) else 0
+        step = curve.step(first)
+        since = "in every row" if first == 0 else f"from step {step:,} on"
+        return finding(
+            "class_imbalance",
+            f"{curve.metric} is {num(float(curve.y[-1]))} {since} while {beside.metric} is {level:.0%}: the model says "
+            "the same of everything",
+            curve,
+            beside,
+            step=step,
+            evidence={"end": float(curve.y[-1]), "accuracy": level, "thresholds": {"high": high, "none": none}},
+            advice="Weight the loss by class or resample, choose the threshold on a precision-recall curve, and rank "
+            f"runs by {curve.metric}.",
+        )
+    return None
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how few words two keys share, negated: the accuracy of the same data stands beside a class metric."""
+    return -len(set(words_of(one).split()) & set(words_of(other).split()))

@@ -1,0 +1,177 @@
+"""What training gains on its own data only: overfitting, and memorising where nothing else is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import EPOCHS, Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.loss import proper_loss
+from wandb_toolkit.model import Finding
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+
+@detector(
+    "overfitting",
+    "The evaluation loss rises while the training loss falls on",
+    "bad",
+    ("loss", "eval_loss"),
+    explains=("plateau_early", "primary_worse", "memorising"),
+    takes_back=("eval_follows_train", "loss_decreased"),
+)
+def overfitting(
+    view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5, slight: float = 0.05, few: int = 20
+) -> Finding | None:
+    """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise, and the training loss falls on.
+
+    Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so. Of at most `few`
+    evaluations, whose noise cannot be told from their course, a rise from each to the next counts from `slight` (5%)
+    on, over one step from twice that. One last point is no rise where there are more than four.
+    """
+    loss = proper_loss(view, 2)
+    held_out = view.curve("eval_loss", 2)
+    t, train = held_out.trend, loss.trend
+    best = int(np.argmin(t.y))
+    after = t.raw[best:]
+    if len(after) < 2 or 1 - t.part[best] < 0.08:
+        return None
+    low, end = float(t.y[best]), float(np.median(after[-max(1, len(after) // 10) :]))
+    scale = abs(low) if low > 0 else max(t.start - low, abs(low))
+    up = end - low
+    noise, enough = _noise_after(held_out, after), rise
+    climbs = len(held_out) <= few and bool((np.diff(after) > 0).all())
+    if climbs and (len(after) >= 4 or len(held_out) <= 4):
+        noise, enough = 0.0, slight if len(after) > 2 else 2 * slight
+    elif len(held_out) < 5 or len(after) < 3 or stats.rank_trend(after) < steady:
+        return None
+    if up < enough * scale or up < clear * noise:
+        return None
+    if len(held_out) > 4 and float(np.max(after[:-1])) - low < 0.4 * up:
+        return None
+    at, here, there = t.x[best], float(np.interp(t.x[best], train.x, train.y)), train.end
+    if here - there <= max(2 * train.error, 0.05 * abs(here)):
+        return None  # the training loss no longer falls: no overfitting
+    step = int(at)
+    return finding(
+        "overfitting",
+        f"{held_out.metric} was best ({num(low)}) at step {step:,} and rose by {up / scale:.0%} to {num(end)} while "
+        f"{loss.metric} fell on from {num(here)} to {num(there)}",
+        held_out,
+        loss,
+        step=step,
+        evidence={
+            "best": low,
+            "best_step": step,
+            "end": end,
+            "rise": up / scale,
+            "train_at_best": here,
+            "train_end": there,
+            "noise": noise,
+            "thresholds": {"rise": enough, "clear": clear, "steady": steady},
+        },
+        advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
+        margin=min(up / (enough * scale), up / (clear * noise) if noise > 0 else 9.0),
+    )
+
+
+def _noise_after(held_out: Curve, after: FloatArray) -> float:
+    later = stats.noise(after)  # a short curve's steep fall looks like noise
+    return min(held_out.noise, later) if len(after) >= 8 and later > 0 else held_out.noise
+
+
+@detector(
+    "memorising",
+    "The training loss falls in steps where its data repeat",
+    "bad",
+    ("loss",),
+    label="memorisation",
+    needs="the role `loss`, and an epoch counter",
+    takes_back=("loss_decreased",),
+)
+def memorising(
+    view: RunView, stairs: float = 0.1, clear: float = 3.0, points: int = 6, part: float = 0.6
+) -> Finding | None:
+    """The training loss drops from one epoch to the next, by `stairs` (10%) and `clear` errors, and stands in between.
+
+    The drops at the boundaries are `part` of all that is gained from the first epoch's end on. Only where no eval loss
+    says that what is gained holds for other data. `points` rows an epoch are needed to see a step.
+    """
+    loss = proper_loss(view, 3 * points)
+    if view.has("eval_loss") and len(view.curve("eval_loss")) >= 2:
+        raise NotApplicable("an eval loss tells what is gained on other data")
+    epoch = _epoch(view, loss)
+    boundaries = np.arange(1, int(np.floor(float(epoch[-1]) - 0.2)) + 1)
+    if len(boundaries) == 0 or len(boundaries) > 20:
+        raise NotApplicable(f"{len(boundaries)} ends of an epoch in the run")
+    drops: list[tuple[int, float, float]] = []  # place, drop, level before
+    for boundary in boundaries:
+        before = _towards(epoch, loss.y, float(boundary), -0.5, points // 2)
+        after = _towards(epoch, loss.y, float(boundary), 0.5, points // 2)
+        if before is None or after is None:
+            continue
+        drop = before[0] - after[0]
+        if drop > max(clear * (before[1] ** 2 + after[1] ** 2) ** 0.5, stairs * before[0]):
+            drops.append((int(np.searchsorted(epoch, boundary)), drop, before[0]))
+    first_end = loss.y[(epoch >= boundaries[0] - 0.5) & (epoch < boundaries[0])]
+    if not drops or len(drops) < 0.5 * len(boundaries) or len(first_end) == 0:
+        return None
+    gained = float(np.median(first_end)) - loss.trend.end
+    fallen = sum(drop for _, drop, _ in drops)
+    if gained <= 0 or fallen < part * gained:
+        return None
+    step = loss.step(drops[0][0])
+    levels = [num(level) for _, _, level in drops] + [num(loss.trend.end)]
+    return finding(
+        "memorising",
+        f"{loss.metric} falls in steps where an epoch ends ({' → '.join(levels)}), from step {step:,} on, and "
+        "no eval loss says that other data gain",
+        loss,
+        step=step,
+        evidence={"drops": [drop for _, drop, _ in drops], "epochs": float(epoch[-1]), "of_gain": fallen / gained,
+                  "thresholds": {"stairs": stairs, "part": part}},
+        advice="Log an eval loss; without one, train for one epoch, or add data.",
+        margin=fallen / (part * gained),
+    )  # fmt: skip
+
+
+def _towards(
+    epoch: FloatArray, y: FloatArray, boundary: float, reach: float, points: int
+) -> tuple[float, float] | None:
+    """Return the level that a straight line through half an epoch comes to at its boundary, and its standard error.
+
+    `reach` tells which half: negative before, positive after. None where there are fewer than `points` rows in it.
+    """
+    low, high = sorted((boundary + 0.02 * np.sign(reach), boundary + reach))
+    inside = (epoch >= low) & (epoch <= high)
+    if inside.sum() < max(points, 3):
+        return None
+    away, level = epoch[inside] - boundary, y[inside]
+    slope, at = np.polyfit(away, level, 1)
+    scatter = float(np.std(level - (at + slope * away), ddof=min(2, len(level) - 1)))
+    return float(at), 2 * scatter / len(level) ** 0.5  # twice a mean's error at the end of the line
+
+
+def _epoch(view: RunView, loss: Curve) -> FloatArray:
+    """Return the epoch of each row of the loss, from a counter that grows within epochs.
+
+    Raises:
+        NotApplicable: there is none, or it counts whole epochs only while the loss is logged once in each.
+    """
+    for name in EPOCHS:
+        series = view.history.get(name)
+        if series is None or len(series) < 4:
+            continue
+        x, epochs = stats.finite(series.x, series.value)
+        if len(x) < 4 or (np.diff(epochs) < 0).any() or epochs[-1] < 1.2:
+            continue
+        if len(np.unique(epochs)) > 3 * epochs[-1]:  # a fraction within each epoch
+            return np.asarray(np.interp(loss.x, x, epochs))
+        if len(loss) >= 6 * (epochs[-1] - epochs[0] + 1):  # whole numbers, on many rows each
+            starts = np.array([x[np.searchsorted(epochs, e)] for e in np.unique(epochs)])
+            ends = np.append(starts, x[-1] + 1)
+            return np.asarray(np.interp(loss.x, ends, np.arange(len(ends), dtype=np.float64)))
+    raise NotApplicable("no epoch counter that tells where the loss's epochs end")

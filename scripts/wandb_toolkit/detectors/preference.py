@@ -1,0 +1,114 @@
+"""Preference training (DPO and kin): what becomes of the chosen answers, and are they told from the rejected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.model import Finding
+
+
+@detector(
+    "preference_degrades",
+    "Preference training makes the chosen answers worse, or does not tell them apart",
+    "bad",
+    label="degrading preferences",
+    needs="one of the roles `chosen_reward`, `chosen_logp`, `preference_accuracy`, `margin`",
+    takes_back=("loss_decreased", "eval_follows_train", "primary_improved"),
+)
+def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, most: float = 0.6) -> Finding | None:
+    """The chosen answers lose, the accuracy is no better than a coin's, or the loss is above ln 2 for most of the run.
+
+    Chosen reward or log-probability falls for good, by `share` of what the margin (or the rejected reward) moved and
+    five times its noise's error: the margin grows because the rejected falls faster. The accuracy ends at or below
+    `fair`. The loss, which a coin holds at ln 2, is above it in `most` of the rows after the first tenth.
+    """
+    roles = [role for role in ("chosen_reward", "chosen_logp", "preference_accuracy", "margin") if view.has(role)]
+    if not roles:
+        raise NotApplicable("no metric of preference training")
+    return _accuracy(view, fair) or _loss(view, most) or _chosen_falls(view, share)
+
+
+def _accuracy(view: RunView, fair: float, points: int = 10) -> Finding | None:
+    if not view.has("preference_accuracy") or len(view.curve("preference_accuracy")) < points:
+        return None
+    accuracy = view.curve("preference_accuracy")
+    scale = 100.0 if float(np.max(accuracy.y)) > 1.5 else 1.0
+    late = accuracy.y[len(accuracy) // 2 :] / scale
+    end, error = float(np.mean(late)), float(np.std(late)) / max(len(late), 1) ** 0.5
+    if end > fair or end - 2 * error > 0.55:
+        return None
+    below = end < 0.5 - 3 * error
+    what = "the rejected answers are preferred" if below else "no better than a coin"
+    return finding(
+        "preference_degrades",
+        f"{accuracy.metric} is {num(end)} over the second half of the run: {what}",
+        accuracy,
+        evidence={"end": end, "thresholds": {"fair": fair}},
+        advice="Look whether chosen and rejected are swapped in some of the data, and at the reference model.",
+        margin=1.6 if below else None,
+    )
+
+
+def _loss(view: RunView, most: float) -> Finding | None:
+    if not view.has("loss") or len(view.curve("loss")) < 10:
+        return None
+    loss = view.curve("loss")
+    t = loss.trend
+    late = t.y[t.part >= 0.1]
+    level = math.log(2)
+    above = float(np.mean(late > 1.02 * level))
+    # Sums over a batch and other losses of preferences have no such level: it begins at ln 2 where it does.
+    if above < most or not 0.8 * level <= float(loss.y[0]) <= 1.25 * level or t.end <= 1.02 * level:
+        return None
+    return finding(
+        "preference_degrades",
+        f"{loss.metric} is above a coin's {level:.3g} (ln 2) over {above:.0%} of the run and ends at {num(t.end)}",
+        loss,
+        evidence={"above": above, "end": t.end, "coin": level, "thresholds": {"most": most}},
+        advice="Lower the learning rate or raise beta; look whether chosen and rejected are swapped in some data.",
+        margin=above / most,
+    )
+
+
+def _chosen_falls(view: RunView, share: float) -> Finding | None:
+    # The reward is the log-probability against the reference: where it is logged, it alone is judged.
+    role = next((role for role in ("chosen_reward", "chosen_logp") if view.has(role)), None)
+    if role is not None and len(view.curve(role)) >= 10:
+        chosen = view.curve(role)
+        t = chosen.trend
+        begin, end = float(np.median(t.raw[: max(1, len(t.raw) // 30)])), t.level(0.9)
+        fall = begin - end
+        moved = _moved(view, role)
+        if fall <= max(share * moved, 5 * t.error, chosen.noise) or stats.rank_trend(t.raw) > -0.3:
+            return None
+        if t.end - float(np.min(t.y)) > 0.5 * fall:
+            return None  # it comes back
+        after = stats.lasting(t.y < begin - 0.15 * fall)
+        step = int(t.x[after or 0])
+        grows = view.has("margin") and view.curve("margin").trend.end > view.curve("margin").trend.start
+        why = f" while {view.roles['margin'].metric} grows: the rejected answers only fall faster" if grows else ""
+        return finding(
+            "preference_degrades",
+            f"{chosen.metric} falls from {num(begin)} to {num(end)}, from step {step:,} on{why}",
+            chosen,
+            step=step,
+            evidence={"start": begin, "end": end, "fall_of_margin": fall / moved if moved else None,
+                      "thresholds": {"share": share}},
+            advice="Add an SFT term on the chosen answers (rpo_alpha), lower the learning rate, raise beta.",
+            margin=fall / (share * moved) if moved else None,
+        )  # fmt: skip
+    return None
+
+
+def _moved(view: RunView, role: str) -> float:
+    """Return how far the margin went, in the units of the role; 0 where that is not known."""
+    if role == "chosen_reward":
+        for other in ("margin", "rejected_reward"):
+            if view.has(other) and len(view.curve(other)) >= 4:
+                t = view.curve(other).trend
+                return abs(t.end - t.start)
+    return 0.0
