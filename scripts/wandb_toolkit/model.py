@@ -171,6 +171,7 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)  # values and thresholds, JSON-ready
     advice: str = ""
     consequence_of: str | None = None  # the id of the finding that explains this one
+    log_step: int | None = None  # W&B's `_step` at `step`, which is on the training's own axis
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ class RunReport:
     roles: tuple[RoleMatch, ...] = ()
     sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # metric → points read, points logged
     unjudged: str = ""  # why no progress could be confirmed, in plain words
+    step_metric: str = "_step"  # what counts its steps
 
 
 @dataclass(frozen=True)

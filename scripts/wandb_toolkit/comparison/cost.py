@@ -1,7 +1,7 @@
 """The same metric after the same steps, time and tokens, and what it took each run to reach a target.
 
-Arrays in, numbers out. Time is `_runtime`, tokens the metric with that role; a run that was resumed goes on where it
-stopped.
+Arrays in, numbers out. Time is the run's clock, tokens the metric with that role; a run that was resumed goes on where
+it stopped.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COSTS: tuple[Cost, ...] = ("step", "time", "tokens")
 TOO_SHORT = 0.25  # of the median length: a run that ended so soon does not set the common point
+INTERLEAVED_LEAST, INTERLEAVED_SHARE = 3, 0.01  # falls of the clock that no resumptions explain
 EARNEST = 0.5  # of the best gain: a run that gained less has no say in the target
 SMOOTHED = 0.05  # of the points, for the curve that has to reach the target
 SMOOTHED_MOST = 9
@@ -74,13 +75,27 @@ def track_of(series: Series | None, history: History, tokens: str | None) -> Tra
         spent["time"] = np.asarray(series.x, dtype=float)
         return Track(series, spent)
     spent["step"] = np.asarray(series.x, dtype=float)
-    for cost, name in (("time", "_runtime"), ("tokens", tokens)):
-        found = _total(history.get(name), by_row=cost == "tokens") if name else None
+    for cost, found in (("time", _clock(history)), ("tokens", _total(history.get(tokens or ""), by_row=True))):
         if found is not None:
             x, total = found
             # Before the first count nothing is known; after the last, the last holds.
             spent["time" if cost == "time" else "tokens"] = np.interp(series.x, x, total, left=math.nan)
     return Track(series, spent)
+
+
+def _clock(history: History) -> tuple[FloatArray, FloatArray] | None:
+    """Return x and the seconds spent: `_runtime`, which goes on after a resumption.
+
+    Where it falls all the time, rows of several writers (TensorBoard folders that are synced) interleave their clocks:
+    then the rows' time stamps count.
+    """
+    runtime, stamps = history.get("_runtime"), history.get("_timestamp")
+    if runtime is not None and stamps is not None:
+        falls = int((np.diff(runtime.value) < 0).sum())
+        if falls > max(INTERLEAVED_LEAST, INTERLEAVED_SHARE * len(runtime)):
+            x, seconds = stats.finite(stamps.x, stamps.value)
+            return (x, np.maximum.accumulate(seconds) - seconds.min()) if len(x) else None
+    return _total(runtime, by_row=False)
 
 
 def _total(series: Series | None, *, by_row: bool) -> tuple[FloatArray, FloatArray] | None:

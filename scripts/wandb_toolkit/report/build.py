@@ -16,11 +16,13 @@ from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
-from wandb_toolkit.model import History, Primary, Report, Run, RunReport
+from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport
+from wandb_toolkit.plots.charts import STEP
 from wandb_toolkit.report import read
 from wandb_toolkit.report.read import Reading
 from wandb_toolkit.report.rl_summary import look_through
 from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.report.steps import StepAxis
 from wandb_toolkit.report.window import Windowed
 from wandb_toolkit.sources.base import Histories
 
@@ -149,16 +151,23 @@ def _examine_all(
             RunReport(
                 run=one.run,
                 verdict="unknown",
-                findings=result.findings,
+                findings=tuple(_placed(finding, one.axis) for finding in result.findings),
                 # That praise could not be given is of no interest.
                 skipped=tuple(s for s in result.skipped if DETECTORS[s.id].severity != "good"),
                 passed=result.passed,
                 roles=tuple(one.roles.values()),
                 sampled=_sampled(one.history),
                 unjudged=_unjudged(result),
+                step_metric=one.axis.metric if one.axis else STEP,
             )
         )
     return reports
+
+
+def _placed(finding: Finding, axis: StepAxis | None) -> Finding:
+    if finding.step is None:
+        return finding
+    return replace(finding, log_step=axis.to_log(finding.step) if axis else finding.step)
 
 
 def _unjudged(result: Examination) -> str:

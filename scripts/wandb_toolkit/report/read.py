@@ -11,6 +11,8 @@ from wandb_toolkit import roles, stats
 from wandb_toolkit.detectors.base import COUNTERS, EPOCHS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
+from wandb_toolkit.plots.charts import STEP
+from wandb_toolkit.report.steps import StepAxis, on_axis, step_axis
 from wandb_toolkit.roles import RolePatterns
 from wandb_toolkit.sources.base import Histories
 
@@ -33,11 +35,12 @@ class Reading:
     roles: Mapping[str, RoleMatch]
     history: History
     thinned: bool = False  # the history holds every n-th point only
+    axis: StepAxis | None = None  # what counts the training's steps, which the series are by; None: W&B's `_step`
 
     def with_series(self, history: History) -> Reading:
-        """Return the reading with the series of `history` added."""
-        both = replace(self.history, series={**self.history.series, **history.series})
-        return replace(self, history=both)
+        """Return the reading with the series of `history`, which are by W&B's step, added."""
+        both = {**self.history.series, **on_axis(history, self.axis).series}
+        return replace(self, history=replace(self.history, series=both))
 
 
 def read_runs(
@@ -55,7 +58,8 @@ def read_runs(
     """
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
-    chooser = _Chooser(overrides, primary, patterns)
+    defined = frozenset(axis for run in runs for axis in run.step_metrics.values() if axis != STEP)
+    chooser = _Chooser(overrides, primary, patterns, defined)
     held = 0
     for run, history in source.histories(runs, chooser, system=len(runs) <= SYSTEM_RUNS, full=False):
         if isinstance(history, ToolkitError):
@@ -84,10 +88,11 @@ class _Chooser:
     overrides: Mapping[str, str]
     primary: str | None
     patterns: RolePatterns | None = None
+    defined: frozenset[str] = frozenset()  # axes that runs defined
     known: _Known = field(default_factory=dict)
 
     def __call__(self, kinds: Mapping[str, MetricKind]) -> Sequence[str]:
-        return (*self.judged(kinds)[2], *AXES, *(name for name in STEPS if name in kinds))
+        return (*self.judged(kinds)[2], *AXES, *(name for name in (*STEPS, *sorted(self.defined)) if name in kinds))
 
     def judged(self, kinds: Mapping[str, MetricKind]) -> tuple[tuple[str, ...], dict[str, RoleMatch], tuple[str, ...]]:
         """Return a run's numeric metrics, their roles, and the metrics to keep."""
@@ -107,7 +112,10 @@ def _reading(run: Run, history: History, chooser: _Chooser) -> Reading:
     series = {
         n: _without_fillers(one) for n, one in history.series.items() if not n.startswith("system.") or _SYSTEM.match(n)
     }
-    return Reading(replace(run, warnings=said), names, found, replace(history, series=series))
+    history = replace(history, series=series)
+    axis = step_axis(run, history, found)
+    steps = int(axis.training[-1]) if axis else run.steps
+    return Reading(replace(run, warnings=said, steps=steps), names, found, on_axis(history, axis), axis=axis)
 
 
 def _without_fillers(series: Series) -> Series:

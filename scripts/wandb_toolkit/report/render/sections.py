@@ -45,6 +45,7 @@ def headline(report: Report) -> str:
     if report.comparison and len(report.runs) > 1:
         best = [line.name for line in report.comparison.runs if line.at == report.comparison.best_at]
         text += f" · best {quoted(best[0], NAME_WIDTH)}" if best else ""
+    text += _steps(report)
     if report.window:
         text += f" · the last {report.window:,} rows only (--window)"
     if report.errors:
@@ -179,6 +180,14 @@ def metrics(report: Report) -> list[str]:
     if not named or not report.primary:
         lines.append(f"Logged: {listed(report.metrics, 12)}." if report.metrics else "No numeric metric was logged.")
     return lines
+
+
+def _steps(report: Report) -> str:
+    """Return what counts the steps that the report speaks of, "" where that is W&B's own step in every run."""
+    counters = Counter(one.step_metric for one in report.runs)
+    named = [quoted(metric) for metric, _ in counters.most_common() if metric != "_step"]
+    rest = [f"_step in {plural(counters['_step'], 'run')}"] if counters["_step"] else []
+    return f" · steps are {', '.join([*named, *rest])}" if named else ""
 
 
 def reproduce(report: Report, *, full: bool) -> list[str]:
