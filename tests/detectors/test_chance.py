@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,18 @@ from wandb_toolkit.roles import assign_roles, choose_primary
 # ------------------------------------------------------------------------------------------------------ chance_level
 def test_an_accuracy_at_one_in_ten_is_chance_where_ten_classes_are_known() -> None:
     guesses = {"val_accuracy": 0.1 + noise(0.004, n=30), "train_loss": math.log(10) + noise(0.003)}
-    assert "among 10 classes" in found(view(guesses))["chance_level"].title  # loss and accuracy agree on ten
+    assert "among about 10 classes" in found(view(guesses))["chance_level"].title  # loss and accuracy agree on ten
     alone = {"val_accuracy": 0.1 + noise(0.004, n=30)}
     assert "chance_level" in found(view(alone, config={"model": {"num_classes": 10}}))
     assert "chance_level" in skipped(view(alone))
     assert "chance_level" not in found(view(alone, config={"num_classes": 100}))
+
+
+def test_a_rate_too_high_leaves_a_loss_a_little_above_the_uniform_guess() -> None:
+    thrown = {"val_accuracy": 0.104 + noise(0.002, n=30), "val_loss": 2.46 + noise(0.01, n=30)}
+    assert re.search(r"about 1[01] classes", found(view(thrown))["chance_level"].title)
+    wild = {"val_accuracy": 0.14 + noise(0.01, n=30), "val_loss": falling(900, 420, n=30)}
+    assert "uniform guess" in found(view(wild))["chance_level"].title
 
 
 def test_an_accuracy_that_leaves_chance_is_none() -> None:

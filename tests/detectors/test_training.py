@@ -101,8 +101,8 @@ def test_a_metric_of_unknown_name_that_goes_nan_is_said() -> None:
     own[14:] = np.nan
     alone = found(view({"tot/train": own}))["nan_or_inf"]
     assert (alone.severity, alone.step, alone.metrics) == ("ugly", 14, ("tot/train",))
-    beside = found(view({"tot/train": own, "train/loss": falling()}))["nan_or_inf"]
-    assert beside.severity == "bad"
+    for name, severity in (("tot/train", "note"), ("aux_loss/total", "bad")):  # beside a sound loss
+        assert found(view({name: own, "train/loss": falling()}))["nan_or_inf"].severity == severity
     assert found(view({"f1_class_7": [np.nan] * 40, "train/loss": falling()}))["nan_or_inf"].severity == "note"
 
 
@@ -326,3 +326,20 @@ def test_little_beside_the_siblings_is_no_praise() -> None:
     little = {"eval/accuracy": growing(0.1, 0.15, 0.002)}
     assert "primary_improved" in found(view(little))
     assert "primary_improved" not in found(view(little, _SIBLINGS))
+
+
+def test_a_small_bump_that_comes_back_is_a_note() -> None:
+    bump = np.where((np.arange(N) >= 150) & (np.arange(N) < 163), 0.1, 0.0)
+    small = found(view({"train/loss": falling(4, 0.1, 0.001) + bump}))["loss_spike"]
+    large = found(view({"train/loss": falling(4, 0.1, 0.001) + 10 * bump}))["loss_spike"]
+    assert (small.severity, large.severity) == ("note", "bad")
+
+
+def test_a_gain_that_is_lost_again_is_worse_than_the_best() -> None:
+    accuracy = np.concatenate([growing(0.6, 0.95, 0.005)[:200], 0.7 + noise(0.005, n=100)])
+    finding = found(view({"eval/accuracy": accuracy}))["primary_worse"]
+    assert "of its gain" in finding.title
+    assert "primary_worse" not in found(view({"eval/accuracy": growing(0.6, 0.95, 0.02)}))
+    # A run that its user stopped has lost it, too.
+    stopped = view({"eval/accuracy": accuracy}, state="failed", log_tail=("KeyboardInterrupt",))
+    assert {"interrupted", "primary_worse"} <= set(found(stopped))

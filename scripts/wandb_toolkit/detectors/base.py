@@ -6,6 +6,7 @@ A detector is a pure function of a `RunView`. It returns a finding, or None when
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.model import Finding, History, Primary, RoleMatch, Run, Series, Severity, State
+from wandb_toolkit.roles import words_of
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # What counts the training's own steps, where the framework logs it; W&B's `_step` counts calls of log().
 COUNTERS = ("global_step", "train/global_step", "trainer/global_step")
 EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
+_OF_EPISODES = re.compile(r"(^| )(episodes?|episodic|ep|returns?|eprewmean)( |$)")
 SIBLINGS_MOST = 64  # compared with one run
 MAIN = "\0primary"  # the primary metric among a run's curves, which go by role
 
@@ -136,7 +139,12 @@ class RunView:
 
     @cached_property
     def about_policy(self) -> bool:
-        """Whether a policy is being trained: there is a reward, with a sign of policy optimisation beside it."""
+        """Whether a policy or its value is being trained, whose loss need not fall.
+
+        There is a return of episodes, or a reward with a sign of policy optimisation beside it.
+        """
+        if self.has("reward") and _OF_EPISODES.search(words_of(self.roles["reward"].metric)):
+            return True
         signs = ("kl", "entropy", "clip_fraction", "reward_std", "advantage_std", "importance_ratio", "policy_std")
         return self.has("reward") and any(self.has(role) for role in signs)
 

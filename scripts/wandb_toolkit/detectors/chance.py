@@ -15,6 +15,7 @@ from wandb_toolkit.roles import words_of
 
 _CLASS_KEYS = ("num_classes", "n_classes", "num_labels", "nclasses", "nb_classes", "num_class", "classes", "n_labels")
 _VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
+_MANY = 1_000_000  # classes, or tokens of a vocabulary: no model has more
 _ACCURACY = frozenset({"accuracy", "acc", "top1"})
 _AREA = frozenset({"auc", "auroc", "rocauc"})
 # What tells of rare classes where the accuracy does not, and the value of a model that always says the same.
@@ -106,6 +107,7 @@ def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding 
         looked = True
         level = scale / n
         margin = max(near * level * (0.2 if n == 2 else 1.0), 2 * curve.noise if n > 2 else 0.0)
+        margin = max(margin, scale * _leeway(n)) if loss is not None else margin
         if not _flat_at(curve, level, margin) or float(np.quantile(curve.trend.y, 0.9)) > level + 2 * margin:
             continue
         if any(other.trend.start - other.trend.end > max(0.1 * abs(other.trend.start), 5 * other.trend.error)
@@ -114,7 +116,8 @@ def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding 
         beside = [loss] if loss is not None else []
         text = f"what guessing among {n} classes gives ({num(level)})"
         if loss is not None:
-            text += f", as does {loss.metric} ({num(loss.trend.level(0.8))}, ln {n} is {math.log(n):.3g})"
+            text = f"what guessing among about {n} classes gives, and {loss.metric} says the same: "
+            text += f"{num(loss.trend.level(0.8))}, where ln {n} is {math.log(n):.3g}"
         return _said(curve, text, level, *beside)
     if not looked:
         raise NotApplicable("no accuracy whose number of classes is known")
@@ -122,15 +125,29 @@ def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding 
 
 
 def _agreed(accuracy: float, losses: list[Curve], exact: float) -> tuple[int | None, Curve | None]:
-    """Return the number of classes for which both an accuracy and a loss are at chance, and that loss."""
+    """Return the number of classes for which both an accuracy and a loss are at chance, and that loss.
+
+    A loss that was thrown there stands a little above the uniform guess: it is sure of the wrong shares.
+    """
+    if not 0.0005 < accuracy <= 0.54:
+        return None, None
     for loss in losses:
         level = loss.trend.level(0.8)
-        if not 0.6 < level < 12:
-            continue
-        n = round(math.exp(level))
-        if n >= 2 and abs(level - math.log(n)) <= exact * level and abs(accuracy - 1 / n) <= 0.3 / n:
-            return n, loss
+        fits = [
+            n
+            for n in range(max(2, round(0.6 / accuracy)), round(1.6 / accuracy) + 1)
+            if -exact * level <= level - math.log(n) <= 4 * exact * level and abs(accuracy - 1 / n) <= _leeway(n)
+        ]
+        if fits:
+            above = {n: max(level - math.log(n), 0.0) / (8 * exact * level) for n in fits}
+            best = min(fits, key=lambda n: above[n] + 2 * abs(1 - n * accuracy))
+            return best, loss
     return None, None
+
+
+def _leeway(n: int) -> float:
+    """Return how far from 1/n an accuracy may be where the loss says n: shares of few classes are rarely even."""
+    return (0.4 if n >= 8 else 0.15 if n > 2 else 0.08) / n
 
 
 def _area(view: RunView, points: int, near: float, exact: float) -> Finding | None:
@@ -163,6 +180,8 @@ def _preference(view: RunView, points: int, near: float, exact: float) -> Findin
 def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Finding | None:
     """Judge a cross-entropy over a known number of outcomes: above its logarithm it is worse than a uniform guess."""
     n = _configured(view, _VOCABULARY) or _configured(view, _CLASS_KEYS)
+    if n is None and any(len(c) >= points and float(np.max(c.y)) < 0.5 for c in _metrics(view, _ACCURACY)):
+        n = _MANY  # it classifies, badly, into no more classes than these
     roles = [role for role in ("eval_loss", "loss") if view.has(role) and len(view.curve(role)) >= points]
     if n is None or not roles or view.about_policy or view.has("margin"):
         raise NotApplicable("no loss over a known number of outcomes")

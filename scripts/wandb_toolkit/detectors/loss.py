@@ -179,11 +179,13 @@ def loss_spike(
     slow: int = 10,
     repeats: int = 3,
     warm: float = 0.03,
+    slight: float = 0.05,
 ) -> Finding | None:
     """The loss jumps abruptly by `noises` times its noise and by `jump` (20%), for `slow` points or `repeats` times.
 
     The four hold by definition. The first `warm` of the run and its first 5 points are the warm-up and not judged.
-    Brief jumps no larger than the dips are heavy tails.
+    Brief jumps no larger than the dips are heavy tails. A jump that comes back and is a `slight` part of all that the
+    loss gained is a note.
     """
     loss = proper_loss(view, 20)
     y, noise = loss.y, _calm_noise(loss)
@@ -236,8 +238,14 @@ def loss_spike(
             "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
         },
         advice="Clip gradients tighter or lower the peak learning rate; look at the batches of those steps.",
+        severity="note" if len(events) < repeats and not open_end and worst[2] < slight * _gain(loss) else "bad",
         margin=max(longest / slow, len(events) / repeats),
     )
+
+
+def _gain(loss: Curve) -> float:
+    """Return how far the loss came in all."""
+    return float(loss.y[0]) - float(np.min(loss.trend.y))
 
 
 def _calm_noise(loss: Curve) -> float:

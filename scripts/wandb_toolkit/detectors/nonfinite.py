@@ -9,7 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
 from wandb_toolkit.model import Finding, Series, Severity
-from wandb_toolkit.roles import NO_METRIC
+from wandb_toolkit.roles import NO_METRIC, words_of
 
 _HARMLESS = "An overflow under loss scaling skips a step and is harmless when rare; use bf16 if it repeats."
 _RESTART = (
@@ -19,6 +19,9 @@ _RESTART = (
 _EMPTY = "Look at what it is computed from in those rows: an empty batch or class, a division by zero."
 DEPENDS = ("loss", "grad_norm", "kl", "entropy", "eval_loss", "reward", "task")  # what training cannot do without
 _ORDER: tuple[Severity, ...] = ("ugly", "bad", "note")
+_OBJECTIVE = frozenset(
+    {"loss", "losses", "nll", "error", "reward", "rewards", "return", "returns", "objective", "elbo"}
+)
 NAMED = 4  # metrics in one sentence
 
 
@@ -92,10 +95,10 @@ def nan_or_inf(view: RunView, few: float = 0.05, often: int = 3) -> Finding | No
 
     Ugly where a metric that training depends on (loss, gradient norm, KL, entropy, eval loss, reward, task or primary
     metric) stays so or is so in more than `few` of its rows; bad where it recovers. Any other metric that was finite
-    and stays NaN is bad beside these, and ugly where there are none. A note: up to `few` of a gradient norm's rows, all
-    recovered from and without harm to the loss, which is what dynamic loss scaling does; NaN before the first value, or
-    in `often` places of a policy's objective or reward, where no update was made and no episode ended; a metric of
-    another kind that never had a value.
+    and stays NaN is ugly where there are none of these; beside them it is bad if its name is a loss's or a reward's. A
+    note: up to `few` of a gradient norm's rows, all recovered from and without harm to the loss, which is what dynamic
+    loss scaling does; NaN before the first value, or in `often` places of a policy's objective or reward, where no
+    update was made and no episode ended; a metric of another kind, beside sound ones.
     Includes the form the Hugging Face Trainer gives it: the loss is logged as 0.0 while the gradient norm is NaN.
     """
     watched = {view.roles[role].metric: role for role in DEPENDS if view.has(role)}
@@ -148,7 +151,9 @@ def _severity(view: RunView, bad: _Bad, role: str | None, few: float, often: int
         return "note"  # no update made and no episode ended yet
     if role is None:
         stays = bad.lasting and bad.before >= 3
-        return ("ugly" if alone else "bad") if stays else "note"
+        if not stays:
+            return "note"
+        return "ugly" if alone else "bad" if _OBJECTIVE.intersection(words_of(bad.metric).split()) else "note"
     if bad.lasting and not (bad.never_inf and bad.stretches >= often and bad.rows <= 0.5 * bad.of):
         return "note" if never and role in ("kl", "entropy", "task") else "ugly"
     if role == "grad_norm" and bad.rows <= few * bad.of:

@@ -12,6 +12,14 @@ from wandb_toolkit.roles import words_of
 _EVALUATION = frozenset({"eval", "evaluation", "val", "valid", "validation", "test", "dev"})
 
 
+LONG = 60  # points: what a run that broke off had not done by then it was not about to do
+
+
+def _is_objective(view: RunView, metric: str) -> bool:
+    """Return whether a metric is a policy's objective, whose level means nothing."""
+    return any(match.metric == metric and match.kind == "policy" for match in view.roles.values())
+
+
 def better(view: RunView) -> int:
     """Return +1 where more of the primary metric is better, -1 where less is."""
     return -1 if view.primary is not None and view.primary.direction == "min" else 1
@@ -125,19 +133,21 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
 
 @detector(
     "primary_worse",
-    "The primary metric ended worse than it began",
+    "The primary metric ended worse than it began, or lost what it had gained",
     "bad",
     label="a final level below the start",
 )
-def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Finding | None:
+def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: float = 0.5) -> Finding | None:
     """The primary metric's end lies below its start by `share` (20%) of the siblings' gain, or of its own range.
 
-    And by `clear` times the error of its trend and its noise; it has to decline over the whole of it. Runs that broke
-    off are not judged.
+    And by `clear` times the error of its trend and its noise; it has to decline over the whole of it. Or it loses
+    `half` of what it had gained, as clearly, and does not get it back. Runs that broke off early are not judged.
     """
-    if view.run.state not in ("finished", "running"):
-        raise NotApplicable(f"the run is {view.run.state}: how it would have ended is not known")
     main = view.main(8)
+    if view.run.state not in ("finished", "running") and len(main) < LONG:
+        raise NotApplicable(f"the run is {view.run.state}: how it would have ended is not known")
+    if _is_objective(view, main.metric):
+        raise NotApplicable(f"{main.metric} is a policy's objective, whose level means nothing")
     sign, t = better(view), main.trend
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
     scale = max(float(np.median(others)) if others else 0.0, float(np.ptp(t.y)))
@@ -145,7 +155,7 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Find
     lost = sign * (start - end)
     enough = max(share * scale, clear * t.error, 2 * main.noise)
     if lost <= enough or sign * stats.rank_trend(t.raw) > -0.2:
-        return None
+        return _lost_again(view, main, sign, half, clear)
     return finding(
         "primary_worse",
         f"{main.metric} ended worse than it began: {num(end)} after {num(start)}",
@@ -154,6 +164,36 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0) -> Find
         advice="Check the direction of what is optimised and its learning rate; keep an early checkpoint.",
         margin=lost / enough if enough > 0 else None,
     )
+
+
+def _lost_again(view: RunView, main: Curve, sign: int, half: float, clear: float) -> Finding | None:
+    """Judge a metric that had become better: what became of its gain?"""
+    if len(main) < 12:
+        return None
+    t = main.trend
+    peak = int(np.argmax(sign * t.y))
+    best, end = float(np.median(t.y[max(0, peak - 1) : peak + 2])), t.level(0.93)
+    gain, lost = sign * (best - t.start), sign * (best - end)
+    solid = max(1.5 * clear * t.error, 2 * main.noise / max(1, t.window) ** 0.5)
+    others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
+    if others and gain < 0.2 * float(np.median(others)):
+        return None  # it never had gained anything
+    if gain <= solid or lost < half * gain or lost <= solid or 1 - t.part[peak] < 0.1:
+        return None
+    if sign * (best - float(np.median(main.y[-max(3, len(main) // 20) :]))) < 0.8 * half * gain:
+        return None
+    step = int(t.x[peak])
+    return finding(
+        "primary_worse",
+        f"{main.metric} was best ({num(best)}) at step {step:,} and lost {lost / gain:.0%} of its gain by the end "
+        f"({num(end)})",
+        main,
+        step=step,
+        evidence={"start": t.start, "best": best, "best_step": step, "end": end, "lost_of_gain": lost / gain,
+                  "thresholds": {"half": half, "clear": clear}},
+        advice=f"Keep the checkpoint near step {step:,}; look at what changed after it: data, learning rate, phase.",
+        margin=min(lost / (half * gain), lost / solid if solid > 0 else 9.0),
+    )  # fmt: skip
 
 
 @detector(
@@ -216,7 +256,7 @@ def no_learning(
     not judged.
     """
     if view.run.state not in ("finished", "running"):
-        raise NotApplicable(f"the run is {view.run.state}: what it would have learned is not known")
+        points = max(points, LONG)
     signs = {"loss": -1, "eval_loss": -1, "reward": 1}
     curves = {view.curve(role).metric: (view.curve(role), sign) for role, sign in signs.items() if view.has(role)}
     if view.primary is not None and view.primary.metric in view.history:
