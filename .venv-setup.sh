@@ -247,6 +247,8 @@ set_up() {
 set_up
 case $COMMAND in
   demo) exec "$PY" "$ROOT/scripts/demo.py" ${1+"$@"} ;;
-  test) cd "$ROOT" && exec "$PY" -m pytest ${1+"$@"} ;;
+  test) # without arguments the whole suite, on all cores
+    [ $# -gt 0 ] || set -- -n auto
+    cd "$ROOT" && exec "$PY" -m pytest "$@" ;;
   *) printf '%s\n' "$PY" ;;
 esac

@@ -1,0 +1,34 @@
+# What a developer does. Each target sets the environment up first; it does nothing where nothing changed.
+PYTHON = "$(CURDIR)/.venv/bin/python"
+
+.PHONY: setup test coverage lint docs bench constraints
+
+setup: ## make or repair .venv with the test tools
+	bash .venv-setup.sh test --version
+
+test: ## the whole suite
+	bash .venv-setup.sh test
+
+coverage: setup ## the suite with branch coverage and its floor
+	$(PYTHON) -m pytest -n auto --cov --cov-report=term:skip-covered
+
+lint: setup ## style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+docs: setup ## every generated page; the suite fails where one is not fresh
+	$(PYTHON) docs/make_pages.py
+	$(PYTHON) docs/make_schemas.py
+	$(PYTHON) docs/make_diagnoses.py
+	$(PYTHON) docs/gallery/make.py
+
+bench: setup ## the benchmarks that need no network; minutes
+	$(PYTHON) -m benchmarks.diagnoses
+	$(PYTHON) benchmarks/startup.py
+	$(PYTHON) benchmarks/local_reading.py
+	$(PYTHON) benchmarks/plots.py
+	$(PYTHON) benchmarks/server.py
+
+constraints: setup ## pin what is installed now for CI
+	$(PYTHON) tests/pin.py
