@@ -114,3 +114,15 @@ def test_a_diverged_sibling_is_no_yardstick() -> None:
     hot = np.concatenate([[1.4], 7.5 + noise(0.1, n=N - 1)])
     usual = [falling(1.5, 1.05 + 0.05 * i, 0.01, seed=i) for i in range(3)]
     assert "far_from_siblings" in troubles(_among({}, [{}] * 4, falling(19, 5.7, 0.05), [*usual, hot]))
+
+
+# ------------------------------------------------------------------------------------------------------- loss_scaled
+def test_a_loss_that_is_a_multiple_of_a_siblings_is_said_once() -> None:
+    mean, total = falling(2.5, 0.6, 0.005), 4 * falling(2.5, 0.6, 0.005, seed=3)
+    one: dict[str, Any] = {"gradient_accumulation_steps": 1, "lr": 1e-4}
+    four = {**one, "gradient_accumulation_steps": 4}
+    finding = found(_among(four, [one], total, [mean]))["loss_scaled"]
+    assert (finding.severity, finding.evidence["keys"]) == ("note", ["gradient_accumulation_steps"])
+    assert "loss_scaled" not in found(_among(one, [four], mean, [total]))
+    assert "loss_scaled" not in found(_among(one, [one], total, [mean]))  # nothing in the configs says so
+    assert "loss_scaled" not in found(_among(four, [one], total - 1.0, [mean]))

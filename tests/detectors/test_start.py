@@ -102,3 +102,11 @@ def test_a_steady_gradient_far_from_the_siblings_is_no_praise() -> None:
     usual = {"train/loss": falling(), "train/grad_norm": 0.8 + noise(0.01)}
     assert "grad_norm_stable" in found(view(own))
     assert "grad_norm_stable" not in found(view(own, (usual, usual)))
+
+
+# ---------------------------------------------------------------------------------------------- lr_schedule_mismatch
+def test_a_warm_up_longer_than_the_run() -> None:
+    cold = {"train/loss": falling(), "train/learning_rate": 9e-7 * PART}
+    assert "warming up" in found(view(cold, config={"learning_rate": 3e-3}))["lr_schedule_mismatch"].title
+    assert "lr_schedule_mismatch" not in found(view(cold, config={"learning_rate": 1e-6}))
+    assert "lr_schedule_mismatch" not in found(view(cold, config={"learning_rate": 3e-3}, state="crashed"))

@@ -22,7 +22,9 @@ HEAD_SHARE = 0.02  # of the points, for where a curve starts: most change fastes
 TAIL_MOST = 20  # points
 SETTLED_POINTS = 20  # fewest, to say when a curve has settled
 SETTLED_WINDOW = 5
-SETTLED_WITHIN = 0.03  # of the gain
+SETTLED_ERRORS = 3.0  # of a median of neighbours, within which the curve is at its end
+SETTLED_EXACT = 1e-3  # of the end, for curves without noise
+SETTLED_TREND = 2.6  # normal deviates, beyond which the rest still moves (1%)
 
 _SE_OF_MEDIAN = 1.2533  # times that of a mean, for normal scatter
 
@@ -81,13 +83,24 @@ def level_of(series: Series | None, direction: Direction = "max", *, settled: bo
 
 
 def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int | None:
-    """Return the first step from which the curve, in medians of neighbours, stays within 3% of its gain of its end."""
+    """Return the first step from which the curve, in medians of neighbours, stays at its end within its own noise.
+
+    And no longer moves: a curve that still creeps towards its end by less than the noise has not settled. A share of
+    the gain is no measure, where the first value alone makes the gain.
+    """
     if len(values) < SETTLED_POINTS or math.isnan(end) or start == end:
         return None
-    around = np.lib.stride_tricks.sliding_window_view(values, SETTLED_WINDOW)
-    away = np.abs(np.median(around, axis=1) - end) > SETTLED_WITHIN * abs(end - start)
+    noise = stats.noise(values[len(values) // 2 :])
+    around = np.median(np.lib.stride_tricks.sliding_window_view(values, SETTLED_WINDOW), axis=1)
+    within = SETTLED_ERRORS * _SE_OF_MEDIAN * noise / SETTLED_WINDOW**0.5
+    away = np.abs(around - end) > max(within, SETTLED_EXACT * abs(end))
     after = int(np.flatnonzero(away)[-1]) + 1 if away.any() else 0
-    return int(x[after + SETTLED_WINDOW // 2]) if after < len(away) else None
+    if after >= len(away) - SETTLED_WINDOW:
+        return None
+    rest = values[after + SETTLED_WINDOW // 2 :]
+    if abs(stats.rising(rest)) > SETTLED_TREND:
+        return None
+    return int(x[after + SETTLED_WINDOW // 2])
 
 
 def _median(values: FloatArray) -> float:

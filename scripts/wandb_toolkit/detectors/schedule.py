@@ -11,6 +11,7 @@ from wandb_toolkit.model import Finding
 
 _SCHEDULE_KEYS = ("lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler", "scheduler_type", "lr_decay_style",
                   "schedule", "learning_rate_schedule", "lr_scheduler_name", "warmup_style", "sched")  # fmt: skip
+_RATE_KEYS = ("learning_rate", "lr", "max_lr", "peak_lr", "base_lr")
 _DECAYS = ("cosine", "linear", "step", "poly", "exp", "decay", "anneal", "sqrt")
 _HOLDS = ("constant", "restart", "cyclic", "plateau", "stable", "wsd", "none")
 _LENGTH_KEYS = ("max_steps", "total_steps", "num_training_steps", "total_training_steps", "max_iters", "train_iters",
@@ -47,11 +48,14 @@ def _planned(view: RunView) -> float | None:
     ("lr",),
     label="the learning-rate schedule",
 )
-def lr_schedule_mismatch(view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3) -> Finding | None:
+def lr_schedule_mismatch(
+    view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3, cold: float = 0.1
+) -> Finding | None:
     """The rate reaches zero with `left` (30%) of the run to go, or a schedule that decays ends at the peak rate.
 
     Zero is `zero` of the peak. A rate that is still exactly its peak (within `flat`) over the last half, after a
-    normal end, never decayed: an early stop would show the decay's beginning.
+    normal end, never decayed: an early stop would show the decay's beginning. A rate that rose to the end and came to
+    `cold` (a tenth) of the configured one was still warming up.
     """
     lr = view.curve("lr", 8)
     peak = float(np.max(lr.y))
@@ -59,7 +63,26 @@ def lr_schedule_mismatch(view: RunView, left: float = 0.3, zero: float = 1e-3, f
         raise NotApplicable(f"{lr.metric} is never above zero")
     ends = [float(s.x[-1]) for s in view.history.series.values() if len(s) and s.axis == "_step"]
     last = max([float(lr.x[-1]), *ends])
-    return _zero_too_soon(lr, peak, last, left, zero) or _never_decays(view, lr, peak, last, flat)
+    return (
+        _never_warm(view, lr, peak, cold)
+        or _zero_too_soon(lr, peak, last, left, zero)
+        or _never_decays(view, lr, peak, last, flat)
+    )
+
+
+def _never_warm(view: RunView, lr: Curve, peak: float, cold: float) -> Finding | None:
+    """Judge a warm-up that the run did not live to see the end of."""
+    found = dict(flat_config(view.run.config))
+    rates = [found[key] for key in _RATE_KEYS if isinstance(found.get(key), float) and found[key] > 0]
+    if view.run.state != "finished" or not rates or peak > cold * rates[0] or stats.rank_trend(lr.y) < 0.9:
+        return None
+    return finding(
+        "lr_schedule_mismatch",
+        f"{lr.metric} was still warming up at the end of the run: {num(peak)} of the configured {num(rates[0])}",
+        lr,
+        evidence={"peak": peak, "configured": rates[0], "thresholds": {"cold": cold}},
+        advice="Give the warm-up in steps of the optimizer, or as a share of the run: a few percent of it.",
+    )
 
 
 def _zero_too_soon(lr: Curve, peak: float, last: float, left: float, zero: float) -> Finding | None:

@@ -13,7 +13,7 @@ from wandb_toolkit.configs import flatten, is_bookkeeping, is_seed
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, Sibling, detector, finding, num
 from wandb_toolkit.detectors.progress import better
 from wandb_toolkit.model import Finding
-from wandb_toolkit.text import listed
+from wandb_toolkit.text import listed, quoted
 
 # Keys whose values make another task of a run: what it learns, on which data, by which objective.
 _TASK = re.compile(
@@ -167,3 +167,56 @@ def _judge(
         else "Its recorded config does not differ: look at data, labels, initialisation and code.",
         margin=beyond / limit,
     )
+
+
+@detector(
+    "loss_scaled",
+    "The loss is another run's, multiplied",
+    "note",
+    ("loss",),
+    label="a multiplied loss",
+    lens=(),
+    needs="the role `loss`, and a sibling whose config differs in a number by the same factor",
+)
+def loss_scaled(view: RunView, even: float = 0.05, exact: float = 0.03, points: int = 10) -> Finding | None:
+    """The loss is a whole number of times a sibling's throughout, and a number in their configs differs by that factor.
+
+    The ratio of the two courses stays within `even` (5%) of its median, which is within `exact` of the whole number,
+    while the losses move: a sum over accumulation steps, devices or samples is logged where the other logs a mean, and
+    the levels cannot be compared.
+    """
+    loss = view.curve("loss", points)
+    own = flatten(view.run.config)
+    if loss.kind == "policy" or float(np.min(loss.y)) <= 0 or not view.siblings:
+        raise NotApplicable(f"no sibling to compare the level of {loss.metric} with")
+    for sibling in view.siblings:
+        other = sibling.curves.get("loss")
+        if other is None or other.metric != loss.metric or len(other) < points or float(np.min(other.y)) <= 0:
+            continue
+        theirs = np.interp(loss.trend.x, other.trend.x, other.trend.y)
+        ratio = loss.trend.y / theirs
+        times, fall = float(np.median(ratio)), float(np.max(theirs) / np.min(theirs))
+        whole = round(times)
+        if whole < 2 or fall < 1.25 or abs(times - whole) > exact * whole:
+            continue
+        if float(np.quantile(np.abs(ratio / times - 1), 0.9)) > even:
+            continue
+        keys = [key for key, value in own.items() if _factor(value, flatten(sibling.config).get(key)) == whole]
+        if keys:
+            return finding(
+                "loss_scaled",
+                f"{loss.metric} is {whole} times that of {quoted(sibling.name)} throughout, and {listed(keys, NAMED)} "
+                "differs by the same factor: a sum is logged where the other logs a mean",
+                loss,
+                evidence={"times": times, "sibling": sibling.id, "keys": keys[:20], "thresholds": {"even": even}},
+                advice="Divide the logged loss by it, or log the mean, before the levels are compared.",
+            )
+    return None
+
+
+def _factor(one: Any, other: Any) -> int | None:
+    """Return by which whole number two numbers of a config differ, either way; None where by none."""
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 for value in (one, other)):
+        return None
+    times = max(one, other) / min(one, other)
+    return round(times) if abs(times - round(times)) < 1e-6 and times > 1 else None

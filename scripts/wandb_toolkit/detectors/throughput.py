@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _STARTS = ("learning_starts", "start_timesteps", "num_steps_sampled_before_learning_starts")  # SB3, CleanRL; TD3; RLlib
 
 
+MEASURABLE = 0.05  # seconds between rows; below, it is the logging and the machine's other work that are measured
+
+
 def _spacing(view: RunView) -> Curve | None:
     """Return training steps per second from the times of rows with the loss that directly follow one another.
 
@@ -36,7 +39,7 @@ def _spacing(view: RunView) -> Curve | None:
         steps = np.diff(at)
         of_training = np.ones(len(x), bool) if training is None else np.isin(x, training)
         keep = (took > 0) & (steps > 0) & (at[:-1] >= _learning_starts(view)) & of_training[:-1] & of_training[1:]
-        if keep.sum() >= 20:
+        if keep.sum() >= 20 and float(np.median(took[keep])) >= MEASURABLE:
             return Curve(f"steps per second ({key})", x[1:][keep], steps[keep] / took[keep], len(series))
     return None
 
