@@ -110,3 +110,8 @@ def test_a_warm_up_longer_than_the_run() -> None:
     assert "warming up" in found(view(cold, config={"learning_rate": 3e-3}))["lr_schedule_mismatch"].title
     assert "lr_schedule_mismatch" not in found(view(cold, config={"learning_rate": 1e-6}))
     assert "lr_schedule_mismatch" not in found(view(cold, config={"learning_rate": 3e-3}, state="crashed"))
+
+
+def test_a_gain_that_came_late_and_all_at_once_is_praised() -> None:
+    declines_first = np.where(PART < 0.7, 20 - 10 * PART, np.minimum(20 + 1400 * (PART - 0.7), 195)) + noise(3)
+    assert "primary_improved" in found(view({"charts/episodic_return": declines_first}))

@@ -217,3 +217,10 @@ def test_every_fault_has_a_name_that_fits_into_a_sentence() -> None:
     for one in DETECTORS.values():
         if one.severity != "good":
             assert label(one.id) != one.id.replace("_", " ") or label(one.id) in plain, one.id
+
+
+def test_a_run_that_cannot_be_judged_has_no_progress_to_tell() -> None:
+    few = [0.5, 0.4, 0.45]
+    source = memory_source([(a_run("short"), {"train/loss": np.array(few)})])
+    report = build_report(source, source.all, ReportOptions(NOW)).report
+    assert (report.verdict, report.good) == ("unknown", ())

@@ -47,7 +47,7 @@ def _metrics(view: RunView, words: frozenset[str]) -> Iterator[Curve]:
     label="a result at chance",
     needs="an accuracy, AUC or loss whose chance level is known: from the config's classes or vocabulary, from each "
     "other, or because it is a preference loss",
-    explains=("no_learning", "plateau_early", "metric_frozen"),
+    explains=("no_learning", "plateau_early", "metric_frozen", "preference_degrades"),
     takes_back=("loss_decreased", "eval_follows_train", "primary_improved", "grad_norm_stable"),
 )
 def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: float = 0.02) -> Finding | None:

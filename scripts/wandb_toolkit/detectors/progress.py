@@ -183,10 +183,10 @@ def _lost_again(view: RunView, main: Curve, sign: int, half: float, clear: float
     if sign * (best - float(np.median(main.y[-max(3, len(main) // 20) :]))) < 0.8 * half * gain:
         return None
     step = int(t.x[peak])
+    what = f"{lost / gain:.0%} of its gain" if lost < gain else "more than it had gained"
     return finding(
         "primary_worse",
-        f"{main.metric} was best ({num(best)}) at step {step:,} and lost {lost / gain:.0%} of its gain by the end "
-        f"({num(end)})",
+        f"{main.metric} was best ({num(best)}) at step {step:,} and lost {what} by the end ({num(end)})",
         main,
         step=step,
         evidence={"start": t.start, "best": best, "best_step": step, "end": end, "lost_of_gain": lost / gain,

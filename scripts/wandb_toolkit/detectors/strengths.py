@@ -10,6 +10,8 @@ from wandb_toolkit.detectors.loss import proper_loss
 from wandb_toolkit.detectors.progress import better, gain_of
 from wandb_toolkit.model import Finding
 
+SURE = 20.0  # errors of the trend: a gain that needs no steady rise, where it came late and all at once
+
 
 def moved(start: float, end: float, least: float = 0.01) -> bool:
     """Return whether a metric went by 1% of its size at least: a gain that its numbers do not show is none."""
@@ -26,7 +28,9 @@ def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, sli
     t, sign = main.trend, better(view)
     end = t.level(0.95)
     gain = sign * (end - t.start)
-    if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or stats.rising(sign * t.raw) < 2:
+    if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or (
+        stats.rising(sign * t.raw) < 2 and gain < SURE * t.error
+    ):
         return None
     if not moved(t.start, end):
         return None
@@ -57,7 +61,9 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
     gain = t.end - t.start
     if not moved(t.start, t.end):
         return None
-    if gain < clear * t.error or stats.rising(t.raw) < 2.5 or gain < 0.7 * (float(np.max(t.y)) - t.start):
+    if gain < clear * t.error or gain < 0.7 * (float(np.max(t.y)) - t.start):
+        return None
+    if stats.rising(t.raw) < 2.5 and gain < SURE * t.error:
         return None
     title = f"{reward.metric} rose from {num(t.start)} to {num(t.end)}"
     return finding("reward_improved", title, reward, evidence={"start": t.start, "end": t.end})

@@ -98,6 +98,8 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     level = level_of(one, primary.direction)
     if one is None or level is None or level.best is None or len(one) < 2:
         return []
+    if reports[at].verdict == "unknown":
+        return []  # nothing shows that it learned: what its first and last points differ by is no progress
     gain = level.end - level.start if primary.direction == "max" else level.start - level.end
     if not gain > 2 * (0 if math.isnan(level.noise) else level.noise):
         return []
