@@ -43,11 +43,11 @@ def commands(path: Path) -> Iterator[str]:
 
 
 def filled(line: str, target: str, entity: str) -> str:
-    """Return a command line with its placeholders replaced."""
-    words = {"TARGET_OR_ENTITY": entity, "TARGET": target, **WORDS}
+    """Return a command line with its placeholders replaced, quoted for a shell."""
+    words = {"TARGET_OR_ENTITY": shlex.quote(entity), "TARGET": shlex.quote(target), **WORDS}
     for placeholder, value in words.items():
         line = re.sub(rf"(?<![A-Z_]){placeholder}(?![A-Z_])", value, line)
-    left = re.findall(r"\b[A-Z]{2,}_?[A-Z]*\b", line)
+    left = re.findall(r"\b[A-Z]{2,}_?[A-Z]*\b", line.replace(target, ""))
     assert not left, f"what is {left}?"
     return line
 
