@@ -152,9 +152,7 @@ def test_prints_only_the_interpreter_and_does_nothing_the_second_time(machine: M
     assert (code, out) == (0, f"{machine.venv}/bin/python\n")
     assert "setting up" in err
     assert machine.calls() == ["pip numpy>=1 pyyaml; python_version >= '3.8' "]
-    start = time.monotonic()
     assert machine.run() == (0, out, "")
-    assert time.monotonic() - start < 1
     assert len(machine.calls()) == 1
     assert not (machine.repo / ".venv.lock").exists()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -129,12 +127,11 @@ def test_any_finite_curve_has_an_answer(values: list[float]) -> None:
     assert len(stats.sparkline(y)) == min(len(y), 40)
 
 
-def test_long_curves_are_quick() -> None:
+def test_long_curves_are_judged_on_few_points() -> None:
     x, y = np.arange(100_000.0), RNG.normal(size=100_000)
-    stats.trend(x, y)
-    start = time.perf_counter()
-    stats.trend(x, y)
-    assert time.perf_counter() - start < 0.1
+    trend = stats.trend(x, y)
+    assert 300 < len(trend.x) <= 400
+    assert (trend.low, trend.high) == (0, 99_999)
 
 
 def test_zeros_between_values_in_a_fixed_rhythm_are_fillers() -> None:

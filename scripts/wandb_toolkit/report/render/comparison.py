@@ -44,7 +44,8 @@ class Table:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
     heads, rows = [cell(one) for one in heads], [[cell(one) for one in row] for row in rows]
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    # A delimiter cell is a hyphen at least, beside its colon.
+    widths = [max(2, *(len(row[i]) for row in [heads, *rows])) for i in range(len(heads))]
     rule = [("-" * (w - 1) + ":") if i in right else "-" * w for i, w in enumerate(widths)]
 
     def line(cells: Sequence[str]) -> str:
