@@ -201,3 +201,24 @@ def test_length_explosion_by_factor_or_up_to_the_cap() -> None:
     capped = view(policy(length=doubled), SIBLINGS, config={"max_completion_length": 410})
     assert "length_explosion" in found(capped)
     assert "needs 10" in skipped(view({"response_length/mean": [1.0] * 4}))["length_explosion"]
+
+
+def test_a_reward_that_rises_while_the_task_falls_below_its_own_start() -> None:
+    rng = np.random.default_rng(5)
+    solved = (rng.random(N) < np.where(PART < 0.05, 0.5, 0.0)).astype(float)
+    shaped = {"charts/episodic_return": -9 - 8 * np.exp(-40 * PART) + noise(0.2), "charts/success_rate": solved}
+    of = found(view({**shaped, "losses/entropy": growing(0.69, 0.5)}))
+    assert of["reward_hacking"].severity == "ugly"
+    assert "below its own start" in of["reward_hacking"].title
+    learned = {**shaped, "charts/success_rate": (rng.random(N) < 0.3 + 0.5 * PART).astype(float)}
+    assert "reward_hacking" not in found(view(learned))
+    level = {**shaped, "charts/success_rate": (rng.random(N) < 0.5).astype(float)}
+    assert "reward_hacking" not in found(view(level))
+
+
+def test_a_jump_that_stays_below_a_usual_target_is_no_spike() -> None:
+    kl = np.full(N, 1.3e-4) * np.exp(noise(0.1))
+    kl[150:153] = 1.1e-3
+    run_of = {"losses/approx_kl": kl, "charts/episodic_return": growing(0, 100)}
+    assert "kl_spike" not in found(view(run_of))
+    assert "kl_spike" in found(view({**run_of, "losses/approx_kl": 100 * kl}))

@@ -91,11 +91,14 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     label="KL spikes",
     lens=("kl",),
 )
-def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int = 2) -> Finding | None:
+def kl_spike(
+    view: RunView, times: float = 8.0, stays: float = 3.0, points: int = 2, old: float = 0.015
+) -> Finding | None:
     """KL jumps to `times` its local level, stays above `stays` times it for `points` logged points, and comes back.
 
     8 times and two points are by definition. The local level is the median of the 15 points before, at least a
-    quarter of the run's median: the first steps of a policy that starts on its reference are no spike.
+    quarter of the run's median: the first steps of a policy that starts on its reference are no spike. Against the
+    last update, a KL below `old` is what a usual target lets pass (Spinning Up: 1.5 times 0.01).
     """
     kl = _policy_kl(view, 20)
     y = kl.y
@@ -114,6 +117,8 @@ def kl_spike(view: RunView, times: float = 8.0, stays: float = 3.0, points: int 
         if length >= points:
             events.append((i, length, float(np.max(y[i : i + length])), float(level[i])))
         free = i + length
+    if kl.kind == "old":
+        events = [event for event in events if event[2] >= old]
     if not events:
         return None
     first, worst = events[0], max(events, key=lambda event: event[2])

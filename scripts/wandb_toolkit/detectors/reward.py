@@ -18,8 +18,8 @@ from wandb_toolkit.roles import direction_of
     "ugly",
     ("reward", "task"),
     lens=("reward",),
-    explains=("plateau_early", "reward_std_collapse", "primary_worse"),
-    takes_back=("reward_improved", "kl_stable"),
+    explains=("plateau_early", "reward_std_collapse", "primary_worse", "metric_frozen", "length_collapse"),
+    takes_back=("reward_improved", "primary_improved", "kl_stable"),
 )
 def reward_hacking(
     view: RunView, reward_share: float = 0.2, task_share: float = 0.2, level: float = 0.65, more: float = 1.5
@@ -27,14 +27,48 @@ def reward_hacking(
     """The training reward goes on rising while the task metric falls, or stops far below the siblings.
 
     Reward rises by `reward_share` of its gain while the task metric falls by `task_share` of its own; or the task
-    metric ends at `level` (65%) of the siblings' while reward gains `more` (half as much again). By definition.
+    metric ends at `level` (65%) of the siblings' while reward gains `more` (half as much again); or it ends below its
+    own start, by `task_share` of that. By definition.
     """
     reward, task = view.curve("reward", 10), view.curve("task", 6)
     if reward.metric == task.metric:
         raise NotApplicable(f"{task.metric} is both the reward and the task metric")
     if direction_of(task.metric)[0] == "min":
         raise NotApplicable(f"{task.metric} is better lower")
-    return _falls(view, reward, task, reward_share, task_share) or _stays_behind(view, reward, task, level, more)
+    return (
+        _falls(view, reward, task, reward_share, task_share)
+        or _below_its_start(reward, task, task_share)
+        or _stays_behind(view, reward, task, level, more)
+    )
+
+
+def _below_its_start(reward: Curve, task: Curve, share: float) -> Finding | None:
+    """Judge a task metric that never gained: the reward rises while it ends below its own start."""
+    # Means, because a task metric may be a success of 0 or 1 in each row.
+    head = task.y[: max(5, len(task) // 33)]
+    parts = np.array([float(np.mean(part)) for part in np.array_split(task.y, min(20, len(task)))])
+    begin, end = float(np.mean(head)), float(parts[-2:].mean())
+    lost, r = begin - end, reward.trend
+    error = max(float(np.std(head)) / len(head) ** 0.5, task.noise / len(head) ** 0.5)
+    low = parts < begin - 0.5 * lost
+    if lost < share * abs(begin) or lost <= 3.5 * error or not low[len(low) // 2 :].all():
+        return None
+    rose = r.end - r.start
+    sure = stats.rising(r.raw) > 2 or rose > 20 * r.error
+    if rose <= 5 * r.error or rose < 0.1 * abs(r.start) or not sure or r.end < float(np.max(r.y)) - 0.3 * rose:
+        return None
+    fallen = stats.lasting(low)
+    step = task.step(len(task) * (fallen or 0) // len(low))
+    return _hacking(
+        f"{reward.metric} rose from {num(r.start)} to {num(r.end)} while {task.metric} fell below its own start, from "
+        f"{num(begin)} to {num(end)}",
+        reward,
+        task,
+        step,
+        {"reward_start": r.start, "reward_end": r.end, "task_start": begin, "task_end": end,
+         "thresholds": {"task_share": share}},
+        lost / (share * abs(begin)) if begin else 9.0,
+    )  # fmt: skip
 
 
 def _falls(
