@@ -11,6 +11,19 @@ from typing import Any
 
 from wandb_toolkit.text import clean
 
+# Keys whose values make another task of a run: what it learns, on which data, by which objective. Results of different
+# tasks have different scales.
+_TASK = re.compile(
+    r"(^|[._/-])(env|env_?id|env_?name|environment|gym_?id|task|task_?name|game|datasets?|dataset_?name|train_?file"
+    r"|train_?data|corpus|loss_?type|loss_?fn|objective|eval_?metric|n_?classes|num_?classes|num_?labels)$",
+    re.IGNORECASE,
+)
+# Values that only say where and when a run was: addresses of objects, absolute paths, time stamps.
+_PLACE = re.compile(
+    r"<.+ at 0x[0-9a-f]+>|^(/|~/|\./|\.\./|[A-Za-z]:\\)|\d{4}-?\d\d-?\d\d[T_ -]?\d\d[:-]?\d\d", re.IGNORECASE
+)
+_ARRAY = 8  # numbers in a list from which on it is data, not a setting
+
 VALUE_LENGTH = 60  # characters of a config value that are kept
 
 _SEED = re.compile(
@@ -48,7 +61,31 @@ def is_seed(key: str) -> bool:
 
 def is_bookkeeping(key: str) -> bool:
     """Whether a config key only names the run, or says where it ran and wrote."""
-    return _BOOKKEEPING.search(key) is not None
+    return _BOOKKEEPING.search(key) is not None or re.split(r"[./]", key)[-1].startswith("_")
+
+
+def tells_nothing(key: str, value: Any) -> bool:
+    """Whether an entry of a config cannot explain a difference: by its key, or because its value is a place or data."""
+    if is_bookkeeping(key):
+        return True
+    if isinstance(value, list):
+        return len(value) >= _ARRAY and all(isinstance(part, (int, float)) for part in value)
+    return isinstance(value, str) and _TASK.search(key) is None and _PLACE.search(value) is not None
+
+
+def seeds_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a config that set a random seed."""
+    return {key: value for key, value in flatten(config).items() if is_seed(key)}
+
+
+def task_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of a config that say which task a run learns; {} where none does."""
+    return {key: _token(value) for key, value in flatten(config).items() if _TASK.search(key) and value is not None}
+
+
+def same_task(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two results of `task_of` may be compared: no key that both have differs."""
+    return all(other.get(key, value) == value for key, value in one.items())
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -59,7 +96,8 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     flats = [{key: value for key, value in flatten(config).items() if value is not None} for config in configs]
     held = Counter(key for flat in flats for key in flat)
     found: dict[str, list[Any]] = {}
-    for key in sorted(held, key=lambda k: (is_bookkeeping(k), is_seed(k), -held[k], k)):
+    idle = {k for k in held if all(tells_nothing(k, flat[k]) for flat in flats if k in flat)}
+    for key in sorted(held, key=lambda k: (k in idle, is_seed(k), -held[k], k)):
         if len({_token(flat[key]) if key in flat else None for flat in flats}) > 1:
             found[key] = [_cut(flat.get(key)) for flat in flats]
     return found
@@ -70,7 +108,7 @@ def configuration_of(config: Mapping[str, Any]) -> str | None:
     settings = {
         key: _token(value)
         for key, value in flatten(config).items()
-        if value is not None and not is_seed(key) and not is_bookkeeping(key)
+        if value is not None and not is_seed(key) and not tells_nothing(key, value)
     }
     return json.dumps(settings, sort_keys=True) if settings else None
 

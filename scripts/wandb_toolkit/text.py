@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from wandb_toolkit.model import Run
 
@@ -109,6 +110,26 @@ def short_names(runs: Sequence[Run]) -> list[str]:
     """Return a name for each run that tells it from the others: display name, with the id where names repeat."""
     seen = Counter(run.name for run in runs)
     return [run.label if seen[run.name] > 1 else run.name for run in runs]
+
+
+def fitting_names(names: Sequence[str], width: int) -> list[str]:
+    """Return the names, cut in the middle to `width` characters where they are longer, and still told apart.
+
+    What long names share at their start is left out first, then at their end; equal ones get a number.
+    """
+    long = [name for name in names if len(name) > width]
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*long, strict=False))
+    lead = sum(1 for _ in same) if len(long) > 1 else 0
+    shown = [f"…{name[lead:]}" if len(name) > width and lead > 8 else name for name in names]
+    half = width // 2
+    shown = [name if len(name) <= width else f"{name[:half]}…{name[half + 1 - width :]}" for name in shown]
+    seen = Counter(shown)
+    numbers: Counter[str] = Counter()
+    result = []
+    for name in shown:
+        numbers[name] += 1
+        result.append(f"{name} #{numbers[name]}" if seen[name] > 1 else name)
+    return result
 
 
 def sentence(text: str) -> str:

@@ -57,18 +57,19 @@ def test_the_configs_own_key_and_value_are_used() -> None:
     assert "step 1,200" in first.refute
 
 
-def test_where_healthy_runs_mark_the_other_side_the_change_goes_half_way() -> None:
+def test_what_differs_from_a_healthy_run_comes_first_then_the_midpoint_to_it() -> None:
     sick = judged("sick", a_finding("kl_too_low"), verdict="bad", config={"beta": 20.0})
     well = judged("well", config={"beta": 0.002})
-    first = next(e for e in proposed(sick, well) if e.finding)
-    assert first.change == "`beta` from 20 to 0.2 (half way, in ratio, to the 0.002 of the healthy runs)"
+    first, second = [e for e in proposed(sick, well) if e.finding][:2]
+    assert first.change == "`beta` from 20 to 0.002 (as in `well`, which is healthy)"
+    assert second.change == "`beta` from 20 to 0.2 (geometric midpoint to the healthy runs' 0.002)"
 
 
 def test_a_value_that_a_healthy_run_nearly_has_is_not_blamed() -> None:
     sick = judged("sick", a_finding("kl_too_low"), verdict="bad", config={"beta": 0.1, "lr": 1e-6})
     well = judged("well", config={"beta": 0.09, "lr": 1e-4})
     first = next(e for e in proposed(sick, well) if e.finding)
-    assert first.change == "`lr` from 1e-06 to 1e-05 (half way, in ratio, to the 0.0001 of the healthy runs)"
+    assert first.change == "`lr` from 1e-06 to 0.0001 (as in `well`, which is healthy)"
     alike = judged("alike", config={"beta": 0.09, "lr": 1.2e-6})
     first = next(e for e in proposed(sick, alike) if e.finding)
     assert first.change == "`beta` from 0.1 to 0.01"
@@ -123,7 +124,7 @@ def test_consequences_and_praise_give_no_experiment() -> None:
     effect = a_finding("crashed", "ugly", consequence_of="nan_or_inf")
     praise = a_finding("reward_improved", "good")
     found = proposed(judged("run", cause, effect, praise, verdict="ugly"))
-    assert {e.finding for e in found} == {"nan_or_inf"}
+    assert {e.finding for e in found if e.finding} == {"nan_or_inf"}
 
 
 def test_ugly_comes_before_bad_and_six_are_the_most() -> None:
@@ -183,7 +184,7 @@ def test_a_larger_step_is_not_proposed_where_a_run_has_tried_it() -> None:
     praise = a_finding("kl_stable", "good")
     reports = [judged("a", praise, config={"lr": 0.1}), judged("b", praise, config={"lr": 0.4})]
     found = proposed(*reports, ends=[0.9, 0.1])
-    assert not [e for e in found if "`lr` from 0.1" in e.change]
+    assert not [e for e in found if "`lr` from 0.1 to 0.2" in e.change]
 
 
 def test_the_best_value_at_the_edge_asks_for_one_step_further() -> None:
@@ -214,8 +215,46 @@ def test_a_broken_best_run_gets_no_seeds() -> None:
 
 
 def test_several_projects_and_no_primary_give_no_comparison_experiment() -> None:
-    assert proposed(judged("a"), judged("b", project="other"), ends=[0.5, 0.4]) == ()
-    assert proposed(judged("a"), primary=None) == ()
+    apart = proposed(judged("a"), judged("b", project="other"), ends=[0.5, 0.4])
+    assert not [e for e in apart if "leads" in e.why or "level with" in e.why]
+    assert not [e for e in proposed(judged("a"), primary=None) if "leads" in e.why]
+
+
+def test_there_is_always_something_to_try() -> None:
+    for runs in ([judged("a", config={"lr": 0.1})], [judged("a"), judged("b")], [judged("a", verdict="unknown")]):
+        assert len(proposed(*runs)) >= 2
+    assert not proposed()
+
+
+def test_one_value_never_stands_for_runs_that_have_others() -> None:
+    reports = [
+        judged(f"r{at}", a_finding("loss_divergence", "ugly"), verdict="ugly", config={"lr": lr})
+        for at, lr in enumerate([0.1, 0.1, 0.5])
+    ]
+    first = next(e for e in proposed(*reports) if e.finding)
+    assert "(and 1 more)" in first.title
+    assert first.runs == ("id-r0", "id-r1")
+
+
+def test_a_setting_that_is_off_is_not_changed() -> None:
+    config = {"actor": {"kl_loss_coef": 0.001, "use_kl_loss": False}}
+    assert find_setting(config, "kl_coef") is None
+    assert find_setting({"actor": {"kl_loss_coef": 0.001, "use_kl_loss": True}}, "kl_coef") is not None
+
+
+def test_values_that_make_no_sense_are_not_proposed() -> None:
+    finding = a_finding("loss_divergence", "ugly")
+    loose = [e for e in proposed(judged("a", finding, verdict="ugly", config={"max_grad_norm": 1e9})) if e.finding]
+    assert any(e.change == "`max_grad_norm` from 1e+09 to 1" for e in loose), [e.change for e in loose]
+    slow = a_finding("undertrained")
+    (epochs, *rest) = proposed(judged("a", slow, verdict="bad", config={"num_train_epochs": 3.0, "lr": 10.0}))
+    assert epochs.change == "`num_train_epochs` from 3 to 4"
+    assert not [e for e in rest if "20" in e.change]
+
+
+def test_without_an_onset_no_step_is_named() -> None:
+    found = proposed(judged("a", a_finding("loss_divergence", "ugly"), verdict="ugly", config={"lr": 0.1}))
+    assert not [e for e in found if "step the onset" in e.expect + e.refute]
 
 
 def test_rising_helper_ends_where_it_says() -> None:

@@ -1,24 +1,27 @@
 """Several runs side by side: who ranks where by the primary metric, by how much, and for what cost.
 
-Arrays and dataclasses in, dataclasses out; `compare_text` says what it proves.
+Arrays and dataclasses in, dataclasses out; `sentences` says what it proves.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison import lead, sentences
-from wandb_toolkit.comparison.cost import COSTS, best_common_level, common_amount, track_of
+from wandb_toolkit.comparison.cost import COSTS, TOO_SHORT, best_common_level, common_amount, track_of
 from wandb_toolkit.comparison.entry import Entry, marks_of
 from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
 from wandb_toolkit.comparison.importance import with_importance
 from wandb_toolkit.comparison.lead import Contender, Lead
 from wandb_toolkit.comparison.levels import Level, level_of
 from wandb_toolkit.comparison.uncertainty import centre, level_interval
+from wandb_toolkit.configs import seeds_of
 from wandb_toolkit.model import (
     CommonPoint,
     Comparison,
@@ -35,6 +38,9 @@ from wandb_toolkit.model import (
     Standing,
 )
 from wandb_toolkit.text import short_names
+
+_GIVEN_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # as W&B names runs
+_NO_SETTING = frozenset({"seed", "run", "s", "id", "exp", "trial", "rank", "copy", "resume", "resumed"})
 
 
 def compare(
@@ -60,11 +66,12 @@ def compare(
     groups = _by_configuration(ranked, direction)
     best = groups[0][0] if groups else next((e for e in ranked if not math.isnan(e.end)), None)
     contenders = [_contender(group) for group in groups]
-    lead = _lead(groups, contenders, direction)
+    tasks = _tasks(groups)
+    lead = _lead(groups, contenders, direction) if not tasks else Lead(None)
     all_broke = best is not None and not best.sound and len(ranked) > 1
-    lead_text = sentences.lead(groups, lead, contenders, broken=all_broke)
-    common, places = _common(groups, direction)
-    goal = _target(groups, direction, target)
+    lead_text = sentences.tasks(groups, tasks) if tasks else sentences.lead(groups, lead, contenders, broken=all_broke)
+    common, places = _common(groups, direction) if not tasks else ((), {})
+    goal = _target(groups, direction, target) if not tasks else None
     reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
     if goal:
         goal = Goal(goal.value, goal.why, sentences.race(groups, reached))
@@ -79,7 +86,7 @@ def compare(
         configurations=_standings(groups, contenders, direction),
         common=common,
         target=goal,
-        signals=_signals(groups, direction, model=model) if len(reports) > 1 else None,
+        signals=_refused(tasks) or _signals(groups, direction, model=model) if len(reports) > 1 else None,
         lead_text=lead_text,
     )
 
@@ -141,7 +148,46 @@ def _by_configuration(ranked: Iterable[Entry], direction: Direction) -> list[lis
             where = (run.entity, run.project, entry.configuration) if whole else id(entry)
             groups.setdefault(where, []).append(entry)
     sign = -1 if direction == "max" else 1
-    return sorted(groups.values(), key=lambda group: sign * centre([e.end for e in group]))
+    told_apart = [part for group in groups.values() for part in _by_name(_by_length(group))]
+    return sorted(told_apart, key=lambda group: sign * centre([e.end for e in group]))
+
+
+def _by_length(group: list[Entry]) -> list[list[Entry]]:
+    """Return the runs of about one length together: a run of a few rows is no seed beside a whole one."""
+    longest = max((e.level.last_step for e in group if e.level), default=0)
+    whole = [e for e in group if e.level and e.level.last_step >= TOO_SHORT * longest]
+    return [part for part in (whole, *([e] for e in group if e not in whole)) if part]
+
+
+def _by_name(groups: list[list[Entry]]) -> list[list[Entry]]:
+    """Tell runs of one config apart by their names where nothing in the config is a seed: "swiglu" is not "geglu"."""
+    result: list[list[Entry]] = []
+    for group in groups:
+        seeds = {json.dumps(seeds_of(e.report.run.config), sort_keys=True, default=str) for e in group}
+        stems = {_stem(e.report.run.name) for e in group}
+        if len(group) < 2 or len(seeds) > 1 or len(stems) < 2 or "" in stems:
+            result.append(group)
+            continue
+        result += [[e for e in group if _stem(e.report.run.name) == stem] for stem in sorted(stems)]
+    return result
+
+
+def _stem(name: str) -> str:
+    """Return what a run's name says of its settings: without numbers, seeds and W&B's own "dulcet-sea-12"."""
+    if _GIVEN_NAME.fullmatch(name):
+        return ""
+    return " ".join(word for word in re.findall(r"[a-z]+", name.lower()) if word not in _NO_SETTING)
+
+
+def _tasks(groups: Sequence[Sequence[Entry]]) -> tuple[str, ...]:
+    """Return the config keys by which the ranked runs learn different tasks, () where they learn one."""
+    tasks = [configs.task_of(group[0].report.run.config) for group in groups]
+    keys = dict.fromkeys(key for task in tasks for key in task)
+    return tuple(key for key in keys if len({task[key] for task in tasks if key in task}) > 1)
+
+
+def _refused(tasks: Sequence[str]) -> Signals | None:
+    return Signals(refused=f"the runs learn different tasks ({', '.join(tasks)})") if tasks else None
 
 
 def _contender(group: Sequence[Entry], cost: Cost | None = None) -> Contender:

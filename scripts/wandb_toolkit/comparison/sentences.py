@@ -10,6 +10,7 @@ import numpy as np
 
 from wandb_toolkit.comparison.lead import Contender, Lead
 from wandb_toolkit.comparison.uncertainty import centre
+from wandb_toolkit.configs import task_of
 from wandb_toolkit.model import Cost, Primary
 from wandb_toolkit.text import duration, listed, number, plural, quoted, spent
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 NO_PRIMARY = "No metric to rank by was found: name one with --primary."
 GROUPS_NAMED = 3  # seed groups that the note spells out
 RACERS_NAMED = 3
+TASKS_NAMED = 6
 LENGTHS_APART = 1.25  # times as many steps: the runs are of different length
 
 
@@ -56,6 +58,20 @@ def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Co
     if found.verdict == "unproven":
         return f"No evidence of a difference between {pair}: it is {between}."
     return f"The difference between {pair} is more than chance: {between}."
+
+
+def tasks(groups: Sequence[Sequence[Entry]], keys: Sequence[str]) -> str:
+    """Say that the runs learn different tasks, and which configuration leads each."""
+    by_task: dict[str, list[Sequence[Entry]]] = {}
+    for group in groups:
+        task = task_of(group[0].report.run.config)
+        label = ", ".join(task.get(key, "not set").strip('"') for key in keys)
+        by_task.setdefault(label, []).append(group)
+    leaders = [f"{quoted(label, 40)}: {named(own[0])}" for label, own in by_task.items()]
+    shown = "; ".join(leaders[:TASKS_NAMED])
+    left = f"; {len(leaders) - TASKS_NAMED} more" if len(leaders) > TASKS_NAMED else ""
+    what = listed([quoted(key) for key in keys])
+    return f"The runs learn different tasks ({what}), whose levels cannot be compared. Best of each: {shown}{left}."
 
 
 def named(group: Sequence[Entry]) -> str:

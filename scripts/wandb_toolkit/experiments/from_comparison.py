@@ -159,3 +159,50 @@ def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: in
             runs=(report.run.id,),
         )
     ]
+
+
+def next_looks(
+    reports: Sequence[RunReport], comparison: Comparison | None, primary: Primary | None
+) -> list[Experiment]:
+    """What any training can be asked next: a held-out evaluation, another seed, the learning rate on the other side."""
+    at = comparison.best_at if comparison and comparison.best_at is not None else 0
+    report = reports[at]
+    who, runs = quoted(report.run.name), (report.run.id,)
+    metric = quoted(primary.metric) if primary else "the main metric"
+    made = []
+
+    def add(change: str, why: str, expect: str, refute: str) -> None:
+        made.append(Experiment(titled(who, change, len(reports)), why, change, expect, refute, runs=runs))
+
+    roles = {match.role for match in report.roles}
+    if not roles & {"eval_loss", "task"}:
+        add(
+            "log an evaluation on held-out data at least ten times over the run",
+            "nothing that was logged tells what is learned from what is memorised",
+            f"the evaluation improves together with {metric}",
+            "it stays or gets worse while training improves: then the gain is not real",
+        )
+    if len(reports) == 1 and report.verdict != "ugly":
+        add(
+            "the same config with two more seeds",
+            f"there is one run: how far seeds alone move {metric} is not known",
+            f"three values of {metric} whose spread is the yardstick for later changes",
+            "one of them fails: then the setting is unstable",
+        )
+    rate = find_setting(report.run.config, "learning_rate")
+    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1:
+        new = rounded(rate.value / 2)
+        add(
+            f"{quoted(rate.key)} from {number(rate.value)} to {number(new)}",
+            "no other rate of this setting was tried below it" if len(reports) > 1 else "no other rate was tried",
+            f"{metric} ends better, more slowly",
+            "it ends worse: then the present rate is not too high",
+        )
+    if "lr" not in roles:
+        add(
+            "log the learning rate and the gradient norm with the loss",
+            "without them a step that is too large or too small cannot be told from other faults",
+            "the gradient norm is steady after warm-up, and the rate follows its schedule",
+            "it jumps or vanishes: then the finding that follows says what to change",
+        )
+    return made

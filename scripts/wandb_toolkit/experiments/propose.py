@@ -11,14 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import level_of
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import causes, told
-from wandb_toolkit.experiments.from_comparison import faster, from_comparison, rounded, titled
+from wandb_toolkit.experiments.from_comparison import faster, from_comparison, next_looks, rounded, titled
 from wandb_toolkit.experiments.settings import find_setting, rule_book
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.text import number, quoted, short_names
 
 MOST = 6
+MOST_KEYS = 3  # config keys that differ from a healthy run: more explain nothing by themselves
+_ROUTINE = re.compile(
+    r"(^|[._/])((logging|save|eval|evaluation|log|print|val)_(steps|interval|freq|every|strategy)|save_total_limit"
+    r"|num_workers|report_to)$"
+)
+LOOSE_CLIP = 100.0  # a gradient norm's limit beyond it is none
 NEAR = 1.5  # times: closer to a healthy run's value, a setting explains nothing
 FEWEST = 3  # below it, second choices of the same findings are added
 
@@ -59,6 +67,8 @@ def propose(
     chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
         chosen = _distinct([*chosen, *more])[:FEWEST]
+    if len(chosen) < FEWEST and reports:
+        chosen = _distinct([*chosen, *next_looks(reports, comparison, primary)])[:FEWEST]
     return tuple(chosen)
 
 
@@ -102,23 +112,104 @@ def _from_finding(
     """Yield the changes that the rule for this finding has to offer, the most promising first."""
     finding, report = case.finding, case.reports[0]
     words = _words(case, names[id(report)], primary)
-    also = f" (and {len(case.reports) - 1} more)" if len(case.reports) > 1 else ""
     # Where healthy runs clear every setting, the first is still worth a try.
     for compared in (reports, ()):
         changes = [(attempt, _change(attempt, report, compared, words)) for attempt in case.rule["try"]]
         if any(change for _, change in changes):
             break
+    known = DETECTORS.get(finding.id)
+    if known is None or known.about == "training":
+        yield from _as_in_the_best(case, reports, words, primary)
     for attempt, change in changes:
         if change:
+            alike = _same_setting(attempt.get("setting"), case.reports)
+            also = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
             yield Experiment(
                 title=titled(f"{words['run']}{also}", change, len(reports)),
                 why=told(finding, report),
                 change=change,
-                expect=attempt["expect"].format_map(words),
-                refute=attempt["refute"].format_map(words),
+                expect=_said(attempt["expect"], words, len(reports)),
+                refute=_said(attempt["refute"], words, len(reports)),
                 finding=finding.id,
-                runs=tuple(one.run.id for one in case.reports),
+                runs=tuple(one.run.id for one in alike),
             )
+
+
+def _as_in_the_best(
+    case: _Case, reports: Sequence[RunReport], words: Mapping[str, str], primary: Primary | None
+) -> Iterator[Experiment]:
+    """Yield the change of what differs from a healthy run, where that is little enough to be the cause."""
+    report, mine = case.reports[0], case.reports[0].run.config
+    healthy = [
+        other
+        for other in reports
+        if other.verdict == "good"
+        and (other.run.entity, other.run.project) == (report.run.entity, report.run.project)
+        and configs.same_task(configs.task_of(other.run.config), configs.task_of(mine))
+    ]
+    apart = [(_explaining(mine, other.run.config), other) for other in healthy]
+    apart = [(keys, other) for keys, other in apart if 0 < len(keys) <= MOST_KEYS]
+    if not apart:
+        return
+    keys, other = min(apart, key=lambda pair: len(pair[0]))
+    changes = [f"{quoted(key)} from {_value(was)} to {_value(new)}" for key, (was, new) in keys.items()]
+    change = f"{', '.join(changes)} (as in {quoted(other.run.name)}, which is healthy)"
+    goal = words.get("primary", "the main metric")
+    yield Experiment(
+        title=titled(words["run"], change, len(reports)),
+        why=told(case.finding, report),
+        change=change,
+        expect=f"the fault is gone, and {goal} ends where it did in {quoted(other.run.name)}",
+        refute=f"the fault comes back: then {'this' if len(keys) == 1 else 'none of these'} is the cause",
+        finding=case.finding.id,
+        runs=(report.run.id,),
+    )
+
+
+def _explaining(mine: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the config keys in which two runs differ and that can explain a difference: key → (mine, the other's)."""
+    flat, beside = configs.flatten(mine), configs.flatten(other)
+    return {
+        key: (flat.get(key), beside.get(key))
+        for key in sorted({*flat, *beside})
+        if beside.get(key) is not None
+        and not _near(flat.get(key), beside[key])
+        and not configs.is_seed(key)
+        and not configs.tells_nothing(key, flat.get(key))
+        and not configs.tells_nothing(key, beside.get(key))
+        and not _ROUTINE.search(key)
+    }
+
+
+def _near(one: Any, other: Any) -> bool:
+    if one == other:
+        return True
+    numbers = [float(v) for v in (one, other) if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    return len(numbers) == 2 and min(numbers) > 0 and max(numbers) / min(numbers) < NEAR
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else quoted(value, 40)
+
+
+def _same_setting(name: str | None, reports: Sequence[RunReport]) -> Sequence[RunReport]:
+    """Return the runs that have the first one's value of a setting: one new value serves them all."""
+    if name is None:
+        return reports
+    first = find_setting(reports[0].run.config, name)
+    return [report for report in reports if find_setting(report.run.config, name) == first]
+
+
+def _said(text: str, words: Mapping[str, str], runs: int) -> str:
+    """Return a rule's text filled in: without an onset it names no step, and a run alone has no siblings."""
+    if words["step"] == _ROLE_WORDS["step"]:
+        text = re.sub(r"(near |past |before |after |at )?step \{step\}", r"\1the same point", text)
+        text = re.sub(r"that step's", "that", text)
+    if runs == 1:
+        text = re.sub(r"(than|in|towards|to) (its|the) siblings('? \w+)?", r"\1 earlier runs", text)
+    return text.format_map(words)
 
 
 def _applies(rule: Mapping[str, Any], finding: Finding) -> bool:
@@ -158,8 +249,12 @@ def _change(
     if isinstance(setting.value, bool) or not isinstance(setting.value, (int, float)):
         return str(attempt.get("otherwise", "")).format_map(words)
     new, known = _new_value(attempt, float(setting.value), name, report, reports)
-    if isinstance(setting.value, int) and setting.value >= 1:
+    if (isinstance(setting.value, int) and setting.value >= 1) or "epoch" in setting.key.lower():
         new = max(float(round(new)), 1.0)
+    if name == "max_grad_norm" and setting.value > LOOSE_CLIP:
+        new, known = 1.0, ""  # so large a limit clips nothing
+    if name == "learning_rate" and new > max(setting.value, 1.0):
+        return ""
     if not math.isfinite(new) or math.isclose(new, float(setting.value)):
         return ""
     text = f"{quoted(setting.key)} from {number(setting.value)} to {number(rounded(new))}"
@@ -184,7 +279,7 @@ def _new_value(
     if max(nearest / old, old / nearest) < NEAR:
         return old, ""  # a healthy run has nearly this value: it is not what is wrong
     middle = math.sqrt(nearest * old)
-    return middle, f" (half way, in ratio, to the {number(nearest)} of the healthy runs)"
+    return middle, f" (geometric midpoint to the healthy runs' {number(nearest)})"
 
 
 def _healthy_settings(name: str, report: RunReport, reports: Sequence[RunReport]) -> list[Any]:

@@ -15,6 +15,9 @@ from wandb_toolkit import configs
 _FILE = Path(__file__).with_name("experiments.toml")
 
 
+_SWITCH = re.compile(r"(?:use|enable|with)_(\w+)")
+
+
 @dataclass(frozen=True)
 class Setting:
     """A setting as a run's config has it."""
@@ -34,11 +37,25 @@ def find_setting(config: Mapping[str, Any], name: str) -> Setting | None:
     flat = configs.flatten(config)
     for ending in rule_book()["settings"][name]:
         pattern = re.compile(rf"(^|[./]){re.escape(ending)}$", re.IGNORECASE)
-        hits = [key for key, value in flat.items() if pattern.search(key) and _meant(name, value)]
+        hits = [
+            key
+            for key, value in flat.items()
+            if pattern.search(key) and _meant(name, value) and not _switched_off(key, flat)
+        ]
         if hits:
             key = min(hits, key=lambda k: ("critic" in k, "ref" in k.split("."), len(k), k))
             return Setting(key, flat[key])
     return None
+
+
+def _switched_off(key: str, flat: Mapping[str, Any]) -> bool:
+    """Whether another entry says that the setting does nothing: `use_kl_loss` false beside `kl_loss_coef`."""
+    last = re.split(r"[./]", key)[-1]
+    for other, value in flat.items():
+        switch = _SWITCH.fullmatch(re.split(r"[./]", other)[-1])
+        if value is False and switch and (last.startswith(switch[1]) or (last == "kl_coef" and "kl" in switch[1])):
+            return True
+    return False
 
 
 def _meant(name: str, value: Any) -> bool:

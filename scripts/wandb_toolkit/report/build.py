@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from wandb_toolkit import __version__, roles
 from wandb_toolkit.comparison.ranking import compare
+from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
@@ -134,14 +135,16 @@ def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Ma
 def _examine_all(
     source: Histories, readings: Sequence[Reading], primary: Primary | None, now: datetime
 ) -> list[RunReport]:
-    """Judge every run, its siblings being the other chosen runs of the same project."""
+    """Judge every run, its siblings being the other chosen runs of the same project and task."""
     siblings: dict[tuple[str | None, str | None], list[tuple[int, Sibling]]] = {}
     for at, one in enumerate(readings):
         project = siblings.setdefault((one.run.entity, one.run.project), [])
         project.append((at, sibling_of(one.run, one.history, one.roles, primary)))
+    tasks = [task_of(one.run.config) for one in readings]
     reports = []
     for at, one in enumerate(read.complete(source, readings)):
-        others = tuple(s for i, s in siblings[one.run.entity, one.run.project] if i != at)
+        place = one.run.entity, one.run.project
+        others = tuple(s for i, s in siblings[place] if i != at and same_task(tasks[i], tasks[at]))
         own = next(s for i, s in siblings[one.run.entity, one.run.project] if i == at)
         # What was worked out of its curves for its siblings serves itself.
         known = {} if readings[at].thinned else own.known()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from wandb_toolkit.configs import is_bookkeeping, is_seed
+from wandb_toolkit.configs import is_seed, tells_nothing
 from wandb_toolkit.model import Comparison, Cost, Primary, RankedRun, Report, Signal, Signals, Standing
 from wandb_toolkit.report.render.escaping import cell, escape
-from wandb_toolkit.text import duration, listed, number, plural, quoted, spent
+from wandb_toolkit.text import duration, fitting_names, listed, number, plural, quoted, spent
 
 ROWS = 8  # of the table in the short report
 MANY = 20  # of each table where the comparison is asked for
@@ -85,7 +86,8 @@ def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> T
     """Return the runs, the best first."""
     name = quoted(primary.metric, 40) if primary else "level"
     heads = ["#", "run", f"final {name}", "verdict", "state", "best (step)", "steps", "time"]
-    rows = [_row(rank, line, comparison.best_at) for rank, line in enumerate(comparison.runs, 1)]
+    labels = labels_of(comparison)
+    rows = [_row(rank, line, labels, comparison.best_at) for rank, line in enumerate(comparison.runs, 1)]
     if full and any(line.tokens is not None for line in comparison.runs):
         heads.append("tokens")
         for row, line in zip(rows, comparison.runs, strict=True):
@@ -93,12 +95,19 @@ def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> T
     return Table(heads, rows, frozenset({0, 2, 6, 8}))
 
 
-def _row(rank: int, line: RankedRun, best: int | None) -> list[str]:
+def labels_of(comparison: Comparison) -> dict[int, str]:
+    """Return by a run's place in the report what tables call it: short, and no two alike."""
+    seen = Counter(line.name for line in comparison.runs)
+    names = [f"{line.name} ({line.id})" if seen[line.name] > 1 else line.name for line in comparison.runs]
+    return {line.at: name for line, name in zip(comparison.runs, fitting_names(names, NAME_WIDTH), strict=True)}
+
+
+def _row(rank: int, line: RankedRun, labels: Mapping[int, str], best: int | None) -> list[str]:
     peak = f"{number(line.best)} ({line.best_step:,})" if line.best_step is not None else number(line.best)
     state = ", ".join(dict.fromkeys([line.state, *line.marks]))
     return [
         f"{rank}{' best' if line.at == best else ''}" if line.value is not None else "–",
-        quoted(line.name, NAME_WIDTH),
+        quoted(labels[line.at]),
         number(line.value) or "–",
         line.verdict,
         state,
@@ -118,18 +127,19 @@ def configurations(comparison: Comparison) -> Table | None:
     if not any(len(one.runs) > 1 for one in shown):
         return None
     heads = ["#", "configuration", "runs", "level", "95%", "behind the first (95%)", "apart", "from"]
-    rows = [_standing(rank, one) for rank, one in enumerate(shown, 1)]
+    labels = fitting_names([one.names[0] for one in shown], NAME_WIDTH)
+    rows = [_standing(rank, one, label) for rank, (one, label) in enumerate(zip(shown, labels, strict=True), 1)]
     return Table(heads, rows, frozenset({0, 2, 3}))
 
 
-def _standing(rank: int, one: Standing) -> list[str]:
+def _standing(rank: int, one: Standing, label: str) -> list[str]:
     low, high = one.low, one.high
     behind = "–" if one.gap is None else number(one.gap, 3)
     if one.gap_low is not None:
         behind += f" ({number(one.gap_low, 3)} to {number(one.gap_high, 3)})"
     return [
         str(rank),
-        quoted(one.names[0], NAME_WIDTH),
+        quoted(label),
         str(len(one.runs)),
         number(one.value),
         f"{number(low)} to {number(high)}" if low is not None else "?",
@@ -148,9 +158,10 @@ def costs(comparison: Comparison) -> Table | None:
         return None
     heads = ["run", *(f"after {spent(point.cost, point.amount)}" for point in points)]
     heads += [f"{_UNITS[cost]} to {number(goal.value)}" for cost in reached] if goal else []
+    labels = labels_of(comparison)
     rows = [
         [
-            quoted(line.name, NAME_WIDTH),
+            quoted(labels[line.at]),
             *(number(line.same.get(point.cost)) or "–" for point in points),
             *(_amount(cost, line.reached.get(cost)) for cost in reached),
         ]
@@ -253,17 +264,22 @@ def config_differences(report: Report, *, full: bool) -> list[str]:
     projects = {(one.run.entity, one.run.project) for one in report.runs}
     if len(projects) > 1:
         return [f"Not shown: the runs are of {len(projects)} projects ({len(comparison.config_keys)} keys differ)."]
-    keys = [key for key in comparison.config_keys if full or not is_bookkeeping(key)]
+    keys = [
+        key
+        for key in comparison.config_keys
+        if full or not all(tells_nothing(key, line.config.get(key)) for line in comparison.runs)
+    ]
     keys.sort(key=is_seed)
     most = len(keys) if full else KEYS
-    shown = [f"{quoted(key)}: {_values(comparison.runs, key)}" for key in keys[:most]]
+    labels = labels_of(comparison)
+    shown = [f"{quoted(key)}: {_values(comparison.runs, key, labels)}" for key in keys[:most]]
     hidden = [key for key in comparison.config_keys if key not in keys[:most]]
     if hidden:
         shown.append(f"{plural(len(hidden), 'more key')} with --full: {listed(hidden, 6)}.")
     return shown
 
 
-def _values(runs: Sequence[RankedRun], key: str) -> str:
+def _values(runs: Sequence[RankedRun], key: str, labels: Mapping[int, str]) -> str:
     """Say which runs have which value of a key, the most common first; single runs by name."""
     groups: dict[str, list[RankedRun]] = {}
     for line in runs:
@@ -274,7 +290,7 @@ def _values(runs: Sequence[RankedRun], key: str) -> str:
     if len(ordered) > 2 * VALUES and len(numbers) == len(runs):
         return f"{len(ordered)} values from {number(min(numbers))} to {number(max(numbers))}"
     parts = [
-        f"{value} in {f'{len(lines)} runs' if len(lines) > 1 else quoted(lines[0].name, NAME_WIDTH)}"
+        f"{value} in {f'{len(lines)} runs' if len(lines) > 1 else quoted(labels[lines[0].at])}"
         for value, lines in ordered[:VALUES]
     ]
     left = len(ordered) - VALUES
