@@ -222,3 +222,23 @@ def test_a_jump_that_stays_below_a_usual_target_is_no_spike() -> None:
     run_of = {"losses/approx_kl": kl, "charts/episodic_return": growing(0, 100)}
     assert "kl_spike" not in found(view(run_of))
     assert "kl_spike" in found(view({**run_of, "losses/approx_kl": 100 * kl}))
+
+
+def test_a_kl_below_zero_is_no_yardstick_and_a_finding_where_it_falls_on() -> None:
+    reward = growing(0, 3, 0.02)
+    falls = {"objective/kl": -0.2 - 4.7 * PART + noise(0.05), "objective/scores": reward}
+    finding = found(view(falls))["kl_runaway"]
+    assert (finding.severity, "no divergence is negative" in finding.title) == ("bad", True)
+    assert "below zero" in skipped(view(falls))["kl_spike"]
+    steady = {"objective/kl": 3 + noise(0.05), "objective/scores": reward}
+    assert "kl_runaway" not in found(view(steady, (falls, falls)))
+
+
+def test_a_kl_that_grows_while_the_reward_has_stopped() -> None:
+    idle = {"objective/kl": 0.7 + 47 * PART + noise(0.3), "objective/scores": growing(1, 3, 0.05)}
+    finding = found(view(idle))["kl_runaway"]
+    assert finding.step is not None
+    assert 0.2 * N < finding.step < 0.6 * N
+    paid = {**idle, "objective/scores": 1 + 2 * PART + noise(0.05)}
+    assert "kl_runaway" not in found(view(paid))
+    assert "kl_runaway" not in found(view({**idle, "objective/kl": 0.01 + 0.5 * PART + noise(0.003)}))

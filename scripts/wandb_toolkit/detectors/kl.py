@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
 
-def _policy_kl(view: RunView, at_least: int) -> Curve:
+def _policy_kl(view: RunView, at_least: int, *, signed: bool = False) -> Curve:
     """Return the KL of a policy; a variational autoencoder's is something else.
+
+    `signed`: also one that is mostly below zero, which an estimate may be and a divergence cannot.
 
     Raises:
         NotApplicable: there is none, or too little of it.
@@ -26,6 +28,8 @@ def _policy_kl(view: RunView, at_least: int) -> Curve:
     words = ("policy", "actor", "ppo", "approx", "objective", "ref")
     if not any(view.has(role) for role in policy) and not any(word in kl.metric.lower() for word in words):
         raise NotApplicable(f"{kl.metric} has no policy's metrics beside it")
+    if not signed and float(np.median(kl.y)) < -kl.noise:
+        raise NotApplicable(f"{kl.metric} is below zero: an estimate from samples, whose size says nothing")
     return kl
 
 
@@ -161,28 +165,34 @@ def _own_course(t: stats.Trend, siblings: FloatArray, early: float = 0.15) -> Fl
     explains=("kl_spike", "policy_lag"),
     takes_back=("kl_stable",),
 )
-def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: float = 8.0) -> Finding | None:
+def kl_runaway(
+    view: RunView, times: float = 8.0, still: float = 2.5, alone: float = 8.0, idle: float = 20.0, far: float = 12.0
+) -> Finding | None:
     """KL ends `times` (8 by definition) above the siblings' level, still rising (`still` standard deviations).
 
     Without siblings its own course decides: it grew `alone` times over the last 40% of the run, faster and faster,
-    where a healthy KL grows like the steps at most (1.7 times over that part).
+    where a healthy KL grows like the steps at most (1.7 times over that part). Or it grew `idle` times in all, to `far`
+    nats at least (twice the target of TRL's adaptive penalty), and goes on while the reward has stopped. An estimate
+    that falls ever further below zero is a finding too: no divergence is negative.
     """
-    kl = _policy_kl(view, 20)
+    kl = _policy_kl(view, 20, signed=True)
     t = kl.trend
+    if t.end < 0:
+        return _below_zero(kl)
     if stats.rising(t.raw[t.part >= 0.6]) < still or t.end <= 0:
         return None
-    siblings = view.relatives("kl", kl, learning=True)
+    siblings = [curve for curve in view.relatives("kl", kl, learning=True) if curve.trend.end > 0]
     if siblings:
         usual = max(float(np.median([curve.trend.end for curve in siblings])), 1e-12)
         if t.end < times * usual:
-            return None
+            return _for_nothing(view, kl, idle, far)
         course = _own_course(t, np.median([np.interp(t.x, c.trend.x, c.trend.y) for c in siblings], axis=0))
         against = f"{t.end / usual:.0f} times its siblings' {num(usual)}"
     else:
         usual = t.level(0.5, 0.65)
         halves = t.level(0.7, 0.8) - usual, t.end - t.level(0.7, 0.8)
         if usual <= 0 or t.end < alone * usual or halves[1] < halves[0]:
-            return None
+            return _for_nothing(view, kl, idle, far)
         course = np.full(len(t.x), t.level(0.3, 0.65))
         against = f"{t.end / usual:.0f} times its level midway"
     after = stats.lasting(t.y > 2 * np.maximum(course, 0))
@@ -202,3 +212,51 @@ def kl_runaway(view: RunView, times: float = 8.0, still: float = 2.5, alone: flo
         advice="Raise the KL coefficient or make it adaptive, lower the learning rate; take an earlier checkpoint.",
         margin=t.end / usual / times if siblings else 1.4,
     )
+
+
+def _below_zero(kl: Curve, least: float = 0.1) -> Finding | None:
+    """Judge an estimate of the KL that falls below zero, by `least` nats, and goes on."""
+    t = kl.trend
+    if kl.kind == "old" or t.end > -max(least, 4 * kl.noise) or stats.rank_trend(t.raw) > -0.5:
+        return None
+    after = stats.lasting(t.y < min(0.5 * t.end, -kl.noise))
+    step = int(t.x[after or 0])
+    return finding(
+        "kl_runaway",
+        f"{kl.metric} falls below zero and on, from {num(t.start)} to {num(t.end)}: no divergence is negative",
+        kl,
+        step=step,
+        evidence={"start": t.start, "end": t.end, "thresholds": {"least": least}},
+        advice="Sample from the policy as it is (temperature 1, no top-k, no forced lengths), and log an estimate "
+        "that is never negative.",
+        severity="bad",
+    )
+
+
+def _for_nothing(view: RunView, kl: Curve, idle: float, far: float) -> Finding | None:
+    """Judge a KL that goes on growing while the reward no longer does."""
+    t = kl.trend
+    early = t.level(0.0, 0.05)
+    if kl.kind == "old" or not view.has("reward") or len(view.curve("reward")) < 12:
+        return None
+    reward = view.curve("reward").trend
+    middle, late = reward.level(0.5, 0.6), reward.level(0.9)
+    gain = late - middle
+    if t.end < max(far, idle * early) or t.end < 1.4 * t.level(0.5, 0.6):
+        return None
+    if gain > max(3 * reward.error, 0.05 * abs(late - reward.start)):
+        return None
+    grown = f"{t.end / early:.0f} times" if early > 0 else "from nothing"
+    metric = view.curve("reward").metric
+    stopped = stats.lasting(np.abs(reward.y - late) <= max(3 * reward.error, 0.05 * abs(late - reward.start)))
+    step = int(reward.x[stopped or 0])
+    return finding(
+        "kl_runaway",
+        f"{kl.metric} grew {grown}, to {num(t.end)}, and grows on while {metric} has not gained since step {step:,}",
+        kl,
+        step=step,
+        evidence={"early": early, "end": t.end, "reward_middle": middle, "reward_end": late,
+                  "thresholds": {"idle": idle, "far": far}},
+        advice=f"Stop near step {step:,}, or raise the KL coefficient: the drift brings nothing any more.",
+        margin=t.end / max(far, idle * early),
+    )  # fmt: skip
