@@ -92,7 +92,8 @@ def _said(curve: Curve, what: str, level: float, *others: Curve) -> Finding:
 
 def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding | None:
     classes = _configured(view, _CLASS_KEYS)
-    losses = [view.curve(role) for role in ("eval_loss", "loss") if view.has(role) and len(view.curve(role)) >= points]
+    roles = ("eval_loss", "loss") if not view.about_policy else ()  # a policy's objective is no cross-entropy
+    losses = [view.curve(role) for role in roles if view.has(role) and len(view.curve(role)) >= points]
     looked = False
     for curve in _metrics(view, _ACCURACY):
         if len(curve) < points or "balanced" in curve.metric.lower():
@@ -100,7 +101,7 @@ def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding 
         scale = 100.0 if float(np.max(curve.y)) > 1.5 else 1.0
         end = curve.trend.level(0.8) / scale
         n, loss = classes, None
-        if n is None:
+        if n is None and "token" not in curve.metric.lower():
             n, loss = _agreed(end, losses, exact)
         if n is None:
             continue

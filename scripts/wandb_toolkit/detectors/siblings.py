@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.configs import flatten, is_bookkeeping, is_seed
+from wandb_toolkit.configs import flatten, is_bookkeeping, is_seed, same_task, task_of, tells_nothing
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, Sibling, detector, finding, num
 from wandb_toolkit.detectors.progress import better
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import listed, quoted
 
-# Keys whose values make another task of a run: what it learns, on which data, by which objective.
-_TASK = re.compile(
-    r"(^|[._/])(env|env_id|env_name|environment|task|task_name|game|dataset|datasets|dataset_name|data|data_path|"
-    r"train_file|train_data|corpus|split|model|model_name|model_name_or_path|base_model|loss|loss_type|loss_fn|"
-    r"objective|metric|eval_metric|tokenizer|vocab_size|n_classes|num_classes|num_labels)$",
-    re.IGNORECASE,
-)
 NAMED = 4  # config keys in one sentence
-
-
-def comparable(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two configs are of one task: no key of `_TASK` that both have differs."""
-    return all(own[key] == other[key] for key in own if key in other and _TASK.search(key))
 
 
 def differing(own: Mapping[str, Any], others: list[Mapping[str, Any]]) -> list[str]:
     """Return the config keys whose value most of the others share and this run does not, as "key value (value)"."""
     said = []
     for key, value in own.items():
-        if is_bookkeeping(key) or is_seed(key) or isinstance(value, (list, Mapping)):
+        if tells_nothing(key, value) or is_bookkeeping(key) or is_seed(key) or isinstance(value, (list, Mapping)):
             continue
         values = [other.get(key) for other in others]
         usual = max(values, key=values.count)
@@ -85,7 +72,7 @@ def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, n
     """
     if view.run.state not in ("finished", "running"):
         raise NotApplicable(f"the run is {view.run.state}: where it would have ended is not known")
-    config = flatten(view.run.config)
+    task = task_of(view.run.config)
     reasons = []
     for role in ("primary", "eval_loss", "loss", "reward"):
         curve = _curve(view, role)
@@ -95,7 +82,7 @@ def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, n
         others = [
             (sibling, other)
             for sibling in view.siblings
-            if sibling.sound and comparable(config, flatten(sibling.config))
+            if sibling.sound and same_task(task, task_of(sibling.config))
             if (other := sibling.primary if role == "primary" else sibling.curves.get(role)) is not None
             if other.metric == curve.metric and len(other) >= 4 and other.x[-1] >= 0.5 * curve.x[-1]
             if not _went_wrong(other, sign)
