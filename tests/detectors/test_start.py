@@ -115,3 +115,5 @@ def test_a_warm_up_longer_than_the_run() -> None:
 def test_a_gain_that_came_late_and_all_at_once_is_praised() -> None:
     declines_first = np.where(PART < 0.7, 20 - 10 * PART, np.minimum(20 + 1400 * (PART - 0.7), 195)) + noise(3)
     assert "primary_improved" in found(view({"charts/episodic_return": declines_first}))
+    lost = np.where(PART < 0.75, 20 - 10 * PART, 15) + 180 * np.exp(-(((PART - 0.75) / 0.05) ** 2)) + noise(3)
+    assert "primary_improved" not in found(view({"charts/episodic_return": lost}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wandb_toolkit import stats
@@ -10,7 +12,19 @@ from wandb_toolkit.detectors.loss import proper_loss
 from wandb_toolkit.detectors.progress import better, gain_of
 from wandb_toolkit.model import Finding
 
-SURE = 20.0  # errors of the trend: a gain that needs no steady rise, where it came late and all at once
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
+
+SURE = 20.0  # errors of the trend: a gain beyond doubt
+
+
+def _at_once(y: FloatArray, error: float) -> bool:
+    """Return whether a curve gained beyond doubt and for good, be it late and all at once; more is better."""
+    gain = float(y[-1] - y[0])
+    if gain < SURE * error:
+        return False
+    there = int(np.argmax(y >= y[0] + 0.5 * gain))
+    return bool((y[there:] >= y[0] + 0.2 * gain).all())
 
 
 def moved(start: float, end: float, least: float = 0.01) -> bool:
@@ -29,7 +43,7 @@ def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, sli
     end = t.level(0.95)
     gain = sign * (end - t.start)
     if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or (
-        stats.rising(sign * t.raw) < 2 and gain < SURE * t.error
+        stats.rising(sign * t.raw) < 2 and not _at_once(sign * t.y, t.error)
     ):
         return None
     if not moved(t.start, end):
@@ -63,7 +77,7 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
         return None
     if gain < clear * t.error or gain < 0.7 * (float(np.max(t.y)) - t.start):
         return None
-    if stats.rising(t.raw) < 2.5 and gain < SURE * t.error:
+    if stats.rising(t.raw) < 2.5 and not _at_once(t.y, t.error):
         return None
     title = f"{reward.metric} rose from {num(t.start)} to {num(t.end)}"
     return finding("reward_improved", title, reward, evidence={"start": t.start, "end": t.end})
