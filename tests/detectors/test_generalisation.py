@@ -53,6 +53,13 @@ def test_a_staircase_at_the_ends_of_epochs_is_memorising() -> None:
     assert "memorising" in whole
 
 
+def test_a_loss_brought_to_nothing_without_any_evaluation_is_a_note() -> None:
+    gone = {"train/loss": falling(2.0, 0.01, 0.001), "train/epoch": 8 * PART}
+    assert found(view(gone))["memorising"].severity == "note"
+    assert "loss_decreased" in found(view(gone))
+    assert "memorising" not in found(view({**gone, "eval/accuracy": growing(n=8)}))
+
+
 def test_a_smooth_fall_or_an_eval_loss_is_no_memorising() -> None:
     assert "memorising" not in found(view({"train/loss": falling(), "train/epoch": 3 * PART}))
     linear = 2 - 1.5 * PART + noise(0.02)

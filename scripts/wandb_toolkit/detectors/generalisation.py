@@ -93,12 +93,13 @@ def _noise_after(held_out: Curve, after: FloatArray) -> float:
     takes_back=("loss_decreased",),
 )
 def memorising(
-    view: RunView, stairs: float = 0.1, clear: float = 3.0, points: int = 6, part: float = 0.6
+    view: RunView, stairs: float = 0.1, clear: float = 3.0, points: int = 6, part: float = 0.6, nothing: float = 0.02
 ) -> Finding | None:
     """The training loss drops from one epoch to the next, by `stairs` (10%) and `clear` errors, and stands in between.
 
     The drops at the boundaries are `part` of all that is gained from the first epoch's end on. Only where no eval loss
-    says that what is gained holds for other data. `points` rows an epoch are needed to see a step.
+    says that what is gained holds for other data. `points` rows an epoch are needed to see a step. A loss that several
+    epochs bring below `nothing` of its start, with no evaluation at all, is a note.
     """
     loss = proper_loss(view, 3 * points)
     if view.has("eval_loss") and len(view.curve("eval_loss")) >= 2:
@@ -117,12 +118,11 @@ def memorising(
         if drop > max(clear * (before[1] ** 2 + after[1] ** 2) ** 0.5, stairs * before[0]):
             drops.append((int(np.searchsorted(epoch, boundary)), drop, before[0]))
     first_end = loss.y[(epoch >= boundaries[0] - 0.5) & (epoch < boundaries[0])]
-    if not drops or len(drops) < 0.5 * len(boundaries) or len(first_end) == 0:
-        return None
-    gained = float(np.median(first_end)) - loss.trend.end
-    fallen = sum(drop for _, drop, _ in drops)
-    if gained <= 0 or fallen < part * gained:
-        return None
+    steps = drops if len(drops) >= 0.5 * len(boundaries) else []
+    fallen = sum(drop for _, drop, _ in steps)
+    gained = float(np.median(first_end)) - loss.trend.end if len(first_end) else 0.0
+    if not steps or gained <= 0 or fallen < part * gained:
+        return _to_nothing(view, loss, float(epoch[-1]), nothing)
     step = loss.step(drops[0][0])
     levels = [num(level) for _, _, level in drops] + [num(loss.trend.end)]
     return finding(
@@ -136,6 +136,22 @@ def memorising(
         advice="Log an eval loss; without one, train for one epoch, or add data.",
         margin=fallen / (part * gained),
     )  # fmt: skip
+
+
+def _to_nothing(view: RunView, loss: Curve, epochs: float, nothing: float) -> Finding | None:
+    """Say of a loss that several epochs brought to next to nothing that no other data confirm it."""
+    start, end = loss.trend.start, loss.trend.end
+    if view.has("task") or epochs < 1.9 or start <= 0 or not 0 <= end < nothing * start:
+        return None
+    return finding(
+        "memorising",
+        f"{loss.metric} fell to {num(end / start * 100)}% of its start in {epochs:.0f} epochs, and no evaluation says "
+        "that other data gain",
+        loss,
+        evidence={"start": start, "end": end, "epochs": epochs, "thresholds": {"nothing": nothing}},
+        advice="Log an eval loss or a task metric on held-out data.",
+        severity="note",
+    )
 
 
 def _towards(

@@ -29,6 +29,7 @@ SOURCES = ("lr", "zero_std", "reward_std", "advantage_std", "grad_norm", "loss")
         "chance_level",
         "far_from_siblings",
         "lr_schedule_mismatch",
+        "memorising",
     ),
     takes_back=("loss_decreased", "grad_norm_stable", "kl_stable", "entropy_healthy"),
 )
