@@ -18,6 +18,11 @@ _FOREIGN_NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "NETRC", "COLUMNS", "PY
 _LOCAL = ("127.", "::1", "localhost")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that accepts changed reports."""
+    parser.addoption("--golden", action="store_true", help="write the golden reports anew")
+
+
 def pytest_configure() -> None:
     """Take Ctrl-C: a suite started in the background would hand "ignored" on to the processes it interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

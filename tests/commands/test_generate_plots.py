@@ -187,7 +187,7 @@ def test_smoothing_flags(plots: Run, flags: list[str], smoothing: dict[str, Any]
         (["--metrics", "train/loss", "--full-ress"], "--full-res"),
         (["--metrics", "train/loss", "--smoothing", "ema", "--smooth", "3"], "contradict"),
         (["--metrics", "train/loss", "--smoothing-weight", "1.5"], "off the slider"),
-        (["--metrics", "train/loss", "--smoothing", "running", "--smoothing-weight", "1.5"], "no number of points"),
+        (["--metrics", "train/loss", "--smoothing", "running", "--smoothing-weight", "1.5"], "not a number of points"),
         (["--metrics", "train/loss", "--ema-weight", "0.9", "--smoothing-weight", "0.5"], "both set"),
         (["--metrics", "train/loss", "--group-by", "name"], "cannot be grouped"),
         (["--metrics", "train/loss", "--group-by", "config.lr"], "None of the runs has config.lr"),

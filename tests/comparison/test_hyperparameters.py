@@ -64,8 +64,8 @@ def test_too_few_configurations_are_refused_with_the_reason() -> None:
     sweep = a_sweep(hyperparameters.FEWEST - 1)
     found = signals_of(sweep, quality(sweep), "max")
     assert (found.signals, found.count) == ((), 9)
-    assert "needs 10 sound configurations" in found.refused
-    assert "there are 9" in found.refused
+    assert "10 needed" in found.refused
+    assert "9 completed" in found.refused
 
 
 def test_constant_settings_and_equal_results_are_refused() -> None:

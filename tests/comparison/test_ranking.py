@@ -242,11 +242,11 @@ def test_a_given_target_may_be_out_of_reach() -> None:
     found = compare(reports, [curve(rising(0.9)), curve(rising(0.5))], ACCURACY, target=0.7)
     assert found.target is not None
     assert found.target.why == "given by you"
-    assert found.target.note.endswith("1 configuration did not get there")
+    assert found.target.note.endswith("1 configuration did not reach it")
     assert [bool(line.reached) for line in found.runs] == [True, False]
     none = compare(reports, [curve(rising(0.9)), curve(rising(0.5))], ACCURACY, target=2.0)
     assert none.target is not None
-    assert none.target.note == "2 configurations did not get there"
+    assert none.target.note == "2 configurations did not reach it"
 
 
 def test_five_seeds_are_summed_up_by_their_iqm() -> None:

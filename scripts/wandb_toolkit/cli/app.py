@@ -78,9 +78,12 @@ def _indent(text: str) -> str:
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that every command takes."""
     group = parser.add_argument_group("common")
-    group.add_argument("--json", action="store_true", help="one JSON document on stdout; an error is one on stderr")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout; errors are JSON on stderr")
     group.add_argument(
-        "--fields", type=comma_list, metavar="A,B.C", help="only these fields of the JSON (of each element); with dots"
+        "--fields",
+        type=comma_list,
+        metavar="A,B.C",
+        help="only these fields of the JSON, nested with dots",
     )
     if parser.prog in JSON_LISTS:
         parser.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
@@ -91,9 +94,9 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         help="where to read (auto: a path that exists is local, else the W&B server)",
     )
     group.add_argument(
-        "--timeout", type=seconds, default=60.0, metavar="S", help="seconds one operation on a server may take (60)"
+        "--timeout", type=seconds, default=60.0, metavar="S", help="timeout in seconds for one server operation (60)"
     )
-    group.add_argument("--no-cache", action="store_true", help="neither read nor keep ended runs' full histories")
+    group.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of ended runs")
     group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 

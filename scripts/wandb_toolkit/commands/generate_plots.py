@@ -36,9 +36,9 @@ generate_plots entity/project abc123 --all-metrics --smoothing gaussian --json""
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one picture each.", EXAMPLES)
+    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one figure each.", EXAMPLES)
     add_run_arguments(parser, several=True)
-    what = parser.add_argument_group("which metrics (one of these is needed)")
+    what = parser.add_argument_group("which metrics (at least one of these is required)")
     what.add_argument("--metrics", metavar="A,B", help="metric names or globs, comma-separated")
     what.add_argument("--all-metrics", action="store_true", help="every numeric metric")
     what.add_argument("--include-system", action="store_true", help="system metrics too (with --all-metrics or globs)")
@@ -46,8 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where")
     where.add_argument("--output", metavar="DIR", help="folder (wandb_plots/<entity>_<project>/<run>)")
     where.add_argument("--group-by-prefix", action="store_true", help="train/loss goes to train/loss.png")
-    where.add_argument("--grid", action="store_true", help="the metrics of one prefix on one page")
-    where.add_argument("--jobs", type=cli.positive_int, metavar="N", help="processes that draw (one a core)")
+    where.add_argument("--grid", action="store_true", help="all metrics of a prefix on one page")
+    where.add_argument("--jobs", type=cli.positive_int, metavar="N", help="worker processes (default: one per core)")
     cli.add_common_flags(parser)
     return parser
 

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> Exit:
     source, _ = cli.open_source(args, args.path, of_entity=True)
     projects = source.projects(args.entity)
     if not projects and source.kind == "api":
-        raise NotFoundError(f"There is no project of {args.entity or source.description} to be seen.")
+        raise NotFoundError(f"No visible projects for {args.entity or source.description}.")
     if not projects:
         entities = sorted({project.entity or "local" for project in source.projects()})
         raise NotFoundError(f"No project of the entity {args.entity!r}.", did_you_mean(args.entity, entities, "entity"))

@@ -35,22 +35,22 @@ def add_look_flags(parser: argparse.ArgumentParser) -> None:
     smooth.add_argument("--no-ema", action="store_true", help="no EMA: only what was logged, and --smooth if given")
     group = parser.add_argument_group("groups of runs")
     group.add_argument("--group-by", metavar="KEY", help="mean of runs with one config.x, group, job_type or sweep")
-    group.add_argument("--band", choices=_BANDS, help="around the mean (std; ci: of the mean, bootstrap, 95%%)")
-    group.add_argument("--seed", type=int, metavar="N", help="of the bootstrap (0)")
+    group.add_argument("--band", choices=_BANDS, help="band around the mean (std); ci: 95%% bootstrap interval")
+    group.add_argument("--seed", type=int, metavar="N", help="bootstrap seed (0)")
     axes = parser.add_argument_group("axes")
     axes.add_argument(
         "--x-axis", metavar="KEY", help="step, runtime, wall, or any metric such as epoch (default: as the run defined)"
     )
     axes.add_argument("--log-y", action="store_true", help="logarithmic y axis")
-    axes.add_argument("--ylim", type=_limits, metavar="LO,HI", help="y axis from LO to HI; either may be left out")
+    axes.add_argument("--ylim", type=_limits, metavar="LO,HI", help="y axis from LO to HI; either may be omitted")
     axes.add_argument("--ignore-outliers", action="store_true", help="y axis over the 5th to 95th percentile of points")
-    look = parser.add_argument_group("looks")
+    look = parser.add_argument_group("appearance")
     look.add_argument("--full-res", action="store_true", help="draw every point (default: what the pixels can show)")
-    look.add_argument("--theme", choices=sorted(THEMES), default="light", help="paper (light)")
+    look.add_argument("--theme", choices=sorted(THEMES), default="light", help="color theme (light)")
     look.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="file type (png)")
     look.add_argument("--size", type=_size, metavar="WxH", help=f"pixels ({WIDTH}x{HEIGHT} at {DPI} dpi)")
     look.add_argument("--dpi", type=_dpi, default=DPI, metavar="N", help=f"dots per inch ({DPI}); more is sharper")
-    look.add_argument("--term", action="store_true", help="also draw each in the terminal")
+    look.add_argument("--term", action="store_true", help="also draw each figure in the terminal")
 
 
 def _number(text: str) -> float:
@@ -163,7 +163,7 @@ def _points(value: float | None) -> int:
     if value is None:
         return _WINDOW
     if value < 1 or not value.is_integer():
-        raise UsageError(f"--smoothing-weight {value:g} is no number of points.", "Give a whole number of 1 or more.")
+        raise UsageError(f"--smoothing-weight {value:g} is not a number of points.", "Give a whole number, 1 or more.")
     return int(value)
 
 
@@ -172,9 +172,9 @@ def _say_what_does_not_count(method: str, args: argparse.Namespace) -> None:
     for flag in ("ema_weight", "viewport_scale"):
         if getattr(args, flag) is not None and flag not in counts:
             what = "--smooth, which replaces the EMA" if args.smooth else f"--smoothing {method}"
-            cli.warn(f"--{flag.replace('_', '-')} does not count with {what}", args)
+            cli.warn(f"--{flag.replace('_', '-')} is ignored with {what}", args)
     if args.smooth and args.smoothing_weight is not None:
-        cli.warn("--smoothing-weight does not count with --smooth", args)
+        cli.warn("--smoothing-weight is ignored with --smooth", args)
 
 
 def jobs_of(args: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def check_outputs(args: argparse.Namespace) -> Outputs:
         hint = "--html FILE writes a page." if out.suffix.lower() in PAGES else "Give a name in .md or .json."
         raise UsageError(f"--out: a report cannot be written as {out.suffix}.", hint)
     if html and html.suffix.lower() not in PAGES:
-        raise UsageError(f"--html {str(html)!r} is no name of a page.", "Give a name in .html.")
+        raise UsageError(f"--html {str(html)!r} is not an HTML file name.", "Give a name that ends in .html.")
     return Outputs(out, html)
 
 

@@ -26,6 +26,10 @@ MAX_RUNS = 80
 ROLE_FLAGS = ("reward", "kl", "entropy", "grad-norm", "loss", "tokens")
 FAILING = {"ugly": ("ugly",), "bad": ("ugly", "bad")}
 WATCH = 60.0  # seconds
+_ROLE_NAMES = {
+    "reward": "reward", "kl": "KL", "entropy": "entropy", "grad-norm": "gradient norm", "loss": "loss",
+    "tokens": "token count",
+}  # fmt: skip
 
 EXAMPLES = """\
 wandb_report examples/wandb
@@ -50,31 +54,31 @@ def build_parser() -> argparse.ArgumentParser:
     chosen.add_argument("--runs", metavar="A,B", help=f"each a {cli.RUN_HELP}")
     chosen.add_argument("--latest", type=cli.positive_int, metavar="N", help="the N runs started last")
     chosen.add_argument("--max-runs", type=cli.positive_int, metavar="N", help=f"at most the N newest ({MAX_RUNS})")
-    metrics = parser.add_argument_group("which metric is what (default: recognised by name)")
+    metrics = parser.add_argument_group("which metric plays which role (default: recognised by name)")
     metrics.add_argument("--primary", metavar="K", help="the metric to rank by")
     for flag in ROLE_FLAGS:
-        metrics.add_argument(f"--{flag}", metavar="K", help=f"the metric that is the {flag.replace('-', ' ')}")
+        metrics.add_argument(f"--{flag}", metavar="K", help=f"{_ROLE_NAMES[flag]} metric")
     metrics.add_argument(
         "--goal", type=float, metavar="VALUE", help="target value; shows what each run needed to reach it"
     )
     metrics.add_argument("--target", dest="goal", type=float, help=argparse.SUPPRESS)  # its name until 0.1
-    metrics.add_argument("--roles", metavar="FILE", help="patterns of your own metric names, in the form of roles.toml")
+    metrics.add_argument("--roles", metavar="FILE", help="TOML patterns for your own metric names (see roles.toml)")
     looking = parser.add_argument_group("how to look")
     looking.add_argument("--window", type=cli.positive_int, metavar="N", help="only the last N rows of each run")
     looking.add_argument(
-        "--as-of", type=_moment, metavar="TIME", help="take this for now (2026-01-31T12:00, UTC): a report to repeat"
+        "--as-of", type=_moment, metavar="TIME", help="evaluate as if it were TIME (UTC), for reproducible reports"
     )
     looking.add_argument(
         "--watch", nargs="?", type=cli.seconds, const=WATCH, metavar="SECONDS",
-        help=f"look again every so many seconds ({WATCH:g}), print what changed, until no run is running",
+        help=f"re-check every SECONDS (default {WATCH:g}) and print what changed, until no run is running",
     )  # fmt: skip
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--compare", action="store_true", help="the comparison first, in full, with a model of settings"
+        "--compare", action="store_true", help="the comparison first and in full, with a model of the settings"
     )
     output.add_argument("--full", action="store_true", help="everything: all runs, findings, tables and reasons")
     output.add_argument("--out", metavar="FILE", help="write the report there; .json is JSON, else Markdown")
-    output.add_argument("--html", metavar="FILE", help="write one page with the figures in it")
+    output.add_argument("--html", metavar="FILE", help="write a single page with figures")
     output.add_argument(
         "--fail-on",
         choices=tuple(FAILING),
@@ -89,7 +93,7 @@ def _moment(text: str) -> datetime:
     try:
         when = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-01-31 or 2026-01-31T12:00Z") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-01-31 or 2026-01-31T12:00Z") from error
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

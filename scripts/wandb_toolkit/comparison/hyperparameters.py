@@ -97,7 +97,7 @@ def signals_of(settings: Sequence[Mapping[str, Any]], levels: Sequence[float], d
     """Return how the settings go with the levels; `settings` and `levels` hold one entry for each configuration."""
     count = len(levels)
     if count < FEWEST:
-        refused = f"a rank correlation needs {FEWEST} sound configurations that ended, there are {count}"
+        refused = f"{count} completed configurations without faults, {FEWEST} needed"
         return Signals(refused=refused, count=count)
     columns = [c for c in columns_of(settings) if int(np.isfinite(c.codes).sum()) >= FEWEST]
     if not columns:

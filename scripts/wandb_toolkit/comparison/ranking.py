@@ -317,7 +317,9 @@ def _target(groups: Sequence[Sequence[Entry]], direction: Direction, given: floa
         return Goal(given, "given by you")
     levels = [e.level for group in groups for e in group if e.level and e.over]
     value = best_common_level(levels, direction)
-    return Goal(value, "the best level that all runs with at least half of the best gain ended at") if value else None
+    return (
+        Goal(value, "best final level shared by all runs with at least half of the top improvement") if value else None
+    )
 
 
 def _signals(groups: Sequence[Sequence[Entry]], direction: Direction, *, model: bool) -> Signals:

@@ -21,7 +21,7 @@ NO_PRIMARY = "No metric to rank by was found: name one with --primary."
 GROUPS_NAMED = 3  # seed groups that the note spells out
 RACERS_NAMED = 3
 TASKS_NAMED = 6
-LENGTHS_APART = 1.25  # times as many steps: the runs are of different length
+LENGTHS_APART = 1.25  # times as many steps: the runs have different lengths
 
 
 def notes(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]], primary: Primary, lead_text: str) -> list[str]:
@@ -41,7 +41,7 @@ def notes(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]], primary: P
 def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Contender], *, broken: bool) -> str:
     """Say whether the lead of the best configuration over the next one is more than chance."""
     if broken:
-        return "Every run with this metric broke, so the first of them is only the least bad."
+        return "All ranked runs failed; first place means least bad."
     if found.rival is None or found.gap is None:
         return ""
     mine, rival = groups[0], groups[found.rival]
@@ -53,10 +53,10 @@ def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Co
         if found.verdict == "unproven":
             return f"No evidence of a difference between {pair}: the curves scatter by as much."
         ahead = f"{named(mine)} is ahead of {named(rival)} by {number(gap.value, 2)}"
-        return f"{ahead}, more than the curves scatter; but with one seed of each, luck is not ruled out."
+        return f"{ahead}, more than the curves scatter; with one seed each, luck is not ruled out."
     between = f"{number(gap.value, 3)} (95% from {number(gap.low, 3)} to {number(gap.high, 3)}; {gap.how})"
     if found.verdict == "unproven":
-        return f"No evidence of a difference between {pair}: it is {between}."
+        return f"No evidence of a difference between {pair}: {between}."
     return f"The difference between {pair} is more than chance: {between}."
 
 
@@ -99,7 +99,7 @@ def common(
     proof = {
         "real": "more than chance",
         "unproven": "no evidence of a difference",
-        "single": "one seed of each, so luck is not ruled out",
+        "single": "one seed each, so luck is not ruled out",
     }[found.verdict or "single"]
     if found.why == "points":
         proof = "too few points to tell by more than chance"
@@ -126,10 +126,10 @@ def race(groups: Sequence[Sequence[Entry]], reached: Mapping[int, Mapping[Cost, 
         said += [f"{left} more later"] if left > 0 else []
         soonest = min(there, key=lambda pair: pair[1].get("time", math.inf))
         if leading == "step" and "time" in soonest[1] and soonest is not there[0]:
-            said.append(f"by the clock {named(soonest[0])} was first ({duration(soonest[1]['time'])})")
+            said.append(f"fastest by the clock: {named(soonest[0])} ({duration(soonest[1]['time'])})")
     if never:
         with_all = " with every seed" if any(len(group) > 1 for group in groups) else ""
-        said.append(f"{plural(never, 'configuration')} did not get there{with_all}")
+        said.append(f"{plural(never, 'configuration')} did not reach it{with_all}")
     return "; ".join(said)
 
 
@@ -158,5 +158,5 @@ def _left_behind(ranked: Sequence[Entry], primary: Primary) -> list[str]:
     lengths = [e.level.last_step for e in ranked if e.sound and e.level]
     if lengths and max(lengths) > LENGTHS_APART * max(min(lengths), 1):
         span = f"{min(lengths):,} to {max(lengths):,} steps"
-        said.append(f"The runs are of different length ({span}): each ranks where it ended.")
+        said.append(f"The runs have different lengths ({span}): each ranks where it ended.")
     return said

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @detector(
     "overfitting",
-    "The evaluation loss rises while the training loss falls on",
+    "The evaluation loss rises while the training loss keeps falling",
     "bad",
     ("loss", "eval_loss"),
     explains=("plateau_early", "primary_worse", "memorising"),
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def overfitting(
     view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5, slight: float = 0.05, few: int = 20
 ) -> Finding | None:
-    """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise, and the training loss falls on.
+    """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise while the training loss falls.
 
     Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so. Of at most `few`
     evaluations, whose noise cannot be told from their course, a rise from each to the next counts from `slight` (5%)
@@ -59,7 +59,7 @@ def overfitting(
     return finding(
         "overfitting",
         f"{held_out.metric} was best ({num(low)}) at step {step:,} and rose by {up / scale:.0%} to {num(end)} while "
-        f"{loss.metric} fell on from {num(here)} to {num(there)}",
+        f"{loss.metric} kept falling, from {num(here)} to {num(there)}",
         held_out,
         loss,
         step=step,

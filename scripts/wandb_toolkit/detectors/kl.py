@@ -70,10 +70,10 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     if not gains:
         raise NotApplicable("neither reward nor task metric tells whether the policy learns")
     factor = usual / mine if mine > 0 else float("inf")
-    times = f"{factor:.0f} times less than" if factor < 1e4 else "next to none against"
+    times = f", about {float(f'{factor:.2g}'):,.0f} times higher" if factor < 1e4 else ""
     return finding(
         "kl_too_low",
-        f"{kl.metric} stays at {num(mine)}, {times} its siblings' {num(usual)}; {' and '.join(gains)} gained nothing",
+        f"{kl.metric} stays at {num(mine)} (other runs: {num(usual)}{times}); {' and '.join(gains)} did not improve",
         kl,
         evidence={
             "level": mine,

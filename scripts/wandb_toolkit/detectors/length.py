@@ -104,7 +104,7 @@ def length_collapse(view: RunView, left: float = 1 / 3, onset: float = 0.7) -> F
     step = int(t.x[after or 0])
     return finding(
         "length_collapse",
-        f"{length.metric} fell from {num(early)} to {num(end)}, from step {step:,} on; {reward.metric} gained nothing",
+        f"{length.metric} fell from {num(early)} to {num(end)}, from step {step:,}; {reward.metric} did not improve",
         length,
         reward,
         step=step,

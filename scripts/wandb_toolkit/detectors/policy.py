@@ -101,11 +101,10 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05, non
         return None  # it falls as every run's does, and the return rises: the policy has become certain of the solution
     at = below_course(t, 0.75, max(end, 0.0))
     step = int(t.x[at])
-    what = "standard deviation" if view.has("policy_std") else "entropy"
     return finding(
         "entropy_collapse",
-        f"{entropy.metric} collapsed from {num(start)} to {num(end)}, {100 * max(end, 0) / start:.2g}% of where it "
-        f"began; the {what} left its course at step {step:,}",
+        f"{entropy.metric} collapsed from {num(start)} to {num(end)}, {100 * max(end, 0) / start:.2g}% of "
+        f"its start; the drop began at step {step:,}",
         entropy,
         step=step,
         evidence={"start": start, "end": end, "left": end / start, "thresholds": {"left": left, "lasts": lasts}},

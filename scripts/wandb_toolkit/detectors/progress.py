@@ -211,7 +211,7 @@ def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding |
     """
     main = view.main(12)
     if view.primary is None or not is_evaluation(main.metric):
-        raise NotApplicable(f"{main.metric} is no evaluation")
+        raise NotApplicable(f"{main.metric} is not an evaluation")
     siblings = view.relatives("primary", main)
     if len(siblings) < needed:
         raise NotApplicable(f"{len(siblings)} comparable siblings with {main.metric}, needs {needed}")
@@ -264,7 +264,7 @@ def no_learning(
     losses = {view.roles[role].metric for role in ("loss", "eval_loss") if view.has(role)}
     judged = [(c, sign) for c, sign in curves.values() if len(c) >= points and c.kind != "policy"]
     if len(judged) < needed:
-        raise NotApplicable(f"{len(judged)} of loss, eval loss, reward and primary metric have {points} points")
+        raise NotApplicable(f"only {len(judged)} of loss, eval loss, reward and primary metric has {points} points")
     for curve, sign in judged:
         t = curve.trend
         gain = float(np.max(sign * t.y)) - sign * t.start

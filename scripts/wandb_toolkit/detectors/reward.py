@@ -34,7 +34,7 @@ def reward_hacking(
     if reward.metric == task.metric:
         raise NotApplicable(f"{task.metric} is both the reward and the task metric")
     if direction_of(task.metric)[0] == "min":
-        raise NotApplicable(f"{task.metric} is better lower")
+        raise NotApplicable(f"{task.metric} is better when lower")
     return (
         _falls(view, reward, task, reward_share, task_share)
         or _below_its_start(reward, task, task_share)
@@ -96,8 +96,8 @@ def _falls(
         return None
     step = int(t.x[peak])
     return _hacking(
-        f"{reward.metric} rose on from {num(here)} to {num(r.end)} while {task.metric} fell from {num(top)} at step "
-        f"{step:,} to {num(end)}",
+        f"{reward.metric} kept rising, from {num(here)} to {num(r.end)}, while {task.metric} fell "
+        f"from {num(top)} at step {step:,} to {num(end)}",
         reward,
         task,
         step,

@@ -190,11 +190,13 @@ def next_looks(
             "one of them fails: then the setting is unstable",
         )
     rate = find_setting(report.run.config, "learning_rate")
-    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1:
+    others = [find_setting(other.run.config, "learning_rate") for other in reports]
+    lower = [one for one in others if one and rate and isinstance(one.value, float) and one.value < rate.value]
+    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1 and not lower:
         new = rounded(rate.value / 2)
         add(
             f"{quoted(rate.key)} from {number(rate.value)} to {number(new)}",
-            "no other rate of this setting was tried below it" if len(reports) > 1 else "no other rate was tried",
+            "no run tried a lower rate",
             f"{metric} ends better, more slowly",
             "it ends worse: then the present rate is not too high",
         )

@@ -118,7 +118,7 @@ def _public(target: Target, credentials: Credentials) -> Source:
         return source
     login = credentials.note or "Set WANDB_API_KEY or run `wandb login`."  # a key there is, and why it is not used
     raise AuthError(
-        f"{target.text!r} is no local path, there is no API key for {credentials.host}, {why}.",
+        f"{target.text!r} is not a local path, there is no API key for {credentials.host}, {why}.",
         f"{login} Or give the path of local runs. {_seen()}",
     )
 

@@ -216,7 +216,7 @@ def test_the_whole_comparison_is_capped_and_full_is_not() -> None:
     assert headings(compared)[:3] == ["Comparison", "Config differences", "Good"]
     assert compared.count("20 more rows left out here") == 2
     assert "left out here" not in full
-    assert "### Settings that go with the result (attribution, not proof)" in compared
+    assert "### Settings that correlate with the result (correlation, not proof)" in compared
     assert "| `lr` " in compared
     assert len(short.splitlines()) < len(compared.splitlines()) < len(full.splitlines())
     assert full.count("### `run-") == 40

@@ -67,7 +67,7 @@ def comparison_lines(report: Report, width: int | None, *, full: bool, most: int
         for title, table in (
             ("Configurations", configurations(comparison)),
             ("At the same cost, and up to the target", costs(comparison)),
-            ("Settings that go with the result (attribution, not proof)", settings(comparison.signals)),
+            ("Settings that correlate with the result (correlation, not proof)", settings(comparison.signals)),
         ):
             lines += ["", f"### {title}", "", *_first(table, width, most)] if table else []
     said = [f"- {escape(text)}" for text in remarks(comparison, report.primary, full=full)]
@@ -197,7 +197,7 @@ def remarks(comparison: Comparison, primary: Primary | None, *, full: bool) -> l
         said.append(f"Not told apart from the best by more than chance: {listed(level)}.")
     goal = comparison.target
     if goal and goal.note and len(comparison.configurations) > 1:
-        why = goal.why if full or goal.why == "given by you" else "the level that runs in earnest share"
+        why = goal.why if full or goal.why == "given by you" else "level reached by every run that made real progress"
         said.append(f"To reach {number(goal.value)} ({why}): {goal.note}.")
     for cost in ("time", "tokens", "step"):
         said += _front(comparison, cost, primary)
@@ -215,10 +215,10 @@ def _front(comparison: Comparison, cost: Cost, primary: Primary | None) -> list[
     front = [(one, amount) for one, amount in known if amount is not None and cost in one.front]
     named = [f"{quoted(one.names[0])} {number(one.value)} for {spent(cost, amount)}" for one, amount in front]
     if len(named) == 1:
-        return [f"Quality against {_UNITS[cost]}: {quoted(front[0][0].names[0])} is both the best and the cheapest."]
+        return [f"Quality vs. {_UNITS[cost]}: {quoted(front[0][0].names[0])} is both the best and the cheapest."]
     more = len(named) - FRONT
     text = "; ".join([*named[:FRONT], f"and {more} more"] if more > 0 else named)
-    return [f"Quality against {_UNITS[cost]}, nothing better for less (Pareto front): {text}."]
+    return [f"Pareto front, quality vs. {_UNITS[cost]}: {text}."]
 
 
 def _cost(one: Standing, cost: Cost) -> float | None:
@@ -233,10 +233,10 @@ def _signals(found: Signals | None, primary: Primary | None, *, full: bool) -> l
     metric, over = quoted(primary.metric), f"over {plural(found.count, 'configuration')}"
     if sure:
         texts = "; ".join(_signal(one) for one in sure[:SIGNALS])
-        said.append(f"Goes with {metric} {over} (attribution, not proof): {texts}.")
+        said.append(f"Correlated with {metric} {over} (not proof of a cause): {texts}.")
     else:
         looked = plural(len(found.signals), "setting")
-        said.append(f"None of {looked} goes with {metric} {over} by more than chance (p ≥ {SURE} after Holm).")
+        said.append(f"None of {looked} correlates with {metric} {over} beyond chance (p ≥ {SURE} after Holm).")
     # A setting with its best value in the middle has no order, yet a model needs it.
     hidden = [one for one in found.signals if one.p >= SURE and (one.importance or 0) > 0.1]
     if hidden:

@@ -124,7 +124,7 @@ def _comparison(report: Report) -> Part | None:
     for title, table in (
         ("Configurations", comparison.configurations(found)),
         ("At the same cost, and up to the target", comparison.costs(found)),
-        ("Settings that go with the result (attribution, not proof)", comparison.settings(found.signals)),
+        ("Settings that correlate with the result (correlation, not proof)", comparison.settings(found.signals)),
     ):
         body += [_table(table, title)] if table else []
     return _section("comparison", "Comparison", "\n".join(body))

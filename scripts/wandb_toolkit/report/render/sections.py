@@ -106,7 +106,7 @@ def checked(report: Report, *, full: bool) -> list[str]:
     said = [f"{plural(passed + found, 'check')} made{over}, {found} with a finding; {skipped} skipped."]
     said += _reasons(reasons, runs, None if full else REASONS)
     if report.comparison and report.comparison.signals and report.comparison.signals.refused and runs > 1:
-        said.append(f"Which settings go with the result was not judged: {report.comparison.signals.refused}.")
+        said.append(f"Hyperparameter correlations skipped: {report.comparison.signals.refused}.")
     said += _samples(report.runs)
     return said + _warnings(report, full=full)
 
@@ -195,8 +195,8 @@ def reproduce(report: Report, *, full: bool) -> list[str]:
     lines = [quoted(report.command, 400)] if report.command else []
     newest = max((one.run.last_activity for one in report.runs if one.run.last_activity), default=None)
     data = f"; data up to {moment(newest)} UTC" if newest else ""
-    made = "as of" if report.as_of else "made"
-    again = f"; the same again: {quoted(f'--as-of {report.generated_at:%Y-%m-%dT%H:%M:%SZ}')}" if report.command else ""
+    made = "as of" if report.as_of else "generated"
+    again = f"; reproduce with {quoted(f'--as-of {report.generated_at:%Y-%m-%dT%H:%M:%SZ}')}" if report.command else ""
     lines.append(
         f"wandb-toolkit {report.tool_version}, source {report.source}, {made} {moment(report.generated_at)} UTC{data}"
         f"{'' if report.as_of else again}."

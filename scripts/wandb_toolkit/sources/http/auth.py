@@ -273,7 +273,7 @@ def _netrc_entry(path: Path, host: str) -> tuple[SecretText, str]:
     except netrc.NetrcParseError as error:  # its text may quote a password
         return SecretText(), f"{path} was not used: line {error.lineno} cannot be read."
     except (OSError, UnicodeDecodeError) as error:
-        return SecretText(), f"{path} was not used: {getattr(error, 'strerror', None) or 'it is no text'}."
+        return SecretText(), f"{path} was not used: {getattr(error, 'strerror', None) or 'it is not text'}."
     # Not netrc.authenticators(): it answers for a host without an entry with the `default` one.
     for name in [host, *(other for other in _CLOUD if host in _CLOUD and other != host)]:
         if name in hosts and hosts[name][2]:

@@ -179,7 +179,7 @@ def _ours(error: Exception, url: str, proxy: str | None) -> Exception:
     if isinstance(error, (foreign.ReadTimeoutError, TimeoutError)):
         return TryAgain(f"{where} did not answer in time", hint="Ask for less, or raise --timeout.")
     if isinstance(error, (foreign.LocationParseError, foreign.LocationValueError, UnicodeError)):
-        return ServerError(f"{where} is no address.")
+        return ServerError(f"{where} is not a valid address.")
     cut = "incomplete" in text or isinstance(error, foreign.IncompleteRead)
     return TryAgain(f"{where} broke off its answer" if cut else f"{where} dropped the connection")
 

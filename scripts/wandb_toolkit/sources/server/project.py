@@ -76,7 +76,7 @@ class Place:
         if project is None:
             if errors:
                 raise errors[0].error
-            raise NotFoundError(f"There is no project {self.entity}/{self.project}, or it is not yours to see.")
+            raise NotFoundError(f"There is no project {self.entity}/{self.project}, or you cannot see it.")
         return dict(project), errors
 
     @property

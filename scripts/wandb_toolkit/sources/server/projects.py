@@ -36,7 +36,7 @@ class Projects:
             viewer = self._connection.graphql(q.VIEWER, {}, "your default entity").get("viewer") or {}
             if not viewer.get("entity"):
                 raise NotFoundError(
-                    "No entity is named, and there is no default one without a login.",
+                    "No entity is given, and there is no default without a login.",
                     "Give entity/project, or set WANDB_API_KEY or WANDB_ENTITY.",
                 )
             self._default = str(viewer["entity"])
@@ -50,7 +50,7 @@ class Projects:
         """
         found = [self._project(node, entity) for node in self._nodes(entity)]
         if not found and not self._is_known(entity):
-            raise NotFoundError(f"There is no entity {entity!r}, or it is not yours to see.", self._near(entity))
+            raise NotFoundError(f"There is no entity {entity!r}, or you cannot see it.", self._near(entity))
         named = sorted(found, key=lambda one: one.name)
         return sorted(named, key=lambda one: one.last_activity.timestamp() if one.last_activity else 0.0, reverse=True)
 
