@@ -22,18 +22,17 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "scripts" / "wandb_toolkit" / "listing" / "shapes.py"
 VERSION = 1
 # Document → the type of its elements, and how they lie in it.
-DOCUMENTS = {
-    "list_projects": ("ProjectJson", "array"),
-    "list_runs": ("RunJson", "array"),
-    "list_metrics": ("MetricJson", "by name"),
-    "error": ("ErrorJson", "object"),
-}
+SHAPES = {"list_projects": "ProjectJson", "list_runs": "RunJson", "list_metrics": "MetricJson", "error": "ErrorJson"}
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas by document."""
-    return {**{name: _document(name, *about) for name, about in DOCUMENTS.items()}, "wandb_report": _report()}
+    from wandb_toolkit.commands import COMMANDS
+
+    how = {command.name: command.document for command in COMMANDS}
+    made = {name: _document(name, shape, how.get(name, "object")) for name, shape in SHAPES.items()}
+    return {**made, "wandb_report": _report()}
 
 
 def _report() -> dict[str, Any]:
@@ -56,7 +55,7 @@ def _document(name: str, type_name: str, how: str) -> dict[str, Any]:
     description = first.rpartition(": ")[2]
     element = _object(shape, _comments(type_name))
     content: dict[str, Any] = element
-    if how == "array":
+    if how == "list":
         content = {"type": "array", "items": element}
     elif how == "by name":
         content = {"type": "object", "additionalProperties": element}

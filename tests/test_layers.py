@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from repository import ROOT
+from wandb_toolkit.commands import NAMES
 
 PACKAGE = ROOT / "scripts" / "wandb_toolkit"
-COMMANDS = ("list_projects", "list_runs", "list_metrics", "download_plots", "generate_plots", "wandb_report")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROW = re.compile(r"^\| `(?P<name>[a-z_/]+)` \| [^|]+ \| (?P<imports>[^|]+) \|$", re.MULTILINE)
 
@@ -142,7 +142,7 @@ def loaded(code: str, *args: str) -> set[str]:
     return set(ast.literal_eval(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", NAMES)
 def test_help_loads_nothing_heavy(command: str) -> None:
     code = f"from wandb_toolkit.commands import {command}\n{command}.main(['--help'])"
     assert not loaded(code)

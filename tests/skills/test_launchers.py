@@ -19,12 +19,13 @@ import pytest
 import _bootstrap
 from repository import ROOT
 from wandb_toolkit.cli.matplotlib_dir import settle_matplotlib
+from wandb_toolkit.commands import COMMANDS
 
-COMMANDS = {
-    "wandb": ["wandb_report"],
-    "wandb-plot": ["download_plots", "generate_plots", "list_metrics", "list_projects", "list_runs"],
+LAUNCHED = {
+    skill: sorted(command.name for command in COMMANDS if command.skill == skill)
+    for skill in sorted({command.skill for command in COMMANDS})
 }
-NAMES = sorted(name for names in COMMANDS.values() for name in names)
+NAMES = sorted(name for names in LAUNCHED.values() for name in names)
 LAUNCHERS = sorted(ROOT.glob("skills/*/scripts/*.py"))
 SCRIPTS = [ROOT / "scripts" / f"{name}.py" for name in NAMES]
 
@@ -49,7 +50,7 @@ def test_every_command_has_one_launcher_and_all_are_one_text() -> None:
     found: dict[str, list[str]] = {}
     for path in LAUNCHERS:
         found.setdefault(path.parts[-3], []).append(path.stem)
-    assert found == COMMANDS
+    assert found == LAUNCHED
     assert len({path.read_text() for path in LAUNCHERS}) == 1
 
 

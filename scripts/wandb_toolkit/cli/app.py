@@ -40,9 +40,6 @@ TARGET_HELP = (
 RUN_HELP = "run id, display name, glob, latest, latest:N, tag:x, group:x, sweep:x"
 
 
-JSON_LISTS = ("list_projects", "list_runs")  # whose JSON is a list
-
-
 class Parser(argparse.ArgumentParser):
     """An argparse parser whose errors go through the boundary, and that knows the nearest flag."""
 
@@ -75,8 +72,8 @@ def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.strip().splitlines())
 
 
-def add_common_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that every command takes."""
+def add_common_flags(parser: argparse.ArgumentParser, *, lists: bool = False) -> None:
+    """Add the flags that every command takes; `lists`: its JSON is a list, which --jsonl prints an element a line."""
     group = parser.add_argument_group("common")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout; errors are JSON on stderr")
     group.add_argument(
@@ -85,7 +82,7 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         metavar="A,B.C",
         help="only these fields of the JSON, nested with dots",
     )
-    if parser.prog in JSON_LISTS:
+    if lists:
         parser.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
     group.add_argument(
         "--source",

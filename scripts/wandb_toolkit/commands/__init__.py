@@ -5,13 +5,39 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from wandb_toolkit import __version__
 from wandb_toolkit.errors import Exit, ToolkitError, UsageError, nearest
 
-NAMES = ("list_projects", "list_runs", "list_metrics", "download_plots", "generate_plots", "wandb_report")
 
-HELP = """\
+@dataclass(frozen=True)
+class Command:
+    """One command, declared here: the module of its name below this package has the parser and what it does."""
+
+    name: str
+    what: str  # one line of `wandb-toolkit --help`
+    skill: str  # whose folder has its launcher
+    document: str = "object"  # its JSON: "object", "list", or "by name"
+
+
+COMMANDS = (
+    Command("list_projects", "which projects there are", "wandb-plot", "list"),
+    Command("list_runs", "a project's runs, the newest first", "wandb-plot", "list"),
+    Command("list_metrics", "what a run logged, with statistics", "wandb-plot", "by name"),
+    Command("generate_plots", "draw metrics of one or more runs", "wandb-plot"),
+    Command("download_plots", "copy the images of a run", "wandb-plot"),
+    Command("wandb_report", "judge runs: good, bad, ugly, what to try next (also: report)", "wandb"),
+)
+NAMES = tuple(command.name for command in COMMANDS)
+
+
+def overview() -> str:
+    """Return the text of `wandb-toolkit --help`."""
+    listed = [(command.name.replace("_", "-"), command.what) for command in COMMANDS]
+    listed.append(("completion", "completions for a shell: bash or zsh"))
+    lines = "\n".join(f"  {name:<16} {what}" for name, what in listed)
+    return f"""\
 usage: wandb-toolkit <command> [options]
 
 examples:
@@ -20,13 +46,7 @@ examples:
   wandb-toolkit report ./wandb --latest 3
 
 commands (each has --help):
-  list-projects    which projects there are
-  list-runs        a project's runs, the newest first
-  list-metrics     what a run logged, with statistics
-  generate-plots   draw metrics of one or more runs
-  download-plots   copy the images of a run
-  wandb-report     judge runs: good, bad, ugly, what to try next (also: report)
-  completion       completions for a shell: bash or zsh
+{lines}
 
 options:
   -h, --help       this text
@@ -41,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in NAMES:
         return int(importlib.import_module(f"wandb_toolkit.commands.{name}").main(words[1:]))
     if name in ("__version", "__help", "_h"):
-        print(f"wandb-toolkit {__version__}" if name == "__version" else HELP)
+        print(f"wandb-toolkit {__version__}" if name == "__version" else overview())
         return Exit.OK
     from wandb_toolkit.cli import app as cli
 

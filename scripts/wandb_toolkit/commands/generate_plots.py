@@ -20,7 +20,8 @@ from wandb_toolkit.text import clean, plural
 if TYPE_CHECKING:
     from wandb_toolkit.commands.chosen_metrics import Chosen
     from wandb_toolkit.model import Run
-    from wandb_toolkit.plots.workers import Drawn, Settings, Task
+    from wandb_toolkit.plots.kinds import Drawn, Kind
+    from wandb_toolkit.plots.workers import Settings, Task
     from wandb_toolkit.sources.base import Source
 
 SECTION = "plots"
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> Exit:
     labels = tuple(run_labels(runs))
     settings = Settings(
         tuple(map(light, runs)), labels, smoothing, view, args.x_axis, *_grouping(args, runs, chosen),
-        args.grid, args.term,
+        "grid" if args.grid else "lines", args.term,
     )  # fmt: skip
     plots = _Plots(folder, runs, source, settings, args)
     try:
@@ -158,6 +159,12 @@ class _Plots:
         self._files: dict[str, dict[str, Any]] = {}  # not yet in metadata.json
         self._recorded = time.monotonic()
 
+    @property
+    def _kind(self) -> Kind:
+        from wandb_toolkit.plots.kinds import KINDS
+
+        return KINDS[self.settings.kind]
+
     def draw(self, chosen: Chosen) -> None:
         """Draw and write all figures."""
         from wandb_toolkit.plots.workers import WORTH_A_POOL, draw_all, held, interruptible
@@ -177,7 +184,7 @@ class _Plots:
 
     def _figures(self, metrics: Sequence[str]) -> list[tuple[str, list[str]]]:
         """Return title and metrics of each figure: one each, or pages of a prefix."""
-        if not self.args.grid:
+        if not self._kind.pages:
             return [(metric, [metric]) for metric in metrics]
         from wandb_toolkit.plots.figures.view import PANELS
 
@@ -212,9 +219,9 @@ class _Plots:
     def _write(self, one: Drawn) -> None:
         from wandb_toolkit.plots.figures.file import owner_of
 
-        by_prefix = self.args.group_by_prefix and not self.args.grid
+        by_prefix = self.args.group_by_prefix and not self._kind.pages
         stem = _stem(one.title) if by_prefix else safe_stem(one.title.removesuffix("/*"))
-        stem = f"grid__{stem}" if self.args.grid else stem
+        stem = f"{self._kind.file}{stem}"
         suffix = f".{self.settings.view.format}"
         written = self.folder.place(one.owner, stem, suffix, one.content, lambda path: owner_of(path) == one.owner)
         name, path = written["file"], str(self.folder.path / written["file"])

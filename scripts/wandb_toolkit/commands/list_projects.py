@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--entity", help="only this entity's projects (local: runs that name no entity)")
     parser.add_argument("--limit", type=cli.positive_int, default=100, metavar="N", help="at most N projects (100)")
-    cli.add_common_flags(parser)
+    cli.add_common_flags(parser, lists=True)
     return parser
 
 

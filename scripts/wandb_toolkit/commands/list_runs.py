@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         "summary_metrics.X, config.X",
     )
     parser.add_argument("--metrics", metavar="A,B", help="the summary metrics to show (default: those that differ)")
-    cli.add_common_flags(parser)
+    cli.add_common_flags(parser, lists=True)
     return parser
 
 

@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.output import digest, run_key
-from wandb_toolkit.plots.charts import Chart, as_dict, build_chart
+from wandb_toolkit.plots.charts import Chart, build_chart
 from wandb_toolkit.plots.figures.view import View
 from wandb_toolkit.plots.grouping import Grouping, grouped
+from wandb_toolkit.plots.kinds import KINDS, Drawn
 from wandb_toolkit.plots.smoothing import Smoothing
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 WORTH_A_POOL = 10  # figures; a worker takes about as long to start as three of them to draw
 _AHEAD = 2  # figures a worker that may wait for it: what bounds the memory
-_MOST_WORDS = 4000  # of a page's alternative text
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Settings:
     x_axis: str | None = None
     grouping: Grouping | None = None
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    grid: bool = False
+    kind: str = "lines"  # of `kinds.KINDS`
     term: bool = False
 
 
@@ -57,18 +57,6 @@ class Task:
     title: str
     metrics: tuple[str, ...]
     histories: Mapping[int, History]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A picture, not yet a file; without content where there was nothing to draw."""
-
-    title: str
-    content: bytes
-    owner: str
-    facts: dict[str, Any]  # for JSON
-    skipped: tuple[dict[str, str], ...] = ()
-    term: str = ""  # the plot for the terminal
 
 
 def task(title: str, metrics: Sequence[str], histories: Mapping[int, History], axes: Iterable[str]) -> Task:
@@ -92,7 +80,7 @@ class Artist:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._painter: Painter | None = None
+        self.painter: Painter | None = None  # of single figures, kept: an axes costs as much as a figure to draw
 
     def draw(self, one: Task) -> Drawn:
         """Return the picture of a task."""
@@ -105,7 +93,7 @@ class Artist:
                 skipped.append({"metric": metric, "reason": "; ".join(chart.notes) or "has no point"})
         if not charts:
             return Drawn(one.title, b"", "", {}, tuple(skipped))
-        drawn = self._page(one.title, charts) if self.settings.grid else self._single(charts[0])
+        drawn = KINDS[self.settings.kind].draw(self, one.title, charts)
         return replace(drawn, skipped=tuple(skipped), term=self._term(charts) if self.settings.term else "")
 
     def _chart(self, metric: str, one: Task) -> Chart:
@@ -113,41 +101,10 @@ class Artist:
         chart = build_chart(metric, known.runs, one.histories, known.smoothing, known.x_axis, known.labels)
         return grouped(chart, known.groups, known.grouping) if known.grouping else chart
 
-    def _single(self, chart: Chart) -> Drawn:
-        from wandb_toolkit.plots.figures.alt_text import describe
-        from wandb_toolkit.plots.figures.painter import Painter
-
-        if self._painter is None:
-            self._painter = Painter(self.settings.view)
-        points = self._painter.draw(chart)
-        alt, owner = describe(chart), self._owner(chart.metric, [chart])
-        content = self._painter.content(chart.metric, alt, owner, points)
-        return Drawn(chart.metric, content, owner, {**_facts(chart, points, alt), "panels": None})
-
-    def _page(self, title: str, charts: Sequence[Chart]) -> Drawn:
-        from wandb_toolkit.plots.figures.alt_text import describe
-        from wandb_toolkit.plots.figures.grid import GridPainter, page_view
-
-        painter = GridPainter(page_view(self.settings.view, len(charts)))
-        points = painter.draw(title, charts)
-        panels = [_facts(c, shown, describe(c)) for c, shown in zip(charts, points, strict=True)]
-        alt = f"{len(charts)} metrics on one page. " + " ".join(panel["alt"] for panel in panels)
-        alt = alt if len(alt) <= _MOST_WORDS else f"{alt[:_MOST_WORDS]}…"
-        owner = self._owner(title, charts)
-        content = painter.content(title, alt, owner, ())
-        facts: dict[str, Any] = {
-            "metric": title,
-            "x_axis": None,
-            "smoothing": charts[0].smoothing.as_dict(),
-            "runs": [],
-            "notes": [],
-        }
-        return Drawn(title, content, owner, {**facts, "alt": alt, "panels": panels})
-
-    def _owner(self, title: str, charts: Sequence[Chart]) -> str:
+    def owner(self, title: str, charts: Sequence[Chart]) -> str:
         """Return what makes a figure the same one when it is drawn again: what it is of, not how it looks."""
         runs = {run_key(run) for c in charts for curve in c.curves for run in (curve.band or _Alone(curve.run)).runs}
-        kind = [*(["grid"] if self.settings.grid else [])]
+        kind = [self.settings.kind] if self.settings.kind != "lines" else []
         kind += [f"by {self.settings.grouping.key}"] if self.settings.grouping else []
         return digest("\n".join((title, *kind, *sorted(runs))), 16)
 
@@ -164,19 +121,6 @@ class _Alone:
     @property
     def runs(self) -> tuple[Run, ...]:
         return (self.run,)
-
-
-def _facts(chart: Chart, points: Sequence[int], alt: str) -> dict[str, Any]:
-    from wandb_toolkit.jsontext import jsonable
-
-    return {
-        "metric": chart.metric,
-        "x_axis": chart.x_axis,
-        "smoothing": chart.smoothing.as_dict(),
-        "runs": jsonable([as_dict(c, shown) for c, shown in zip(chart.curves, points, strict=True)]),
-        "notes": list(chart.notes),
-        "alt": alt,
-    }
 
 
 def draw_all(tasks: Iterator[Task], settings: Settings, jobs: int) -> Iterator[Drawn]:
