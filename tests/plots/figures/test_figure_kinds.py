@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -116,11 +117,13 @@ def test_dark_paper_has_its_own_colours_and_every_run_keeps_its_hue() -> None:
 def test_every_file_type_says_what_it_shows_and_whose_it_is(kind: str, tmp_path: Path) -> None:
     view = replace(SMALL, format=kind)  # type: ignore[arg-type]
     painter, chart = Painter(view), chart_of(noisy(name="$x_1$ <b>"))
-    contents = [painter.content(chart.metric, "a & <b> — 損失", "abcd1234", painter.draw(chart)) for _ in range(2)]
+    contents = [
+        painter.content(chart.metric, "a & <b> — 損失", "abcd1234abcd1234", painter.draw(chart)) for _ in range(2)
+    ]
     assert contents[0] == contents[1]
     file = tmp_path / f"x.{kind}"
     file.write_bytes(contents[0])
-    assert owner_of(file) == "abcd1234"
+    assert owner_of(file) == "abcd1234abcd1234"
     assert contents[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
     if kind == "png":
         with Image.open(io.BytesIO(contents[0])) as picture:
@@ -229,3 +232,14 @@ def test_the_terminal_gets_a_small_plot(values: Sequence[Sequence[float]]) -> No
         assert len(text.splitlines()) <= 20
         assert max(map(len, text.splitlines())) <= 120
     assert "log y" in terminal_plot(chart_of(line("lr", [1e-5, 1e-2])), View(log_y=True))
+
+
+def test_a_figure_is_recognised_whatever_its_checksum(tmp_path: Path) -> None:
+    painter = Painter(View())
+    chart = build_chart("loss", [make_run()], {0: make_history(line("loss", [3.0, 2.0, 1.0]))}, Smoothing("none"))
+    points = painter.draw(chart)
+    for name in range(40):  # a checksum that starts with a hexadecimal digit follows every sixteenth owner
+        owner = hashlib.sha256(str(name).encode()).hexdigest()[:16]
+        path = tmp_path / "x.png"
+        path.write_bytes(painter.content("loss", "falls", owner, points))
+        assert owner_of(path) == owner

@@ -12,7 +12,7 @@ import pytest
 from tracebacks import everything_about
 from wandb_toolkit.errors import AuthError, UsageError
 from wandb_toolkit.sources.http import auth
-from wandb_toolkit.sources.http.auth import Credentials, Secret, SecretText, find_credentials
+from wandb_toolkit.sources.http.auth import Credentials, Secret, SecretText, find_credentials, origin
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 LONG_KEY = "wandb_v1_" + "aB3_" * 20
@@ -285,3 +285,36 @@ def test_a_folders_own_settings_do_not_lead_the_users_key_astray(monkeypatch: py
     assert "WANDB_BASE_URL=https://elsewhere.example" in creds.note
     monkeypatch.setenv("WANDB_BASE_URL", "https://elsewhere.example")  # the user says that it is theirs
     assert find_credentials().has_key
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil\\@api.test/x",
+        "https://evil\\@api.test/",
+        "https://evil\t@api.test/",
+        "https://evil\n.api.test/",
+        "//x",
+    ],
+)
+def test_an_address_that_parsers_read_differently_is_nobody_s(url: str) -> None:
+    assert origin(url) == ("", "", None) or origin(url)[0] == ""
+
+
+def test_the_host_is_the_one_that_is_connected_to() -> None:
+    assert origin("https://User@API.test:8443/x") == ("https", "api.test", 8443)
+    assert origin("http://[::1]:80/") == ("http", "::1", 80)
+
+
+def test_a_key_from_netrc_goes_over_plain_http_only_where_the_user_s_settings_say_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine wandb.example login user password {'a' * 40}\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert find_credentials("https://wandb.example").key is not None
+    refused = find_credentials("http://wandb.example")
+    assert refused.key is None
+    assert "plain http" in refused.note
+    monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.example")
+    assert find_credentials(None).key is not None

@@ -10,7 +10,9 @@ import pytest
 
 import wandb_runs as w
 from wandb_toolkit.errors import NotFoundError, ToolkitError
+from wandb_toolkit.sources.base import RunQuery
 from wandb_toolkit.sources.local.run_dirs import find_run_dirs, read_config, read_json
+from wandb_toolkit.sources.local.source import LocalSource
 
 
 def ids(path: Path) -> list[str]:
@@ -173,3 +175,21 @@ def test_pipes_and_missing_files_are_absent(tmp_path: Path) -> None:
     for name in ("pipe", "missing"):
         assert read_json(tmp_path / name) == {}
         assert read_config(tmp_path / name) == {}
+
+
+def test_links_that_lead_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"password": "hunter2"}')
+    place = w.write_run(tmp_path / "runs", [w.run("r"), w.exit_()], "r")
+    for name in ("wandb-summary.json", "config.yaml", "wandb-metadata.json", "output.log"):
+        (place / "files" / name).symlink_to(secret)
+    source = LocalSource(tmp_path / "runs")
+    [run] = source.runs(RunQuery())
+    assert "hunter2" not in f"{dict(run.summary)} {dict(run.config)} {source.console(run)}"
+
+
+@pytest.mark.parametrize("tag", ["!!int ''", "!!bool foo", "!!timestamp foo", "!!float x", "!!binary '*'"])
+def test_a_config_that_yaml_cannot_build_hides_no_other_run(tmp_path: Path, tag: str) -> None:
+    w.write_run(tmp_path, None, "bad", files={"config.yaml": f"lr:\n  value: {tag}\n"})
+    w.write_run(tmp_path, [w.run("good"), w.exit_()], "good", at="20231114_221321")
+    assert {run.id for run in LocalSource(tmp_path).runs(RunQuery())} == {"bad", "good"}

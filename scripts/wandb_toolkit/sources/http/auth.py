@@ -123,7 +123,7 @@ def find_credentials(base_url: str | None = None) -> Credentials:
             f"{name} belongs to {configured} ({configured_from}) and is not sent to another host; "
             f"set WANDB_BASE_URL={url} if it is for that one."
         )
-    key, key_from, trouble = _from_netrc(url)
+    key, key_from, trouble = _from_netrc(url) if _sealed(url) else (None, "", _UNSEALED)
     return Credentials(url, app_url_of(url), key, key_from, "the URL", note="" if key else note or trouble)
 
 
@@ -147,13 +147,26 @@ def app_url_of(base_url: str) -> str:
     return base_url
 
 
+_ODD = re.compile(r"[\\\s\x00-\x1f\x7f]")  # parsers disagree on what stands around these
+
+
 def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port: what decides who may see a key."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
+    """Return scheme, host and port: what decides who may see a key. ("", "", None) for what is no plain address.
+
+    The parser is the one that connects: what another reads as the host (``http://evil\\@api/``) must not decide.
+    """
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
+    if _ODD.search(url):
         return "", "", None
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        return "", "", None
+    scheme = parts.scheme or ""
+    host = (parts.host or "").strip("[]").lower()
+    return scheme, host, parts.port or {"http": 80, "https": 443}.get(scheme)
 
 
 def key_problem(key: str) -> str | None:
@@ -200,6 +213,8 @@ def _api_url(url: str, named_by: str = "the URL") -> str:
         usable = False
     if not usable or re.search(r"\s", host):
         raise UsageError(f"{named_by} is not the address of a server.", "Expected https://host, or https://host:port.")
+    if "\\" in url or not origin(f"{parts.scheme.lower()}://{host}")[1]:
+        raise UsageError(f"{named_by} is not the address of a server.", "Expected https://host, or https://host:port.")
     host = _CLOUD_ALIASES.get(host, host)
     if host in _CLOUD:
         return f"https://{host}"  # never in the clear
@@ -221,7 +236,7 @@ def _with_key(base_url: str, base_url_from: str, app_url: str, files: Mapping[st
     in_files, path = files.get("api_key", ("", ""))
     if base_url_from == str(_workspace_settings()) and base_url != DEFAULT_BASE_URL:
         # A folder that somebody else wrote must not lead the user's key to a server of its choice.
-        secret, key_from, trouble = _from_netrc(base_url)
+        secret, key_from, trouble = _from_netrc(base_url) if _sealed(base_url) else (None, "", _UNSEALED)
         if secret is None and in_files and path == base_url_from:
             secret, key_from = _checked(SecretText(in_files), path), path
         if secret is None and (key or token_file or in_files):
@@ -253,6 +268,15 @@ def _checked(key: SecretText, source: str) -> Secret:
             f"Copy it again from the authorize page of your W&B server (https://wandb.ai/authorize). {LOG_IN}",
         )
     return Secret(str(key))
+
+
+_UNSEALED = "A key from netrc is not sent over plain http; set WANDB_BASE_URL to that address if it is your server."
+
+
+def _sealed(url: str) -> bool:
+    """Whether a key may be sent to an address that no setting of the user's names: https, or this machine."""
+    scheme, host, _ = origin(url)
+    return scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _from_netrc(base_url: str) -> tuple[Secret | None, str, str]:

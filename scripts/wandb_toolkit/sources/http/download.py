@@ -197,6 +197,8 @@ class FileReader:
         try:
             joined = urljoin(base + "/" if not urlsplit(base).path else base, url)
             scheme, host, _ = origin(joined)
+            if "\\" in url or "@" in urlsplit(joined).netloc:  # who is meant is for no server to blur
+                host = ""
         except ValueError:
             scheme, host, joined = "", "", ""
         if scheme not in ("http", "https") or not host:

@@ -146,10 +146,18 @@ def _globbed(folder: Path, pattern: str) -> Iterator[Path]:
         return
 
 
+def own_file(path: Path) -> bool:
+    """Return whether a file below a run's `files` is a plain file of that run: no pipe, no link out of it."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(path.parent.parent.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object beside the log (bare NaN tokens allowed), {} where it is absent or unreadable."""
     try:
-        found = json.loads(path.read_bytes()) if path.is_file() else {}  # a pipe would block
+        found = json.loads(path.read_bytes()) if own_file(path) else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -158,7 +166,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_config(path: Path) -> dict[str, Any]:
     """Return `files/config.yaml` with each value's ``value:`` wrapping undone, {} where absent or unreadable."""
     try:
-        if not path.is_file() or path.stat().st_size > _YAML_BYTES:
+        if not own_file(path) or path.stat().st_size > _YAML_BYTES:
             return {}
         raw = path.read_bytes()
     except OSError:
@@ -169,7 +177,7 @@ def read_config(path: Path) -> dict[str, Any]:
         found = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 both are safe
         if not isinstance(found, dict) or not _fits(found):
             return {}
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
         return {}
     return {
         str(key): value["value"]

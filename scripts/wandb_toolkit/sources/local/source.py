@@ -19,7 +19,7 @@ from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.run import build_run, started_beside
-from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs
+from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs, own_file
 from wandb_toolkit.sources.wandb_log.records import RunFields, leaves
 from wandb_toolkit.sources.wandb_log.scan import LogScan, read_head, scan_log
 
@@ -140,7 +140,8 @@ class LocalSource:
                 except ToolkitError:
                     continue
         if not any(chunk.strip() for chunk in chunks):
-            chunks = [tail(found.files / "output.log") for found in self._dirs_of(run) if found.files]
+            logs = [found.files / "output.log" for found in self._dirs_of(run) if found.files]
+            chunks = [tail(log) for log in logs if own_file(log)]
         return last_lines(chunks, lines)
 
     def _search(self) -> Found:
