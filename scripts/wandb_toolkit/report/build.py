@@ -100,7 +100,7 @@ def build_report(
         primary=chosen,
         roles=common,
         runs=tuple(reports),
-        good=good_sentences(reports, series, chosen, comparison),
+        good=good_sentences(reports, series, chosen, comparison, options.left_out),
         bad=trouble_sentences(reports, "bad"),
         ugly=trouble_sentences(reports, "ugly"),
         notes=trouble_sentences(reports, "note"),

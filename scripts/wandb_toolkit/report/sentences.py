@@ -50,11 +50,16 @@ def good_sentences(
     series: Sequence[Series | None],
     primary: Primary | None,
     comparison: Comparison | None,
+    left_out: int = 0,
 ) -> tuple[str, ...]:
-    """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised."""
+    """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised.
+
+    `left_out`: how many older runs were not read, so that the best is the best of these only.
+    """
     said: list[str] = []
     if primary and comparison and comparison.best_at is not None:
-        said += _progress(reports, comparison.best_at, series[comparison.best_at], primary)
+        which = f"the best of the newest {len(reports)} runs" if left_out else "the best run"
+        said += _progress(reports, comparison.best_at, series[comparison.best_at], primary, which)
     if len(reports) == 1:
         told_already = primary.metric if said and primary else None
         return tuple(said + _praise(reports[0], told_already) + _healthy(reports))
@@ -93,7 +98,7 @@ def _title(finding_id: str) -> str:
     return known.title if known else label(finding_id).capitalize()
 
 
-def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary: Primary) -> list[str]:
+def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary: Primary, which: str) -> list[str]:
     """Say how far the best run has come, if it has improved by more than its noise."""
     level = level_of(one, primary.direction)
     if one is None or level is None or level.best is None or len(one) < 2:
@@ -108,7 +113,7 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     if len(reports) > 1:
         name = short_names([report.run for report in reports])[at]
         verdict = reports[at].verdict
-        text += f" in {quoted(name)}, the best run" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
+        text += f" in {quoted(name)}, {which}" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
     if len(one) < FEW_POINTS:
         text += f" ({len(one)} points)"
     lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise

@@ -108,7 +108,7 @@ def test_eighty_runs_stay_short_and_say_what_is_left_out() -> None:
     text = markdown(report_on(*reports, left_out=12))
     assert len(text.splitlines()) <= 72
     assert "72 more rows left out here: `--full` shows them all." in text
-    assert "12 older not read (--max-runs)" in text
+    assert "12 older runs not read (--max-runs)" in text
     assert "`lr`: 80 values from 0 to 0.9875" in text
     assert "78 more reasons with --full." in text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wandb_toolkit.jsontext import jsonable
-from wandb_toolkit.model import Comparison, Finding, Report, RunReport
+from wandb_toolkit.model import Finding, Report, RunReport
 
 
 def report_object(report: Report) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "ugly": report.ugly,
             "notes": report.notes,
             "lens": report.lens,
-            "comparison": _comparison(report.comparison),
+            "comparison": _comparison(report),
             "next_experiments": report.next_experiments,
             "errors": report.errors,
             "left_out": report.left_out,
@@ -88,8 +88,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _comparison(comparison: Comparison | None) -> dict[str, Any] | None:
+def _comparison(report: Report) -> dict[str, Any] | None:
+    comparison = report.comparison
     if comparison is None:
         return None
     lines = [{"rank": rank, **jsonable(line)} for rank, line in enumerate(comparison.runs, 1)]
-    return {**jsonable(comparison), "runs": lines}
+    judged = len(report.runs)
+    # Beside "best", so that --fields comparison.best,comparison.of cannot be taken for the best of all.
+    return {**jsonable(comparison), "of": {"judged": judged, "matching": judged + report.left_out}, "runs": lines}

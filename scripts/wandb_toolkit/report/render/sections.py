@@ -44,14 +44,15 @@ def headline(report: Report) -> str:
         text += f": {report.runs[0].unjudged or 'nothing could be judged'}" if report.verdict == "unknown" else ""
     if report.comparison and len(report.runs) > 1:
         best = [line.name for line in report.comparison.runs if line.at == report.comparison.best_at]
-        text += f" · best {quoted(best[0], NAME_WIDTH)}" if best else ""
+        among = f" of the newest {len(report.runs)}" if report.left_out else ""
+        text += f" · best{among} {quoted(best[0], NAME_WIDTH)}" if best else ""
     text += _steps(report)
     if report.window:
         text += f" · the last {report.window:,} rows only (--window)"
     if report.errors:
         text += f" · {len(report.errors)} could not be read"
     if report.left_out:
-        text += f" · {report.left_out} older not read (--max-runs)"
+        text += f" · {report.left_out:,} older runs not read (--max-runs)"
     return text
 
 
