@@ -61,6 +61,11 @@ class ServerError(ToolkitError):
     exit_code = Exit.SERVER
 
 
+def one_line(name: str) -> str:
+    """Return a stranger's name with its control characters visible, so that it stays within its line."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in name)
+
+
 def nearest(wanted: str, available: Iterable[str], limit: int = 5) -> list[str]:
     """Return up to `limit` names most like `wanted`, the closest first.
 
@@ -71,18 +76,21 @@ def nearest(wanted: str, available: Iterable[str], limit: int = 5) -> list[str]:
     inside = sorted((n for n in names if needle and needle in n.lower()), key=lambda n: (len(n), n))
     lowered = {n.lower(): n for n in names}
     tails = {n.rsplit("/", 1)[-1].lower(): n for n in reversed(names)}
-    alike = [lowered[m] for m in get_close_matches(needle, lowered, n=limit, cutoff=0.5)]
-    alike += [tails[m] for m in get_close_matches(needle.rsplit("/", 1)[-1], tails, n=limit, cutoff=0.6)]
+    alike = [lowered[m] for m in get_close_matches(needle, lowered, n=limit, cutoff=0.6)]
+    alike += [tails[m] for m in get_close_matches(needle.rsplit("/", 1)[-1], tails, n=limit, cutoff=0.7)]
     return list(dict.fromkeys([*inside, *alike]))[:limit]
 
 
-def did_you_mean(wanted: str, available: Iterable[str], noun: str) -> str:
-    """Return a hint that names the nearest of what there is, or the first few when nothing is near."""
-    names = list(available)
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+def did_you_mean(wanted: str, available: Iterable[str], noun: str, also: Iterable[str] = ()) -> str:
+    """Return a hint that names the nearest of what there is, or the first few when nothing is near.
+
+    `also`: other names of the same things, which may be near but are not counted.
+    """
+    names = [one_line(name) for name in dict.fromkeys(available)]
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
     if not names:
         return f"There are no {plural} here."
-    close = nearest(wanted, names)
+    close = nearest(wanted, [*names, *map(one_line, also)])
     if close:
         return f"Nearest {plural}: {', '.join(close)}"
     shown = ", ".join(names[:8])

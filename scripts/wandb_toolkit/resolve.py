@@ -6,7 +6,8 @@ runs there: a run id, a display name, a glob, ``latest``, ``latest:N``, ``tag:x`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -16,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.model import Run
 
+_COMMA = re.compile(r"(?<!\\),")
+_ODD = re.compile(r"[*?\[\](){}\s,]")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _PREFIXED = ("forge.coreweave.com",)  # there the pages' paths start with /wandb
 _URL_PARTS = {"runs": "run", "sweeps": "sweep", "groups": "group"}
@@ -96,6 +99,37 @@ def _parse_url(text: str) -> Target:
     return Target(text=text, host=f"{url.scheme}://{host}", entity=parts[0], project=parts[1], selector=selector)
 
 
+def split_names(text: str) -> list[str]:
+    """Return the parts of a comma-separated list as they stand; ``\\,`` is a comma that belongs to a name.
+
+    Blanks around a part are kept: they may belong to a name, too. `settle_names` decides once the names are known.
+    """
+    return [part.replace("\\,", ",") for part in _COMMA.split(text)]
+
+
+def settle_names(parts: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return what the parts of a list mean where these names are known, names and globs, without repeats.
+
+    An exact name wins over everything: over a split (``f1(micro,macro)``), over stripped blanks (``loss ``).
+    """
+    settled: dict[str, None] = {}
+    at = 0
+    while at < len(parts):
+        longest = next((to for to in range(len(parts), at, -1) if ",".join(parts[at:to]) in known), None)
+        if longest is not None:
+            settled[",".join(parts[at:longest])] = None
+            at = longest
+            continue
+        settled[parts[at].strip()] = None
+        at += 1
+    return list(settled)
+
+
+def plain_names(parts: Sequence[str]) -> bool:
+    """Tell whether a list means the same whatever names there are: no glob, no blank, no bracket in it."""
+    return not any(_ODD.search(part) for part in parts)
+
+
 def select_runs(selectors: Iterable[str], runs: Sequence[Run]) -> list[Run]:
     """Return the runs that the selectors mean, in the order of the selectors and without repeats.
 
@@ -140,8 +174,9 @@ def _select(selector: str, runs: Sequence[Run]) -> list[Run]:
         matching = [run for run in runs if fnmatchcase(run.name, selector) or fnmatchcase(run.id, selector)]
         if matching:
             return newest_first(matching)
-    names = [run.name for run in newest_first(runs)] + [run.id for run in runs]
-    raise NotFoundError(f"No run is called {selector!r}.", did_you_mean(selector, names, "run"))
+    names = [run.name for run in newest_first(runs)]
+    hint = did_you_mean(selector, names, "run", also=[run.id for run in runs])
+    raise NotFoundError(f"No run is called {selector!r}.", hint)
 
 
 _ATTRIBUTES = ("tag", "group", "sweep")

@@ -173,7 +173,6 @@ def test_smoothing_flags(plots: Run, flags: list[str], smoothing: dict[str, Any]
     ("flags", "word"),
     [
         ([], "--all-metrics"),
-        (["--metrics", "a", "--all-metrics"], "contradict"),
         (["--metrics", "a,,b"], "blank"),
         (["--metrics", " "], "blank"),
         (["--metrics", "train/loss", "--ema-weight", "1"], "0 and 1"),

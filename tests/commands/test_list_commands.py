@@ -126,7 +126,7 @@ def test_metric_pattern_without_a_match_names_the_nearest(capsys: Capture) -> No
 
 def test_default_run_is_the_latest(capsys: Capture) -> None:
     assert list_metrics.main([EXAMPLES]) == 0
-    assert capsys.readouterr().out.startswith("killed (killed01): crashed")
+    assert capsys.readouterr().out.startswith("killed (killed01), the latest of 8 runs: crashed")
 
 
 def test_one_run_directory_or_log_as_target(capsys: Capture) -> None:

@@ -83,7 +83,7 @@ def _models(
     return connection(_projects(entity, request), request, first, after)
 
 
-def _entity(_: Any, request: Request, name: str | None = None) -> str | None:
+def _entity(_: Any, request: Request, name: str) -> str | None:
     entity = name or request.store.viewer.username
     return entity if request.store.knows(entity) else None
 

@@ -14,7 +14,7 @@ scalar JSONString
 
 type Query {
   viewer: User
-  entity(name: String): Entity
+  entity(name: String!): Entity
   project(name: String, entityName: String): Project
   model(name: String, entityName: String): Project
   models(entityName: String, first: Int, after: String, order: String): ProjectConnection

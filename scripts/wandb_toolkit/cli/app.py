@@ -9,11 +9,13 @@ import argparse
 import errno
 import os
 import re
+import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
 from wandb_toolkit import __version__, jsontext
@@ -51,7 +53,15 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.words: Sequence[str] = ()  # what is parsed
         self.add_argument("--version", action="version", version=f"wandb-toolkit {__version__}")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, and keep the words for the message of an error."""
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise a `UsageError` with the usage line and the nearest flag.
@@ -65,7 +75,18 @@ class Parser(argparse.ArgumentParser):
         near = [match for flag in unknown for match in get_close_matches(flag, flags, n=1)]
         if near:
             hint = f"Did you mean {', '.join(near)}?\n{hint}"
+        elif message.startswith("unrecognized arguments: "):
+            hint = f"{_quoted(self.prog, self.words)}\n{hint}"
         raise UsageError(message[:1].upper() + message[1:], hint)
+
+
+def _quoted(prog: str, words: Sequence[str]) -> str:
+    """Return the command with its run quoted: the words of one name, or the pattern that a shell expanded to files."""
+    target, *rest = [word for word in words if not word.startswith("-")]
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*rest, strict=False))
+    start = "".join(letters[0] for letters in same)
+    meant = f"{start}*" if len(rest) > 1 and len(start) > 1 else " ".join(rest)
+    return f"Quote a name with blanks, and a pattern: {shlex.join([prog, target, meant])}"
 
 
 def _indent(text: str) -> str:
@@ -112,6 +133,7 @@ def run_command(
     try:
         args = parser.parse_args(words)
         args.json = as_json
+        args.prog = parser.prog
         check_fields(parser.prog, args)
         code = int(run(args))
         sys.stdout.flush()
@@ -219,12 +241,14 @@ def emit(args: argparse.Namespace, payload: Any, text: Callable[[], str], *, by_
 
 
 def comma_list(text: str) -> list[str]:
-    """Return the parts of a comma-separated flag, stripped.
+    """Return the parts of a comma-separated flag, stripped; ``\\,`` is a comma within a part.
 
     Raises:
         UsageError: a part is blank.
     """
-    parts = [part.strip() for part in text.split(",")]
+    from wandb_toolkit.resolve import split_names
+
+    parts = [part.strip() for part in split_names(text)]
     if any(not part for part in parts):
         raise UsageError(f"The list {text!r} has a blank part.", "Separate names with single commas.")
     return parts

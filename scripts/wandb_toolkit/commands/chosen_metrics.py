@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.resolve import plain_names, settle_names
 from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _INSTEAD = {
 
 
 MOST_POINTS = 12_000_000  # in memory at once (about 300 MB); above, metrics are read some at a time
+INTERNAL = ("_step", "_runtime", "_timestamp")  # W&B's own
 _SAMPLES = 1500  # points of a metric in a sample
 
 
@@ -87,7 +89,7 @@ def _at_once(runs: Sequence[Run], patterns: Sequence[str] | None, args: argparse
     longest = sum((run.rows or run.steps or 0) for run in runs)
     if not args.full_res and all(not run.paths for run in runs):  # samples from a server
         longest = min(longest, _SAMPLES * len(runs))
-    if patterns and not any(map(_is_glob, patterns)):
+    if patterns and plain_names(patterns):
         asked = len(patterns)
     else:  # a server sends the summaries for this
         asked = len({name for run in runs for name in flatten(run.summary)})
@@ -112,11 +114,11 @@ def _read(
     keys: KeyChoice
     if done.at_once is not None:
         keys = partial(_matching, (), axes) if args.x_axis else _nothing
-    elif patterns is None or any(map(_is_glob, patterns)):
-        keys = partial(_matching, patterns, axes)
+    elif patterns is None or args.all_metrics or not plain_names(patterns):
+        keys = partial(_matching, None if args.all_metrics else patterns, axes)
     else:
         keys = list(dict.fromkeys([*patterns, *sorted(axes)]))
-    system = args.include_system or any(p.startswith("system.") for p in patterns or ())
+    system = args.include_system or any(p.strip().startswith("system.") for p in patterns or ())
     histories: dict[int, History] = {}
     failed: list[ToolkitError] = []
     found = source.histories(runs, keys, system=system and callable(keys), full=args.full_res)
@@ -137,6 +139,7 @@ def _matching(patterns: Sequence[str] | None, axes: Collection[str], kinds: Mapp
     """Return the numeric ones of a run's metrics that names and globs mean, and what they may be drawn against."""
     numeric = [name for name, kind in kinds.items() if kind == "number"]
     if patterns is not None:
+        patterns = settle_names(patterns, kinds)
         numeric = [n for n in numeric if n in patterns or any(fnmatchcase(n, p) for p in patterns if _is_glob(p))]
     return list(dict.fromkeys([*numeric, *sorted(axes)]))
 
@@ -159,20 +162,13 @@ def _choose(
     numeric = dict.fromkeys(name for history in histories.values() for name in history)
     if done.at_once is not None:
         numeric |= dict.fromkeys(name for name, kind in kinds.items() if kind == "number")
-    hidden = {
-        args.x_axis,
-        "_step",
-        "_runtime",
-        "_timestamp",
-        *(() if args.include_system else (n for n in numeric if n.startswith("system."))),
-    }
+    hidden = {args.x_axis}
+    if not args.include_system:
+        hidden |= {*INTERNAL, *(name for name in numeric if name.startswith("system."))}
     chosen: dict[str, None] = {}
     other: list[str] = []
     unknown: list[str] = []
-    if patterns is None:
-        chosen = dict.fromkeys(name for name in numeric if name not in hidden)
-        other = [name for name in kinds if name not in numeric]
-    for pattern in patterns or ():
+    for pattern in settle_names(patterns or (), kinds):
         if pattern in numeric:
             chosen[pattern] = None
             continue
@@ -186,8 +182,11 @@ def _choose(
             unknown.append(pattern)
     if unknown:
         raise _unknown(unknown, source, [runs[i] for i in histories])
+    if patterns is None or args.all_metrics:
+        chosen |= dict.fromkeys(name for name in numeric if name not in hidden)
+        other += [name for name in kinds if name not in numeric and name not in other]
     done.skipped += [{"metric": name, "reason": _not_numeric(kinds[name])} for name in other]
-    if not chosen and other and patterns is not None:
+    if not chosen and other and patterns is not None and not args.all_metrics:
         raise UsageError(
             f"{clean(other[0])} {_not_numeric(kinds[other[0]])}", "list_metrics shows what can be plotted."
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.cli import app as cli
-from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
+from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Run
@@ -29,7 +31,13 @@ def open_runs(args: argparse.Namespace, default: str | None = None) -> tuple[Sou
     """
     from wandb_toolkit.sources import RunQuery
 
-    source, selectors = cli.open_source(args, args.target)
+    try:
+        source, selectors = cli.open_source(args, args.target)
+    except ToolkitError as error:
+        if args.run is not None and _looks_like_a_target(args.run):
+            command = shlex.join([args.prog, args.run, args.target])
+            raise UsageError(f"The target comes first, then the run: {command}") from error
+        raise
     if args.run is not None:
         if selectors and selectors != (args.run,):
             raise UsageError(
@@ -47,6 +55,13 @@ def open_runs(args: argparse.Namespace, default: str | None = None) -> tuple[Sou
         hint = f"Give a {cli.RUN_HELP}. {did_you_mean('', names, 'run')}"
         raise UsageError(f"Which of the {source.count(query)} runs in {args.target} is meant?", hint)
     return source, runs
+
+
+def _looks_like_a_target(text: str) -> bool:
+    try:
+        return "://" in text or (("/" in text or text.endswith(".wandb")) and Path(text).expanduser().exists())
+    except (OSError, RuntimeError, ValueError):  # a name too long, a home that is not known
+        return False
 
 
 def the_run(args: argparse.Namespace, default: str | None = None) -> tuple[Source, Run]:

@@ -15,6 +15,7 @@ from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
 from wandb_toolkit.commands.plot_flags import add_look_flags, jobs_of, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
+from wandb_toolkit.resolve import split_names
 from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one figure each.", EXAMPLES)
     add_run_arguments(parser, several=True)
     what = parser.add_argument_group("which metrics (at least one of these is required)")
-    what.add_argument("--metrics", metavar="A,B", help="metric names or globs, comma-separated")
+    what.add_argument(
+        "--metrics",
+        metavar="A,B",
+        help="names or globs, comma-separated (a comma in a name: \\\\,); drawn first with --all-metrics",
+    )
     what.add_argument("--all-metrics", action="store_true", help="every numeric metric")
     what.add_argument("--include-system", action="store_true", help="system metrics too (with --all-metrics or globs)")
     add_look_flags(parser)
@@ -91,16 +96,15 @@ def _given_folder(text: str) -> Path:
 
 
 def _patterns(args: argparse.Namespace) -> list[str] | None:
-    """Return the names and globs asked for, None for all."""
-    if args.all_metrics and args.metrics is not None:
-        raise UsageError("--metrics and --all-metrics contradict each other.", "Give one of them.")
-    if args.all_metrics:
+    """Return the names and globs asked for, as they stand; None for all."""
+    if args.all_metrics and args.metrics is None:
         return None
     if args.metrics is None:
         raise UsageError(
             "Which metrics?", "Give --metrics a,b (names or globs) or --all-metrics; list_metrics shows what there is."
         )
-    return list(dict.fromkeys(cli.comma_list(args.metrics)))
+    cli.comma_list(args.metrics)  # blank parts are an error
+    return split_names(args.metrics)
 
 
 def _check_grouping(args: argparse.Namespace) -> None:

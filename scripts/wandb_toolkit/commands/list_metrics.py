@@ -43,11 +43,18 @@ def run(args: argparse.Namespace) -> Exit:
     """List the metrics."""
     from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.choose import best_points
+    from wandb_toolkit.sources import RunQuery
 
     source, chosen = the_run(args, default="latest")
+    total = source.count(RunQuery()) if args.run is None else 1
     infos = source.metrics(chosen, system=args.include_system)
     if args.pattern is not None:
-        matching = {name: info for name, info in infos.items() if fnmatchcase(name, args.pattern)}
+        exact = args.pattern in infos
+        matching = {
+            name: info
+            for name, info in infos.items()
+            if (name == args.pattern if exact else fnmatchcase(name, args.pattern))
+        }
         if not matching and infos:
             plain = args.pattern.strip("*?")
             raise NotFoundError(
@@ -62,13 +69,15 @@ def run(args: argparse.Namespace) -> Exit:
     cli.emit(
         args,
         {name: tables.metric_json(info, bests[name]) for name, info in infos.items()},
-        lambda: _text(chosen, infos, bests, args.limit),
+        lambda: _text(chosen, infos, bests, args.limit, total),
         by_name=True,
     )
     return Exit.OK
 
 
-def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best | None], limit: int) -> str:
+def _text(
+    chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best | None], limit: int, total: int
+) -> str:
     from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.choose import limited
     from wandb_toolkit.listing.table import terminal_width
@@ -82,7 +91,10 @@ def _text(chosen: Run, infos: Mapping[str, MetricInfo], bests: Mapping[str, Best
     how = "statistics are over every logged point"
     if not all(info.exact for info in infos.values()):
         how = "statistics are from samples (--budget N reads more)"
-    head = f"{clean(chosen.label)}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
+    which = f", the latest of {total:,} runs" if total > 1 else ""
+    head = (
+        f"{clean(chosen.label)}{which}: {chosen.state}, {plural(len(infos), 'metric')}, {plural(rows, 'history row')}"
+    )
     lines = [
         f"{head}; {how}",
         tables.metrics_table(shown, bests, terminal_width()),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.cli.fields import unknown_field
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 from wandb_toolkit.listing.table import terminal_width
+from wandb_toolkit.resolve import plain_names, settle_names, split_names
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Run
@@ -40,10 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--order",
         default="-created_at",
         metavar="KEY",
-        help="+KEY or -KEY: created_at (default, newest first), heartbeat_at, name, duration, steps, "
+        help="KEY (ascending) or -KEY: created_at (newest first by default), heartbeat_at, name, duration, steps, "
         "summary_metrics.X, config.X",
     )
-    parser.add_argument("--metrics", metavar="A,B", help="the summary metrics to show (default: those that differ)")
+    parser.add_argument(
+        "--metrics", metavar="A,B", help="the summary metrics to show, names or globs (default: those that differ)"
+    )
     cli.add_common_flags(parser, lists=True)
     return parser
 
@@ -53,21 +57,24 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.listing import tables
     from wandb_toolkit.sources import RunQuery
 
-    chosen = cli.comma_list(args.metrics) if args.metrics is not None else None
+    chosen = cli.comma_list(args.metrics) and split_names(args.metrics) if args.metrics is not None else None
     source, selectors = cli.open_source(args, args.target)
     query = RunQuery(
         states=cli.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
         group=args.group,
         selectors=selectors,
-        order=args.order if args.order.startswith(("+", "-")) else f"-{args.order}",
+        order=args.order if args.order.startswith(("+", "-")) else f"+{args.order}",
         limit=args.limit,
         names=chosen is None and not args.json,
     )
     runs = source.runs(query)
     if not runs:
         raise cli.no_runs(source)
+    _check_order(args.order.lstrip("+-"), runs, source)
     total = source.count(query) if len(runs) == args.limit and not selectors else len(runs)
+    if chosen is not None:
+        chosen = _named(chosen, runs, source)
     if args.json or chosen is not None:
         shown = _summary_keys(args.fields, chosen)
         summaries = source.summaries(runs, shown)
@@ -80,6 +87,28 @@ def run(args: argparse.Namespace) -> Exit:
         print(_table(source, runs))
     _notes(args, runs, total, source.warnings)
     return Exit.OK
+
+
+def _check_order(key: str, runs: Sequence[Run], source: Source) -> None:
+    """Refuse to order by a summary metric that no run has; the first run has it if any has."""
+    name = key.removeprefix(_SUMMARY)
+    if key != name and not source.summaries(runs[:1], [name])[0] and not source.summaries(runs, [name])[0]:
+        names = [known for known in source.summary_names(runs) if not known.startswith("_")]
+        raise NotFoundError(
+            f"No run has the summary metric {name!r} to order by.", did_you_mean(name, names, "summary metric")
+        )
+
+
+def _named(parts: Sequence[str], runs: Sequence[Run], source: Source) -> list[str]:
+    """Return the summary metrics that names and globs mean; a name that there is not is kept, and refused later."""
+    if plain_names(parts):
+        return list(dict.fromkeys(parts))
+    known = source.summary_names(runs)
+    chosen: dict[str, None] = {}
+    for part in settle_names(parts, known):
+        matching = [name for name in known if fnmatchcase(name, part)] if part not in known else []
+        chosen |= dict.fromkeys(matching or [part])
+    return list(chosen)
 
 
 def _summary_keys(fields: Sequence[str] | None, chosen: Sequence[str] | None) -> Sequence[str] | None:
@@ -117,7 +146,8 @@ def _table(source: Source, runs: Sequence[Run]) -> str:
     text, count = tables.runs_table(runs, summaries, telling if width else telling[:most], width)
     more = len(names) - sum(name.startswith("_") for name in names) - count
     if more > 0:
-        text += f"\n{more} more summary metrics: --metrics A,B chooses, --json has all"
+        whose = " of the newest runs" if source.kind == "api" else ""
+        text += f"\n{more} more summary metrics{whose}: --metrics A,B chooses, --json has all"
     return text
 
 

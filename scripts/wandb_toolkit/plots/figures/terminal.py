@@ -51,7 +51,8 @@ def terminal_plot(chart: Chart, view: View) -> str:
     figure.y_ticks_fkt = lambda value, _: f"{_tick(float(value), 9, log=view.log_y):>9}"
     figure.x_ticks_fkt = lambda value, _: _place(float(value), chart.x_axis)
     for at, (_, x, y) in enumerate(lines):
-        figure.plot(x.tolist(), y.tolist(), lc=_COLORS[at % len(_COLORS)] if colours else None)
+        shown = _within(y, low, high)
+        figure.plot(x.tolist(), shown.tolist(), lc=_COLORS[at % len(_COLORS)] if colours else None)
         if len(lines) > 1 and not colours:  # its number, somewhere on the line
             place = (len(x) - 1) * (at + 1) // (len(lines) + 1)
             figure.text([float(x[place])], [min(max(float(y[place]), low), high)], [str(at + 1)])
@@ -59,8 +60,8 @@ def terminal_plot(chart: Chart, view: View) -> str:
     legend = [_legend(curve, at, colours=colours, alone=len(lines) == 1) for at, (curve, _, _) in enumerate(lines)]
     if len(chart.curves) > _MOST_LINES:
         legend.append(f"  and {len(chart.curves) - _MOST_LINES} more in the picture")
-    shown = figure.show().replace("()", "").split("\n")
-    rows = [row.rstrip("⠀ ") for row in shown if row.strip(" ^")]  # without the empty top
+    drawn = figure.show().replace("()", "").split("\n")
+    rows = [row.rstrip("⠀ ") for row in drawn if row.strip(" ^")]  # without the empty top
     return "\n".join([title, *rows, *legend])
 
 
@@ -74,6 +75,14 @@ def _shown(curve: Line, most: int) -> tuple[FloatArray, FloatArray]:
     y = curve.value if curve.smooth is None else curve.smooth
     kept = thin(curve.x, y, max(most // 4, 1))
     return curve.x[kept], y[kept]
+
+
+def _within(y: FloatArray, low: float, high: float) -> FloatArray:
+    """Return the line cut to a little more than the axis: what lies beyond is walked dot by dot, and never seen."""
+    import numpy as np
+
+    room = high - low
+    return np.clip(y, low - room, high + room)
 
 
 def _limits(values: list[FloatArray], view: View) -> tuple[float, float]:

@@ -84,7 +84,7 @@ class Projects:
             teams = [(edge or {}).get("node") or {} for edge in (viewer.get("teams") or {}).get("edges") or ()]
             found = [viewer.get("entity"), viewer.get("username"), *(team.get("name") for team in teams)]
             names = list(dict.fromkeys(str(name) for name in found if name))
-        return did_you_mean(entity, names, "entity").replace("entitys", "entities") if names else ""
+        return did_you_mean(entity, names, "entity") if names else ""
 
     def _nodes(self, entity: str) -> list[Mapping[str, Any]]:
         def page(cursor: str | None) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ query Projects($entity: String, $cursor: String, $first: Int) {{
 }}"""
 
 
-ENTITY = "query Entity($name: String) { entity(name: $name) { name } }"
+ENTITY = "query Entity($name: String!) { entity(name: $name) { name } }"
 VIEWER = "query Viewer { viewer { entity } }"
 TEAMS = "query Teams { viewer { entity username teams { edges { node { name } } } } }"
 
