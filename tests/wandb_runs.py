@@ -101,6 +101,7 @@ def run(
     tags: Sequence[str] = (),
     config: Row | None = None,
     summary: Row | None = None,
+    branch: tuple[str, float] | None = None,
     **text: str,
 ) -> bytes:
     """Return a run record; `text` are entity, project, group, job_type, name, notes, sweep."""
@@ -108,6 +109,8 @@ def run(
     body += b"".join(field(10, tag) for tag in tags)
     body += field(17, timestamp(start)) if start else b""
     body += field(4, config_body(config)) if config else b""
+    if branch:
+        body += field(23, field(1, branch[0]) + field(2, branch[1]) + field(3, "_step"))
     if summary:
         body += field(5, b"".join(field(1, item(name, value)) for name, value in summary.items()))
     return record(17, body)
@@ -137,13 +140,16 @@ def metric(name: str, step_metric: str = "", *, glob: bool = False) -> bytes:
 FINAL, FOOTER, HEADER_RECORD = record(20, b""), record(22, b""), record(21, b"")
 
 
-def framed(payloads: Iterable[bytes], *, version: int = 0) -> bytearray:
-    """Return the file's bytes: its header, then each payload in as many chunks as the blocks ask for."""
+def framed(payloads: Iterable[bytes], *, version: int = 0, base: int = 0) -> bytearray:
+    """Return the file's bytes: its header, then each payload in as many chunks as the blocks ask for.
+
+    `base` is where blocks are counted from: 7 as SDK 0.17.0 to 0.17.5 did.
+    """
     data = bytearray(HEADER[:6] + bytes([version]))
     for payload in payloads:
         left, first = payload, True
         while first or left:
-            room = BLOCK - len(data) % BLOCK
+            room = BLOCK - (len(data) - base) % BLOCK
             if room < 7:
                 data += bytes(room)
                 continue

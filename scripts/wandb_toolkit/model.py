@@ -67,6 +67,7 @@ class Run:
     steps: int | None = None  # last `_step` logged; None: nothing logged
     rows: int | None = None  # history rows; None: unknown without reading it all
     exit_code: int | None = None
+    forked_from: tuple[str, int] | None = None  # run id and step that the run was forked from
     paths: tuple[str, ...] = ()  # local run directories or bare logs, oldest first; () on a server
     warnings: tuple[str, ...] = ()  # what could not be read, in plain words
 

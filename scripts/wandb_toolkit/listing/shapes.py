@@ -44,6 +44,7 @@ class RunJson(TypedDict):
     duration: float | None  # seconds
     steps: int | None  # last _step logged; null: nothing logged
     exit_code: int | None  # null: no exit record
+    forked_from: Mapping[str, Any] | None  # the run id and step that it was forked from; null: it was not
     url: str | None
     paths: list[str]  # local run directories, oldest first (several: resumed); empty on a server
     summary_metrics: Mapping[str, Any]  # flat, nested keys joined with "."; media as an object with _type

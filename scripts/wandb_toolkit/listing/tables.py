@@ -46,6 +46,7 @@ def run_json(run: Run, summary: Mapping[str, Any]) -> RunJson:
         "duration": run.duration,
         "steps": run.steps,
         "exit_code": run.exit_code,
+        "forked_from": {"run": run.forked_from[0], "step": run.forked_from[1]} if run.forked_from else None,
         "url": run.url,
         "paths": list(run.paths),
         "summary_metrics": {key: _brief(value) for key, value in summary.items()},

@@ -38,6 +38,7 @@ class Column:
     objects: int = 0
     media_type: str = ""  # W&B's `_type` where the values are media
     sample: str = ""  # the first string
+    turned: int = -1  # the row from which on texts follow numbers, or numbers texts; -1: never
 
     @property
     def non_null(self) -> int:
@@ -236,6 +237,8 @@ class Columns:
         elif value is None:
             return  # a key without a value is no point; its column tells that it was there
         elif isinstance(value, str):
+            if column.values and column.turned < 0:
+                column.turned = row
             column.strings += 1
             column.sample = column.sample or value[:64]
         elif isinstance(value, list):

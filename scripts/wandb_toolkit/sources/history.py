@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Series
@@ -26,35 +27,84 @@ class Merged:
     kinds: Mapping[str, MetricKind]
     non_null: Mapping[str, int]
     rows: int
+    warnings: tuple[str, ...] = ()
 
 
 def merge_history(scans: Sequence[LogScan]) -> Merged:
     """Return the history of the scans, which are in the order of their start."""
-    return merge_columns([scan.history for scan in scans if scan.history is not None])
+    places = zip(scans, placed(scans), strict=True)
+    kept = [(scan.history, place) for scan, place in places if scan.history is not None]
+    return merge_columns([columns for columns, _ in kept], [place for _, place in kept])
 
 
-def merge_columns(parts: Sequence[Columns]) -> Merged:
+@dataclass(frozen=True)
+class Place:
+    """Where a log's rows stand in the run's history."""
+
+    offset: int = 0  # added to its steps
+    until: float = inf  # the first step that a later log has made void
+
+
+def placed(scans: Sequence[LogScan]) -> list[Place]:
+    """Return where the rows of each of a run's logs stand; the logs are in the order of their start.
+
+    A log that counts its own rows from 0, written after the earlier ones ended, goes on behind them: offline, the SDK
+    restarts the counter of a requeued job whatever `resume` says. Steps that the training gave itself stay as they are.
+    A rewind makes void what was logged from the branch point on.
+    """
+    places: list[Place] = []
+    end, newest = -1, 0.0
+    for scan in scans:
+        offset = 0
+        last = scan.last_step if scan.rows else None
+        if scan.run.branch is not None and scan.run.branch[0] in ("", scan.run.id):
+            cut = scan.run.branch[1] + 1
+            places = [replace(place, until=min(place.until, cut)) for place in places]
+            end = min(end, int(cut) - 1)
+        elif last is not None and end >= 0 and last == scan.rows - 1 and scan.run.started >= newest:
+            offset = end + 1
+        places.append(Place(offset))
+        if last is not None:
+            end = max(end, last + offset)
+        newest = max(newest, scan.newest)
+    return places
+
+
+def merge_columns(parts: Sequence[Columns], places: Sequence[Place] | None = None) -> Merged:
     """Return the points of all parts; where two have a point of one metric at one step, the later part's counts."""
     import numpy as np
 
     pieces: dict[str, list[tuple[FloatArray, FloatArray]]] = {}
     columns: dict[str, list[Column]] = {}
     all_steps: list[FloatArray] = []
-    for part in parts:
-        steps = part.steps()
-        all_steps.append(steps)
+    turned: dict[str, float] = {}
+    for part, place in zip(parts, places or [Place()] * len(parts), strict=True):
+        steps = part.steps() + place.offset if place.offset else part.steps()
+        valid = steps < place.until if place.until < inf else None
+        all_steps.append(steps if valid is None else steps[valid])
         for name, column in part.folded().items():
             columns.setdefault(name, []).append(column)
+            if column.turned >= 0:
+                turned.setdefault(name, float(steps[column.turned]))
             if column.values:
                 rows = np.frombuffer(column.rows, dtype=np.int64)
-                pieces.setdefault(name, []).append((steps[rows], np.frombuffer(column.values)))
+                values = np.frombuffer(column.values)
+                if valid is not None:
+                    rows, values = rows[valid[rows]], values[valid[rows]]
+                pieces.setdefault(name, []).append((steps[rows], values))
     kinds = {name: max(found, key=lambda column: column.non_null).kind for name, found in columns.items()}
     series = {name: Series(name, *in_order(found)) for name, found in pieces.items() if kinds[name] == "number"}
     non_null = {
         name: len(series[name]) if name in series else sum(column.non_null for column in found)
         for name, found in columns.items()
     }
-    return Merged(series, kinds, non_null, _distinct(all_steps))
+    said = [
+        f"{name}: {sum(column.strings for column in columns[name])} values are text, the first at step {step:,.0f}; "
+        "only its numbers are read"
+        for name, step in turned.items()
+        if name in series
+    ]
+    return Merged(series, kinds, non_null, _distinct(all_steps), tuple(said))
 
 
 def in_order(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
@@ -99,7 +149,8 @@ def as_history(merged: Merged, system: Mapping[str, Series], keys: Sequence[str]
     series = {name: merged.series[name] for name in names if name in merged.series}
     kinds = {name: merged.kinds[name] for name in names}
     kinds |= dict.fromkeys(system, "number")
-    return History(series={**series, **system}, kinds=kinds, rows=merged.rows)
+    said = tuple(line for line in merged.warnings if line.partition(": ")[0] in names)
+    return History(series={**series, **system}, kinds=kinds, rows=merged.rows, warnings=said)
 
 
 def metric_infos(merged: Merged, system: Mapping[str, Series]) -> dict[str, MetricInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,12 +13,15 @@ from typing import Any
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, State
+from wandb_toolkit.sources.console import last_lines
+from wandb_toolkit.sources.history import Place, placed
 from wandb_toolkit.sources.lazy import Later
 from wandb_toolkit.sources.local.run_dirs import RunDir, read_config, read_json
 from wandb_toolkit.sources.wandb_log import records as rec
 from wandb_toolkit.sources.wandb_log.blocks import BLOCK
 from wandb_toolkit.sources.wandb_log.scan import LogScan, scan_log
 
+_STAMP = re.compile(r"run-(\d{8}_\d{6})-")
 _RUNNING_SECONDS = 300.0  # a log silent for longer has no writer, unless it was slower than that all along
 _RUNNING_FACTOR = 3.0  # silent for so many of its own intervals between writes
 _RUNNING_MOST = 6 * 3600.0
@@ -67,7 +71,12 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
     for part in parts:
         config |= part.config
         step_metrics |= part.scan.step_metrics if part.scan else {}
-    steps = [scan.last_step for scan in scans if scan.last_step is not None]
+    places = placed(scans)
+    steps = [
+        min(scan.last_step + place.offset, place.until - 1)
+        for scan, place in zip(scans, places, strict=True)
+        if scan.last_step is not None
+    ]
     return Run(
         id=run_id,
         name=_word(scans, "name") or run_id,
@@ -85,11 +94,12 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
         summary=Later(partial(_summary_of_all, [part.source for part in parts])),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
-        steps=max(steps) if steps else None,
+        steps=int(max(steps)) if steps else None,
+        forked_from=_origin(scans, run_id),
         rows=sum(scan.rows for scan in scans),
         exit_code=final.scan.exit_code if final.scan and final.scan.has_exit else None,
         paths=tuple(str(part.source.shown) for part in parts),
-        warnings=tuple(_warnings(parts, state)),
+        warnings=(*_warnings(parts, state), *_of_parts(parts, places)),
     )
 
 
@@ -111,8 +121,20 @@ def _read(found: RunDir) -> _Part:
 
 
 def started_beside(found: RunDir) -> float:
-    """Return the start that the metadata file names, in Unix seconds; 0.0 where there is none."""
-    return _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt")) if found.files else 0.0
+    """Return the start that the metadata file names, else the folder's name, in Unix seconds; 0.0 where none does."""
+    named = _iso_seconds(read_json(found.files / "wandb-metadata.json").get("startedAt")) if found.files else 0.0
+    return named or _start_by_name(found.folder.name)
+
+
+def _start_by_name(name: str) -> float:
+    """Return the start in a folder's name, which is in the time zone of the machine that wrote it; 0.0 without one."""
+    match = _STAMP.search(name)
+    if match is None:
+        return 0.0
+    try:
+        return datetime.strptime(match[1], "%Y%m%d_%H%M%S").astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def _beside(found: RunDir) -> dict[str, Any]:
@@ -177,6 +199,56 @@ def _duration(part: _Part) -> float:
     if part.scan is None or part.scan.runtime is None:
         return max(lived, _number(_beside(part.source).get("_runtime")) if part.scan is None else 0.0)
     return lived if abs(lived - part.scan.runtime) < 2 else part.scan.runtime  # the record counts whole seconds
+
+
+def _origin(scans: Sequence[LogScan], run_id: str) -> tuple[str, int] | None:
+    """Return the run and step that this run was forked from, None where it was not."""
+    for scan in scans:
+        if scan.run.branch is not None and scan.run.branch[0] not in ("", run_id):
+            return scan.run.branch[0], int(scan.run.branch[1])
+    return None
+
+
+def _of_parts(parts: Sequence[_Part], places: Sequence[Place]) -> list[str]:
+    """Say of a run with several logs how they were put together, what that hides, and which of them ended badly."""
+    read = [part for part in parts if part.scan is not None]
+    if len(read) < 2:
+        return []
+    lines = []
+    appended = sum(place.offset > 0 for place in places)
+    if appended:
+        lines.append(f"{len(read)} directories of this run; {appended} counted their steps from 0 and were appended")
+    for name, (hidden, rows) in _hidden(read, places).items():
+        lines.append(
+            f"{name}: {hidden:,} of its {rows:,} rows are replaced or made void by later directories of this run"
+        )
+    for part in read[:-1]:
+        scan = part.scan
+        if scan is not None and not (scan.has_exit and scan.exit_code == 0):
+            how = f"exit code {scan.exit_code}" if scan.has_exit else "no exit record"
+            said = last_lines(scan_log(scan.path, card=False, console=True).console, 1)
+            last = f', last console line "{said[0][:120]}"' if said else ""
+            lines.append(f"an earlier part did not end well: {part.source.folder.name}, {how}{last}")
+    return lines
+
+
+def _hidden(parts: Sequence[_Part], places: Sequence[Place]) -> dict[str, tuple[int, int]]:
+    """Return by folder how many rows later parts replace or a rewind made void, where any are, of how many."""
+    import numpy as np
+
+    found: dict[str, tuple[int, int]] = {}
+    later = np.empty(0)
+    for part, place in reversed([*zip(parts, places, strict=True)]):
+        assert part.scan is not None
+        columns = scan_log(part.scan.path, keys=("_step",), card=False).history
+        if columns is None:
+            continue
+        steps = columns.steps() + place.offset
+        hidden = int((np.isin(steps, later) | (steps >= place.until)).sum())
+        if hidden:
+            found[part.source.folder.name] = hidden, len(steps)
+        later = np.union1d(later, steps)
+    return dict(reversed(found.items()))
 
 
 def _warnings(parts: Sequence[_Part], state: State) -> list[str]:

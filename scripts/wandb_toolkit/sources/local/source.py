@@ -42,11 +42,12 @@ class LocalSource:
         self._names: set[str] = set()  # display names, by the first records
         self._runs: dict[_Key, Run] = {}
         self._dirs: dict[tuple[str, ...], list[RunDir]] = {}
+        self._said: list[str] = []  # what reading a run's metrics came upon
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be looked into."""
-        return tuple(self._search().warnings)
+        """What could not be looked into, and what else is worth knowing, so far."""
+        return (*self._search().warnings, *self._said)
 
     def projects(self, entity: str | None = None) -> list[Project]:
         """Return the projects, most recently active first."""
@@ -117,7 +118,9 @@ class LocalSource:
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
         """Return what the run logged, by name, system metrics last."""
         scans = self._scans(run, None, system)
-        return metric_infos(merge_history(scans), merge_system(scans) if system else {})
+        merged = merge_history(scans)
+        self._said += [f"{run.label}: {line}" for line in merged.warnings]
+        return metric_infos(merged, merge_system(scans) if system else {})
 
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, sorted by name."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources.server.queries import decoded, finite_words
+from wandb_toolkit.sources.wandb_log.records import telling_axes
 
 _STATES = frozenset(get_args(State))
 
@@ -98,6 +99,6 @@ def step_metrics_of(config: Mapping[str, Any]) -> dict[str, str]:
         axis = entry.get("4")
         if not axis and isinstance(place, int) and 0 < place <= len(names):
             axis = names[place - 1]
-        if axis:
-            found[str(name)] = str(axis)
-    return found
+        if axis or entry.get("1"):  # one that is defined by name keeps W&B's step: globs reach undefined names only
+            found[str(name)] = str(axis or "_step")
+    return telling_axes(found)

@@ -6,6 +6,9 @@ The format is LevelDB's log with a file header of W&B's own::
     block   := 32768 bytes, counted from the start of the file: chunk* padding(fewer than 7 bytes)
     chunk   := crc(u32) length(u16) type(u8) payload[length]       little endian; crc = CRC-32 of type and payload
     record  := FULL(1) | FIRST(2) MIDDLE(3)* LAST(4)               payloads joined
+
+The Go core of SDK 0.17.0 to 0.17.5 put the header before the first block: its blocks lie 7 bytes later. A block starts
+with a chunk, so the checksums at the blocks' starts tell the two apart.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from zlib import crc32
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 
 BLOCK = 32768
+_LOOKED_AT = 9  # blocks, whose starts tell how blocks are counted
 _READ = 32  # blocks a read: the reader's memory, whatever the size of the file
 _HEAD = 7  # bytes of the file header, and of each chunk's
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
@@ -102,9 +106,11 @@ def _records_of_unknown_version(path: Path, file: BinaryIO, damage: Damage) -> I
 
 
 def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  # noqa: C901 the hot loop, in one piece
+    base = _first_block(file)
+    file.seek(base)
     parts: list[bytes] | None = None  # of the record that is open
     zeros = 0  # zero-filled bytes so far: space laid out ahead when the file ends there, damage when records follow
-    pos = _HEAD  # inside the block
+    pos = _HEAD - base  # inside the block
     unpack = _CHUNK.unpack_from
     while buffer := _read_blocks(file, blocks * BLOCK):
         view = memoryview(buffer)
@@ -159,6 +165,26 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
             break  # the end: what a writer has added since would not be read from the start of a block
     if parts is not None:
         damage.cut_off = True
+
+
+def _first_block(file: BinaryIO) -> int:
+    """Return where the blocks are counted from: 0, or 7 where more of them start with a valid chunk there."""
+    file.seek(0)
+    data = _read_blocks(file, _LOOKED_AT * BLOCK + 2 * BLOCK)
+    view = memoryview(data)
+    valid = {0: 0, _HEAD: 0}
+    for base in valid:
+        for start in range(base + BLOCK, min(len(data), _LOOKED_AT * BLOCK), BLOCK):
+            valid[base] += _is_chunk(data, view, start)
+    return _HEAD if valid[_HEAD] > valid[0] else 0
+
+
+def _is_chunk(data: bytes, view: memoryview, at: int) -> bool:
+    if at + _HEAD > len(data):
+        return False
+    crc, length, kind = _CHUNK.unpack_from(data, at)
+    stop = at + _HEAD + length
+    return bool(0 < kind <= _LAST and stop <= len(data) and crc32(view[at + 6 : stop]) == crc)
 
 
 def _read_blocks(file: BinaryIO, wanted: int) -> bytes:

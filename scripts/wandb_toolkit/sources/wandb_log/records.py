@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from wandb_toolkit.model import MetricKind
@@ -178,6 +179,7 @@ class RunFields:
     tags: tuple[str, ...] = ()
     started: float = 0.0  # Unix seconds
     resumed: bool = False
+    branch: tuple[str, float] | None = None  # the run and the step that this one goes on from: a fork, or a rewind
     config: dict[str, Any] = field(default_factory=dict)
 
     def update(self, data: bytes, start: int, end: int) -> None:
@@ -194,15 +196,33 @@ class RunFields:
                 self.resumed = self.resumed or bool(value)
             elif number == 4 and isinstance(value, bytes):
                 apply_config(self.config, value, 0, len(value))
+            elif number == 23 and isinstance(value, bytes):
+                point = dict(fields(value, 0, len(value)))
+                at = point.get(2)
+                self.branch = (text(point.get(1, b"")), double(at) if isinstance(at, bytes) else 0.0)
         if tags:
             self.tags = tuple(dict.fromkeys(tags))
 
 
 def metric_definition(data: bytes, start: int, end: int) -> tuple[str, str] | None:
-    """Return (metric or glob, its step metric) of a MetricRecord, None where it defines no x axis."""
+    """Return (metric or glob, its step metric) of a MetricRecord, None where it defines no x axis.
+
+    A metric that is defined by its name without one keeps W&B's own step: globs reach undefined names only.
+    """
     found = {number: text(value) for number, value in fields(data, start, end) if number in (1, 2, 4)}
-    name = found.get(1) or found.get(2)
-    return (name, found[4]) if name and found.get(4) else None
+    if found.get(1):
+        return found[1], found.get(4) or "_step"
+    return (found[2], found[4]) if found.get(2) and found.get(4) else None
+
+
+def telling_axes(defined: Mapping[str, str]) -> dict[str, str]:
+    """Return the definitions without names that keep `_step` anyway: they matter where a glob would reach them."""
+    globs = [name for name in defined if any(character in name for character in "*?[")]
+    return {
+        name: axis
+        for name, axis in defined.items()
+        if axis != "_step" or any(glob != name and fnmatchcase(name, glob) for glob in globs)
+    }
 
 
 def output_line(data: bytes, start: int, end: int) -> tuple[float, str]:

@@ -254,6 +254,7 @@ class _Scanner:
         scan = self.scan
         if self.summary is not None:
             scan.summary = self.summary.tree()
+        scan.step_metrics = rec.telling_axes(scan.step_metrics)
         scan.config = scan.run.config
         for data, start, end in self.config:  # behind all run records: a repeated one holds the config of the start
             try:
