@@ -35,7 +35,8 @@ class Column:
     def type(self) -> str:
         """W&B's word for the values: "number", "string", a media `_type`, ..."""
         if self.values.dtype.kind in "if":
-            return "number"
+            only_words = self.values.dtype.kind == "f" and not np.isfinite(self.values).any()
+            return "string" if only_words else "number"  # NaN is a string in its JSON
         if self.values.dtype.kind == "b":
             return "boolean"
         first = next((value for value in self.values if value is not None), None)

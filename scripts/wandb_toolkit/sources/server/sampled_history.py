@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
@@ -70,6 +72,21 @@ def parse_keys(value: Any) -> Keys:
     return Keys(counts, kinds, int(last) if isinstance(last, (int, float)) else None, known="keys" in found)
 
 
+def with_words(keys: Keys, summary: Mapping[str, Any]) -> Keys:
+    """Return the keys, those that are numbers after all: W&B counts NaN and infinity as the strings that its JSON has.
+
+    A metric that never was anything else is typed "string"; the summary's last value tells. `summary` has the words as
+    floats.
+    """
+    number: MetricKind = "number"
+    numbers = {
+        name: number
+        for name, kind in keys.kinds.items()
+        if kind == "string" and isinstance(value := summary.get(name), float) and not isfinite(value)
+    }
+    return replace(keys, kinds={**keys.kinds, **numbers}) if numbers else keys
+
+
 def guessed_keys(summary: Mapping[str, Any]) -> Keys:
     """Return what a run's summary lets suppose of what it logged, for servers that have no `historyKeys`."""
     kinds: dict[str, MetricKind] = {}
@@ -119,6 +136,9 @@ def history_keys(place: Place, runs: Sequence[Run]) -> list[Keys | ToolkitError]
     """Return what each run logged, guessed from its summary where the server is too old to say."""
     found: list[Keys | ToolkitError] = []
     for one in sample(place, [Want(run, ()) for run in runs], keys=True):
+        if one.error is None and one.keys.known and "string" in one.keys.kinds.values():
+            with suppress(ToolkitError):
+                one.keys = with_words(one.keys, dict(leaves(dict(one.run.summary))))
         if one.error is None and not one.keys.known:
             try:
                 one.keys = guessed_keys(one.run.summary)
