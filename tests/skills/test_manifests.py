@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,14 @@ def test_commands_named_are_there(path: Path) -> None:
     assert len(scripts) >= 2
     for script in scripts:
         assert (path.parent / script).is_file(), script
+
+
+@pytest.mark.parametrize("skill", ["wandb", "wandb-plot"])
+def test_an_editable_installation_in_a_skill_points_at_the_repository(skill: str) -> None:
+    folder = ROOT / "skills" / skill
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    [only] = project["project"]["dependencies"]
+    name, _, place = only.partition(" @ ")
+    assert place == "{root:parent:parent:uri}"
+    assert tomllib.loads((folder.parent.parent / "pyproject.toml").read_text())["project"]["name"] == name
+    assert "/skills/*/.venv/" in (ROOT / ".gitignore").read_text().splitlines()
