@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def test_an_order_without_a_sign_ascends(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["grpo-base-s1", EXAMPLES], f"list_metrics {EXAMPLES} grpo-base-s1"),
-        ([EXAMPLES, "my", "best", "run"], f"list_metrics {EXAMPLES} 'my best run'"),
-        ([EXAMPLES, "seed-1.log", "seed-2.log"], f"list_metrics {EXAMPLES} 'seed-*'"),
+        (["grpo-base-s1", EXAMPLES], f"list_metrics {shlex.quote(EXAMPLES)} grpo-base-s1"),
+        ([EXAMPLES, "my", "best", "run"], f"list_metrics {shlex.quote(EXAMPLES)} 'my best run'"),
+        ([EXAMPLES, "seed-1.log", "seed-2.log"], f"list_metrics {shlex.quote(EXAMPLES)} 'seed-*'"),
     ],
 )
 def test_what_a_shell_did_to_the_words_is_shown(words: list[str], said: str, capsys: Capture) -> None:

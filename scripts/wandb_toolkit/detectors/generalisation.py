@@ -29,8 +29,8 @@ def overfitting(
     """The eval loss rises from its minimum by `rise` (8%) and `clear` times its noise while the training loss falls.
 
     Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so. Of at most `few`
-    evaluations, whose noise cannot be told from their course, a rise from each to the next counts from `slight` (5%)
-    on, over one step from twice that. One last point is no rise where there are more than four.
+    evaluations, too few to estimate their noise, a rise from each to the next counts from `slight` (5%)
+    on, over one step from twice that. A single last point does not count as a rise where there are more than four.
     """
     loss = proper_loss(view, 2)
     held_out = view.curve("eval_loss", 2)

@@ -217,7 +217,7 @@ def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Findin
 def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5) -> Finding | None:
     """Explained variance is below `least` (0: worse than the mean of the returns) over the second half of the run.
 
-    Zero needs no source: it is what a constant explains. Early on it is usual; where it still rises it is no finding.
+    Zero needs no source: it is what a constant explains. Early on it is usual; where it still rises, nothing is found.
     """
     explained = view.curve("explained_variance", 20)
     t = explained.trend

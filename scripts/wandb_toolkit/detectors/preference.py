@@ -20,7 +20,7 @@ from wandb_toolkit.model import Finding
     takes_back=("loss_decreased", "eval_follows_train", "primary_improved"),
 )
 def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, most: float = 0.6) -> Finding | None:
-    """The chosen answers lose, the accuracy is no better than a coin's, or the loss is above ln 2 for most of the run.
+    """The chosen answers lose, the accuracy is not better than a coin's, or the loss is above ln 2 for most of the run.
 
     Chosen reward or log-probability falls for good, by `share` of what the margin (or the rejected reward) moved and
     five times its noise's error: the margin grows because the rejected falls faster. The accuracy ends at or below

@@ -36,7 +36,7 @@ def moved(start: float, end: float, least: float = 0.01) -> bool:
 def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2) -> Finding | None:
     """The primary metric improved by `clear` times the error of its trend; whether it levelled off is said too.
 
-    Less than a `slight` part of what the siblings gained is no praise, nor is less than can be seen (`moved`).
+    Less than a `slight` part of what the siblings gained is not praised, nor is less than can be seen (`moved`).
     """
     main = view.main(6)
     t, sign = main.trend, better(view)
@@ -152,9 +152,9 @@ def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     calm=True,
 )
 def grad_norm_stable(view: RunView, steady: float = 3.0, apart: float = 5.0) -> Finding | None:
-    """After the first tenth the gradient norm's course stayed within `steady` times its median, and never was NaN.
+    """After the first tenth the gradient norm's trend stayed within `steady` times its median, and never was NaN.
 
-    Steady at `apart` times the siblings' level, or at a fifth of it, is no praise.
+    Steady at `apart` times the siblings' level, or at a fifth of it, is not praised.
     """
     norm = view.curve("grad_norm", 20)
     t = norm.trend
