@@ -424,3 +424,11 @@ def test_a_critics_val_loss_is_no_evaluation() -> None:
 def test_a_latent_kl_or_an_imitation_loss_that_is_off_plays_no_role() -> None:
     assert "kl" not in assign_roles(["loss", "loss_kl"])
     assert assign_roles(["Loss/surrogate", "Loss/imitation"])["loss"].metric == "Loss/surrogate"
+
+
+def test_a_policy_s_objective_is_nothing_to_rank_by() -> None:
+    ppo = ["losses/policy_loss", "losses/approx_kl", "losses/clipfrac", "charts/SPS"]
+    assert choose_primary([ppo]) is None
+    ranked = choose_primary([[*ppo, "charts/episodic_return"]])
+    assert ranked is not None
+    assert ranked.metric == "charts/episodic_return"

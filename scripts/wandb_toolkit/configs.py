@@ -27,7 +27,8 @@ _ARRAY = 8  # numbers in a list from which on it is data, not a setting
 VALUE_LENGTH = 60  # characters of a config value that are kept
 
 _SEED = re.compile(
-    r"(^|[._-])((random|rng|global|manual|torch|numpy|np|env|data|train|py)[._-]?)?seeds?$", re.IGNORECASE
+    r"(^|[._-])(((random|rng|global|manual|torch|numpy|np|env|data|train|py)[._-]?)?seeds?|random_state)$",
+    re.IGNORECASE,
 )
 # Keys that name a run, or say where it ran and wrote: they cannot explain a difference.
 _BOOKKEEPING = re.compile(
@@ -35,6 +36,10 @@ _BOOKKEEPING = re.compile(
     r"run_?(name|id)|exp(eriment)?_?(name|id)|display_?name|wandb_?\w*|notes|description|comment|tags"
     r"|(output|log(ging)?|save|run|ckpt|checkpoint|work|cache|tensorboard|results?|local)_?(dir(ectory)?|path|folder)"
     r"|host(name)?|port|pid|uuid|job_?id|timestamp|start_?time|date|time"
+    # How often something is logged, saved or evaluated, and which checkpoint is kept, leave the training as it is.
+    r"|(logging|save|eval|evaluation|log|print|val|checkpoint|video|render)_?(steps|interval|freq(uency)?|every|strategy)"
+    r"|save_(total_limit|safetensors|only_model|on_each_node)|load_best_model_at_end|metric_for_best_model"
+    r"|greater_is_better|report_to|disable_tqdm|(dataloader_)?num_workers|verbos(e|ity)|log_level"
     r")$",
     re.IGNORECASE,
 )

@@ -329,12 +329,21 @@ def choose_primary(
 def _candidates(counts: Mapping[str, int], book: RolePatterns) -> list[tuple[tuple[int, int], str]]:
     """Return (tier, place within the tier) of every metric that has one."""
     found = []
-    for name in counts:
-        key = words_of(name)
-        rank = None if any(_matches(regex, key) for regex in book.never.get("primary", ())) else _rank(key, book)
+    words = {name: words_of(name) for name in counts}
+    for name, key in words.items():
+        barred = any(_matches(regex, key) for regex in book.never.get("primary", ()))
+        rank = None if barred or _is_objective(key, words, book) else _rank(key, book)
         if rank:
             found.append((rank, name))
     return found
+
+
+def _is_objective(key: str, words: Mapping[str, str], book: RolePatterns) -> bool:
+    """Return whether the key is a policy's objective, whose level says nothing of how good the policy is."""
+    places = sorted(place for role, place in book.hits(key) if role == "loss")
+    fitting = (book.roles["loss"][place] for place in places)
+    first = next((pattern for pattern in fitting if _given(pattern, words)), None)
+    return first is not None and first.kind == "policy"
 
 
 def _rank(key: str, book: RolePatterns) -> tuple[int, int] | None:

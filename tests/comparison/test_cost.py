@@ -84,3 +84,18 @@ def test_the_common_level_leaves_out_who_gained_little() -> None:
     assert best_common_level(levels, "max") == pytest.approx(levels[1].end)
     assert best_common_level(levels[:1], "max") is None
     assert best_common_level(levels, "min") is None
+
+
+def test_rows_that_arrive_in_bursts_tell_no_time() -> None:
+    folder_read_every_few_seconds = np.repeat([11.5, 16.6, 17.3], 50) + np.arange(150) * 1e-4
+    assert a_track(np.arange(150), seconds=folder_read_every_few_seconds).total("time") is None
+    one_long_start = 600 + np.arange(150) * 0.5
+    assert a_track(np.arange(150), seconds=one_long_start).total("time") == 674.5
+
+
+def test_a_few_falls_of_clock_and_time_stamps_are_two_writers_not_resumptions() -> None:
+    seconds = np.where(np.arange(100) == 60, 52.0, np.arange(100.0))
+    history = History({"_runtime": curve(seconds), "_timestamp": curve(1.7e9 + seconds)})
+    track = track_of(curve(np.arange(100.0), "acc"), history, None)
+    assert track is not None
+    assert track.total("time") == pytest.approx(99.0)

@@ -106,3 +106,19 @@ def test_the_pareto_front_holds_what_nothing_cheaper_matches() -> None:
     assert cheapest([1.0, math.nan, 3.0], [1.0, 0.5, None], "max") == [0]
     assert cheapest([1.0, 1.0], [2.0, 2.0], "max") == [0]
     assert cheapest([], [], "max") == []
+
+
+def test_one_dead_seed_does_not_hide_the_differences_of_the_others() -> None:
+    rng = np.random.default_rng(3)
+    groups = [list(level + rng.normal(0, 1, 3)) for level in (10, 20, 30, 40)]
+    sound = pooled(groups).sd
+    groups[3][0] = 0.0  # died
+    assert pooled(groups).sd < 2 * sound
+    assert difference(groups[2], groups[0], pooled(groups)).low > 0
+
+
+def test_the_difference_is_that_of_the_levels_that_are_said() -> None:
+    many, few = [10.0, 10.1, 10.2, 9.9, 9.8, 0.0], [9.0, 9.1]
+    gap = difference(many, few, pooled([many, few]))
+    assert gap.value == pytest.approx(centre(many) - centre(few))
+    assert gap.how == "IQM and mean, Student's t"

@@ -14,7 +14,7 @@ from wandb_toolkit.detectors.base import _confidence
 from wandb_toolkit.model import Series
 
 if TYPE_CHECKING:
-    from wandb_toolkit.model import FloatArray
+    from wandb_toolkit.model import FloatArray, State
 
 STEADY = 1 + noise(0.1)
 
@@ -143,13 +143,24 @@ def test_a_metric_that_stands_at_its_best_is_not_stuck() -> None:
 
 def test_gpus_that_wait() -> None:
     busy, idle = 90 + noise(3, n=100), np.where(np.arange(100) % 4 == 0, 60.0, 0.0)
-    finding = found(with_system(gpu__0__gpu=idle, gpu__1__gpu=idle))["gpu_idle"]
+
+    def gpus(*use: FloatArray, memory: float = 70.0) -> RunView:
+        loaded = {f"gpu__{n}__memoryAllocated": np.full(len(one), memory) for n, one in enumerate(use)}
+        return with_system(**{f"gpu__{n}__gpu": one for n, one in enumerate(use)}, **loaded)
+
+    finding = found(gpus(idle, idle))["gpu_idle"]
+    assert finding.severity == "bad"
     assert "2 GPUs" in finding.title
     assert "76%" in finding.title
-    assert "gpu_idle" not in found(with_system(gpu__0__gpu=busy, gpu__1__gpu=np.zeros(100)))
+    assert "gpu_idle" not in found(gpus(busy, np.zeros(100)))
     pauses = np.where(np.arange(100) % 10 == 0, 0.0, busy)
-    assert "gpu_idle" not in found(with_system(gpu__0__gpu=pauses))
-    assert "gpu_idle" in skipped(with_system(gpu__0__gpu=busy[:5]))
+    assert "gpu_idle" not in found(gpus(pauses))
+    assert "gpu_idle" in skipped(gpus(busy[:5]))
+    hardly = found(gpus(2 + noise(1, n=100)))["gpu_idle"]
+    assert hardly.severity == "note"
+    # Nothing on it, or a chip that also draws the screen and whose memory is not sampled: not the run's GPU.
+    assert "gpu_idle" in skipped(gpus(idle, memory=0.0))
+    assert "gpu_idle" in skipped(with_system(gpu__0__gpu=idle))
 
 
 def test_memory_that_creeps() -> None:
@@ -241,3 +252,71 @@ def test_an_entropy_that_falls_as_every_run_s_does_while_the_task_is_learned_is_
 
 def test_the_entropy_of_supervised_training_is_no_policys() -> None:
     assert "entropy_collapse" in skipped(view({"train/entropy": 1.8 * np.exp(-4 * PART), "train/loss": falling()}))
+
+
+def test_a_run_that_still_improves_ahead_of_all_others_has_no_fault() -> None:
+    rising = {"eval/accuracy": list(0.1 + 0.6 * np.linspace(0, 1, 40) + noise(0.005, n=40))}
+    behind = {"eval/accuracy": list(0.1 + 0.4 * np.linspace(0, 1, 40) ** 0.3 + noise(0.005, 1, 40))}
+    assert found(view(rising))["undertrained"].severity == "bad"
+    assert found(view(rising, (behind, behind)))["undertrained"].severity == "note"
+    capped = np.minimum(600 * np.linspace(0, 1, 300) ** 3 + noise(5), 500.0)
+    capped[-20:] = 500.0
+    assert "undertrained" not in found(view({"charts/episodic_return": capped}))
+
+
+def test_a_slowdown_that_costs_little_is_a_note() -> None:
+    speed = 1000 + noise(10)
+    brief = found(
+        view({"train/loss": falling(), "throughput": np.where((PART > 0.8) & (PART < 0.92), 0.58, 1) * speed})
+    )
+    assert brief["throughput_drop"].severity == "note"
+    lasting = found(view({"train/loss": falling(), "throughput": np.where(PART > 0.5, 0.5, 1) * speed}))
+    assert lasting["throughput_drop"].severity == "bad"
+
+
+def test_a_gradient_that_grows_slowly_to_the_end() -> None:
+    grows = STEADY * np.exp(np.maximum(PART - 0.4, 0) * 4)
+    policy = {"train/reward": growing(), "train/kl": 0.1 * STEADY, "train/grad_norm": grows}
+    finding = found(view(policy))["grad_norm_explosion"]
+    assert finding.severity == "bad"
+    assert "9× its early level" in finding.title
+    settles = {**policy, "train/grad_norm": STEADY * (1 + np.minimum(PART * 4, 1))}
+    assert "grad_norm_explosion" not in found(view(settles))
+
+
+def test_an_evaluation_that_never_earned_anything() -> None:
+    rewards = 10 + noise(1)
+    failing = view({"rollout/ep_rew_mean": rewards, "test_return_mean": [0.0] * 5})
+    assert found(failing)["metric_frozen"].title == "test_return_mean is 0 in all 5 evaluations"
+    assert "metric_frozen" not in found(view({"rollout/ep_rew_mean": rewards, "test_return_mean": [0.0] * 4}))
+
+
+def test_a_run_that_broke_off_in_its_warm_up_is_not_judged_by_what_it_learned() -> None:
+    rate = list(2e-7 * np.linspace(0.03, 1, 33))
+    pairs = {"train/loss": list(np.log(2) + noise(0.004, n=33)), "train/rewards/accuracies": [0.48, 0.5, 0.52] * 11,
+             "train/rewards/margins": list(noise(0.01, n=33))}  # fmt: skip
+    states: dict[State, bool] = {"crashed": False, "finished": True}
+    for state, judged in states.items():
+        made = found(view({**pairs, "train/learning_rate": rate}, state=state))
+        assert bool({"chance_level", "preference_degrades"} & set(made)) is judged
+
+
+def test_what_was_learned_and_lost_was_no_chance_level() -> None:
+    lost: dict[str, FloatArray | list[float]] = {
+        "train/loss": falling(6.2, 0.1),
+        "eval/loss": list(5.2 + 3 * np.abs(np.linspace(-0.3, 0.7, 30))),
+    }
+    made = found(view(lost, config={"vocab_size": 512}))
+    assert "overfitting" in made
+    assert "chance_level" not in made
+    never: dict[str, FloatArray | list[float]] = {
+        "train/loss": 7 + noise(0.02),
+        "eval/loss": list(7 + noise(0.02, n=30)),
+    }
+    assert "chance_level" in found(view(never, config={"vocab_size": 512}))
+
+
+def test_a_gradient_that_dies_is_not_called_steady() -> None:
+    dying = {"train/loss": 0.888 + noise(0.01), "eval/loss": 0.888 + noise(0.001, 2),
+             "train/grad_norm": 0.02 * np.exp(-4 * PART) * STEADY}  # fmt: skip
+    assert "grad_norm_stable" not in found(view(dying))

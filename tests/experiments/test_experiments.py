@@ -57,12 +57,34 @@ def test_the_configs_own_key_and_value_are_used() -> None:
     assert "step 1,200" in first.refute
 
 
-def test_what_differs_from_a_healthy_run_comes_first_then_the_midpoint_to_it() -> None:
-    sick = judged("sick", a_finding("kl_too_low"), verdict="bad", config={"beta": 20.0})
-    well = judged("well", config={"beta": 0.002})
-    first, second = [e for e in proposed(sick, well) if e.finding][:2]
-    assert first.change == "`beta` from 20 to 0.002 (as in `well`, which is healthy)"
-    assert second.change == "`beta` from 20 to 0.2 (geometric midpoint to the healthy runs' 0.002)"
+def test_what_differs_from_a_healthy_run_comes_first_and_no_second_value_of_it() -> None:
+    sick = judged("sick", a_finding("kl_too_low"), verdict="bad", config={"beta": 20.0, "lr": 1e-5})
+    well = judged("well", config={"beta": 0.002, "lr": 1e-5})
+    changes = [e.change for e in proposed(sick, well) if e.finding]
+    assert changes[0] == "`beta` from 20 to 0.002 (as in `well`, which is healthy)"
+    assert not any("beta" in change for change in changes[1:])
+
+
+def test_a_healthy_run_of_the_same_settings_clears_them_all() -> None:
+    sick = judged("sick", a_finding("loss_spike"), verdict="bad", config={"lr": 1e-3, "seed": 1})
+    twin = judged("twin", config={"lr": 1e-3, "seed": 2})
+    other = judged("other", config={"lr": 1e-4, "seed": 2})
+    first = next(e for e in proposed(sick, other, twin) if e.finding)
+    assert first.change == "the same config with the seed of `twin`"
+    assert first.refute.startswith("the fault comes back: then code, data or machine differ")
+
+
+def test_a_healthy_run_does_not_lead_the_wrong_way_nor_to_another_program() -> None:
+    collapsed = a_finding("entropy_collapse", "ugly")
+    sick = judged("sick", collapsed, verdict="ugly", config={"ent_coef": 0.01, "lr": 1e-3})
+    lower = judged("lower", config={"ent_coef": -0.1, "lr": 1e-3})
+    assert not any("-0.1" in e.change for e in proposed(sick, lower))
+    flat = a_finding("no_learning")
+    booster = judged("booster", flat, verdict="bad", config={"eta": 1e-4, "max_depth": 4, "booster": {"eta": "1e-04"}})
+    fair = judged("fair", config={"eta": 0.1, "max_depth": 4, "booster": {"eta": "0.100000001"}})
+    network = judged("network", config={"lr": 1e-3, "layers": 2})
+    first = next(e for e in proposed(booster, network, fair) if e.finding)
+    assert first.change == "`eta` from 0.0001 to 0.1 (as in `fair`, which is healthy)"
 
 
 def test_a_value_that_a_healthy_run_nearly_has_is_not_blamed() -> None:

@@ -89,3 +89,16 @@ def test_clocks_that_interleave_are_read_from_the_time_stamps() -> None:
     track = track_of(series["loss"], History(series), None)
     assert track is not None
     assert track.total("time") == pytest.approx(49.5)
+
+
+@pytest.mark.parametrize(("beside", "axis"), [(True, "iter"), (False, "_step")])
+def test_a_loop_s_own_counter_counts_where_it_stands_beside_the_metrics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], beside: bool, axis: str
+) -> None:
+    rows = []
+    for row in range(30):
+        rows.append(logs.history({"val/loss": 3 / (1 + row), **({"iter": row * 250} if beside else {})}, 2 * row))
+        rows.append(logs.history({"iter": row * 250} if not beside else {"other": 0.1}, 2 * row + 1))
+    logs.write_run(tmp_path, [logs.run("r"), *rows, logs.exit_()], "r")
+    run = report_on(tmp_path, capsys)["runs"][0]
+    assert (run["step_metric"], run["steps"]) == (axis, 29 * 250 if beside else 59)

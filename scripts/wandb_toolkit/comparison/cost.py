@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COSTS: tuple[Cost, ...] = ("step", "time", "tokens")
 TOO_SHORT = 0.25  # of the median length: a run that ended so soon does not set the common point
 INTERLEAVED_LEAST, INTERLEAVED_SHARE = 3, 0.01  # falls of the clock that no resumptions explain
+BURST_ROWS = 40  # fewer rows are far apart by nature
+PAUSE, BURST_SHARE = 0.05, 0.5  # of the time: what a pause takes at least, and what all of them take in bursts
 EARNEST = 0.5  # of the best gain: a run that gained less has no say in the target
 SMOOTHED = 0.05  # of the points, for the curve that has to reach the target
 SMOOTHED_MOST = 9
@@ -84,18 +86,30 @@ def track_of(series: Series | None, history: History, tokens: str | None) -> Tra
 
 
 def _clock(history: History) -> tuple[FloatArray, FloatArray] | None:
-    """Return x and the seconds spent: `_runtime`, which goes on after a resumption.
+    """Return x and the seconds spent: `_runtime`, which goes on after a resumption; None where it cannot be known.
 
-    Where it falls all the time, rows of several writers (TensorBoard folders that are synced) interleave their clocks:
-    then the rows' time stamps count.
+    Where the time stamps fall with it, or it falls all the time, no resumption made it fall: rows of several writers
+    (TensorBoard folders that are synced) interleave. Then the time stamps count, each row at the latest so far. Rows
+    that arrive in bursts (a folder read every few seconds) tell nothing of when they were made.
     """
     runtime, stamps = history.get("_runtime"), history.get("_timestamp")
-    if runtime is not None and stamps is not None:
-        falls = int((np.diff(runtime.value) < 0).sum())
-        if falls > max(INTERLEAVED_LEAST, INTERLEAVED_SHARE * len(runtime)):
-            x, seconds = stats.finite(stamps.x, stamps.value)
-            return (x, np.maximum.accumulate(seconds) - seconds.min()) if len(x) else None
-    return _total(runtime, by_row=False)
+    total = _total(runtime, by_row=False)
+    if stamps is not None and len(stamps):
+        x, seconds = stats.finite(stamps.x, stamps.value)
+        falls = int((np.diff(runtime.value) < 0).sum()) if runtime is not None else 0
+        often = falls > max(INTERLEAVED_LEAST, INTERLEAVED_SHARE * len(x))
+        if len(x) and (often or bool((np.diff(seconds) < 0).any())):
+            total = x, np.maximum.accumulate(seconds) - float(seconds.min())
+    return None if total is None or _in_bursts(total[1]) else total
+
+
+def _in_bursts(seconds: FloatArray) -> bool:
+    """Return whether most of the time passes in a few pauses between rows."""
+    gaps = np.diff(seconds)
+    spent = float(gaps.sum())
+    if len(gaps) < BURST_ROWS or spent <= 0:
+        return False
+    return float(gaps[gaps > PAUSE * spent].sum()) > BURST_SHARE * spent
 
 
 def _total(series: Series | None, *, by_row: bool) -> tuple[FloatArray, FloatArray] | None:

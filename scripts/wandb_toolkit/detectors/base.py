@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # What counts the training's own steps, where the framework logs it; W&B's `_step` counts calls of log().
 COUNTERS = ("global_step", "train/global_step", "trainer/global_step")
+# Names that a loop of one's own gives its counter: they count where they stand beside the metrics themselves.
+OWN_COUNTERS = ("iter", "iteration", "iterations", "step", "steps", "train_step", "train/step", "update", "n_updates")
 EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
 _OF_EPISODES = re.compile(r"(^| )(episodes?|episodic|ep|returns?|eprewmean)( |$)")
 SIBLINGS_MOST = 64  # compared with one run

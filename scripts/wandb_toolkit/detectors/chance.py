@@ -10,6 +10,7 @@ import numpy as np
 
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
 from wandb_toolkit.detectors.length import flat_config
+from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
 
@@ -58,6 +59,8 @@ def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: floa
     config's, else that for which accuracy and loss both are at chance. A loss that ends above ln(vocabulary) or
     ln(classes) is worse than a uniform guess.
     """
+    if stopped_in_warmup(view):
+        raise NotApplicable("the run broke off while its learning rate was warming up")
     judges = (_accuracy, _area, _preference, _above_uniform)
     reasons = []
     for judge in judges:
@@ -191,6 +194,8 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
         if curve.kind == "policy":
             continue
         end = curve.trend.level(0.8)
+        if float(np.min(curve.trend.y)) < (1 - exact) * math.log(n) - 2 * curve.trend.error:
+            continue  # it had been better: what it learned was lost, or does not hold for other data
         if end > math.log(n) * (1 + exact) + 2 * curve.trend.error and curve.trend.end > math.log(n):
             return _said(curve, f"above the {math.log(n):.3g} of a uniform guess among {n:,}", math.log(n))
     return None

@@ -6,7 +6,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
-from wandb_toolkit.detectors.progress import better
+from wandb_toolkit.detectors.progress import better, is_evaluation
 from wandb_toolkit.model import Finding
 
 ROLES = ("loss", "eval_loss", "reward", "task")
@@ -24,8 +24,12 @@ def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Findin
     """A loss, reward or task metric repeats one value exactly over the last `lasts` (30%) of the run and `points` rows.
 
     A number that was computed scatters; the same one again and again was not (a detached loss, a stale variable, a
-    reward never earned). A reward or task metric that stands at its best, and a loss of 0, are what was wanted.
+    reward never earned). A reward or task metric that stands at its best, and a loss of 0, are what was wanted. An
+    evaluation that should be high and is 0 each time is one from 5 on.
     """
+    unearned = _never_earned(view)
+    if unearned is not None:
+        return unearned
     looked = False
     for role in ROLES:
         if not view.has(role):
@@ -55,6 +59,25 @@ def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Findin
     if not looked:
         raise NotApplicable(f"no metric for the roles {', '.join(ROLES)} with enough points")
     return None
+
+
+def _never_earned(view: RunView, needed: int = 5) -> Finding | None:
+    """Judge a primary metric from evaluation that was 0 each time, over at least half of the run."""
+    if view.primary is None or view.primary.direction != "max" or view.primary.metric not in view.history:
+        return None
+    main = view.main()
+    if len(main) < needed or not is_evaluation(main.metric) or bool(main.y.any()):
+        return None
+    if float(main.x[-1] - main.x[0]) < 0.5 * float(view.last_step or 0):
+        return None
+    return finding(
+        "metric_frozen",
+        f"{main.metric} is 0 in all {len(main)} evaluations",
+        main,
+        step=main.step(0),
+        evidence={"value": 0.0, "rows": len(main), "case": "never earned", "thresholds": {"points": needed}},
+        advice="Look whether the evaluation can succeed at all: its environment and limits, how the policy acts there.",
+    )
 
 
 def _is_wanted(view: RunView, role: str, curve: Curve) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
 
 
@@ -59,7 +59,32 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
                 advice="Clip the gradient norm near its usual level, lower the learning rate, look at its batches.",
                 margin=peak / base / times,
             )
-    return None
+    return _grows(view, norm)
+
+
+def _grows(view: RunView, norm: Curve, times: float = 5.0, steady: float = 0.6) -> Finding | None:
+    """Judge a norm that grows slowly, so that its running median follows: `times` its early level, and still rising.
+
+    Twice as much is asked where no policy is trained: there the norm may grow while the loss falls.
+    """
+    t = norm.trend
+    early, end = float(np.median(t.raw[t.part <= 0.3])), t.level(0.93)
+    times = times if view.about_policy else 2 * times
+    late = t.raw[t.part >= 0.4]
+    if early <= 0 or end < times * early or end < 0.7 * float(np.max(t.y)) or stats.rank_trend(late) < steady:
+        return None
+    step = int(t.x[stats.lasting(t.y > 2 * early) or 0])
+    return finding(
+        "grad_norm_explosion",
+        f"{norm.metric} has grown to {num(end)} since step {step:,}, {end / early:.0f}× its early level "
+        f"({num(early)}), and was still growing at the end",
+        norm,
+        step=step,
+        evidence={"level": early, "exploded": end, "thresholds": {"times": times}},
+        advice="Clip the gradient norm near its early level, and lower the learning rate.",
+        severity="bad",
+        margin=end / early / times,
+    )
 
 
 @detector(

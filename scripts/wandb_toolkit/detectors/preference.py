@@ -8,6 +8,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
 
 
@@ -29,6 +30,8 @@ def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, 
     roles = [role for role in ("chosen_reward", "chosen_logp", "preference_accuracy", "margin") if view.has(role)]
     if not roles:
         raise NotApplicable("no metric of preference training")
+    if stopped_in_warmup(view):
+        raise NotApplicable("the run broke off while its learning rate was warming up")
     return _accuracy(view, fair) or _loss(view, most) or _chosen_falls(view, share)
 
 
@@ -47,8 +50,10 @@ def _accuracy(view: RunView, fair: float, points: int = 10) -> Finding | None:
         "preference_degrades",
         f"{accuracy.metric} is {num(end)} over the second half of the run: {what}",
         accuracy,
-        evidence={"end": end, "thresholds": {"fair": fair}},
-        advice="Look whether chosen and rejected are swapped in some of the data, and at the reference model.",
+        evidence={"end": end, "case": "swapped" if below else "coin", "thresholds": {"fair": fair}},
+        advice="Look whether chosen and rejected are swapped in some of the data, and at the reference model."
+        if below
+        else "Raise the learning rate; read some pairs: is there a preference to learn?",
         margin=1.6 if below else None,
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
 
@@ -95,6 +96,7 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
     "The run ended while the primary metric was still improving",
     "bad",
     label="stopping while still improving",
+    follows=("plateau_early", "no_learning", "lr_schedule_mismatch", "no_signal", "chance_level"),
 )
 def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: float = 5.0) -> Finding | None:
     """The run finished and the last fifth brought `share` (8% by definition) of the whole gain, beyond the noise.
@@ -112,8 +114,10 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
     total = sign * (t.end - t.start)
     if total < whole * t.error or not brought > 0 or brought < share * total or brought < sure * error:
         return None
-    if stats.rising(sign * t.raw[t.part >= 0.6]) < 2:
+    if stats.rising(sign * t.raw[t.part >= 0.6]) < 2 or _at_ceiling(main, sign):
         return None
+    others = [sign * curve.trend.end for curve in view.relatives("primary", main)]
+    leads = bool(others) and sign * t.end >= max(others)
     return finding(
         "undertrained",
         f"{main.metric} was still improving when the run ended: "
@@ -127,8 +131,16 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
             "thresholds": {"share": share, "sure": sure},
         },
         advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
+        severity="note" if leads else None,  # ahead of all others, there is more to gain and nothing wrong
         margin=min(brought / (share * total), brought / (sure * error) if error > 0 else 9.0),
     )
+
+
+def _at_ceiling(main: Curve, sign: int) -> bool:
+    """Return whether most of the last points are exactly the best value of all: there is no more to be had."""
+    late = main.y[-max(3, len(main) // 20) :]
+    best = float(np.max(sign * main.y))
+    return float(np.mean(sign * late == best)) > 0.5
 
 
 @detector(
@@ -244,6 +256,8 @@ def is_evaluation(metric: str) -> bool:
     "Nothing that training should improve improved",
     "bad",
     label="nothing learned",
+    explains=("plateau_early",),
+    takes_back=("grad_norm_stable",),
 )
 def no_learning(
     view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2, slight: float = 0.01
@@ -255,6 +269,8 @@ def no_learning(
     flat metric alone may be saturated or of the wrong kind; a policy's objective never counts. Runs that broke off are
     not judged.
     """
+    if stopped_in_warmup(view):
+        raise NotApplicable("the run broke off while its learning rate was warming up")
     if view.run.state not in ("finished", "running"):
         points = max(points, LONG)
     signs = {"loss": -1, "eval_loss": -1, "reward": 1}

@@ -41,12 +41,21 @@ def _planned(view: RunView) -> float | None:
     return None
 
 
+def stopped_in_warmup(view: RunView) -> bool:
+    """Return whether a run broke off while its learning rate was still rising: it cannot have learned much."""
+    if view.run.state in ("finished", "running") or not view.has("lr") or len(view.curve("lr")) < 4:
+        return False
+    lr = view.curve("lr").y
+    return float(lr[-1]) >= 0.95 * float(np.max(lr)) > 2 * float(lr[0]) and stats.rank_trend(lr) > 0.9
+
+
 @detector(
     "lr_schedule_mismatch",
     "The learning rate does not follow its schedule",
     "bad",
     ("lr",),
     label="the learning-rate schedule",
+    explains=("no_learning", "plateau_early", "metric_frozen", "chance_level", "kl_too_low"),
 )
 def lr_schedule_mismatch(
     view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3, cold: float = 0.1

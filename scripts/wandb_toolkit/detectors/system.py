@@ -25,18 +25,26 @@ def _after_start(curve: Curve, warm: float = 0.1) -> Curve:
     "The GPUs wait",
     "bad",
     label="idle GPUs",
+    needs="samples of `system.gpu.N.gpu` and of the memory that is allocated there",
     about="process",
 )
-def gpu_idle(view: RunView, idle: float = 5.0, share: float = 0.5, samples: int = 20) -> Finding | None:
+def gpu_idle(
+    view: RunView, idle: float = 5.0, share: float = 0.5, samples: int = 20, busy: float = 50.0
+) -> Finding | None:
     """The run's GPUs are idle (at most `idle` percent used) in at least `share` (half) of the samples.
 
     Idle is next to nothing, and half of the time is more than evaluation and checkpoints take: how busy a GPU ought to
-    be is another matter. Of several GPUs the mean counts; those never used by the run are left out, if another was.
+    be is another matter. Of several GPUs the mean counts; those never used by the run are left out, if another was. A
+    GPU on which nothing is loaded, or whose memory is not sampled (it may draw the screen), is not the run's; one that
+    is never `busy` has too little to do, which is a note.
     """
     curves = [curve_of(series) for name, series in view.history.series.items() if _GPU.match(name)]
     curves = [_after_start(curve) for curve in curves if len(curve) >= samples]
     if not curves:
         raise NotApplicable(f"fewer than {samples} samples of system.gpu.N.gpu")
+    curves = [curve for curve in curves if _loaded(view, curve.metric)]
+    if not curves:
+        raise NotApplicable("nothing shows that the run has its model on this machine's GPU")
     used = [curve for curve in curves if float(np.max(curve.y)) > idle] or curves
     waits = [float(np.mean(curve.y <= idle)) for curve in used]
     waiting = float(np.mean(waits))
@@ -45,18 +53,26 @@ def gpu_idle(view: RunView, idle: float = 5.0, share: float = 0.5, samples: int 
     worst = used[int(np.argmax(waits))]
     of = f"{len(used)} GPUs" if len(used) > 1 else "GPU"
     mean = float(np.mean([curve.y.mean() for curve in used]))
-    never = max(float(np.max(curve.y)) for curve in used) <= idle
-    what = "was never put to use" if never else f"did next to nothing in {waiting:.0%} of the samples"
+    hardly = max(float(np.max(curve.y)) for curve in used) < busy
+    were = "were" if len(used) > 1 else "was"
+    what = f"{were} hardly used" if hardly else f"did next to nothing in {waiting:.0%} of the samples"
     return finding(
         "gpu_idle",
         f"The {of} {what} (mean use {mean:.0f}%)",
         worst,
         evidence={"idle": waiting, "gpus": len(used), "thresholds": {"idle": idle, "share": share}},
-        advice="Look whether model and data are on it at all."
-        if never
+        advice="Look whether the work runs on it at all, or is too small for it."
+        if hardly
         else "Look at what it waits for: data loading, generation, a single environment, logging, synchronisation.",
+        severity="note" if hardly else None,
         margin=waiting / share,
     )
+
+
+def _loaded(view: RunView, use: str, least: float = 1.0) -> bool:
+    """Return whether at least `least` percent of a GPU's memory was ever allocated."""
+    series = view.history.get(use.removesuffix("gpu") + "memoryAllocated")
+    return series is not None and len(series) > 0 and float(np.nanmax(series.value)) >= least
 
 
 @detector(

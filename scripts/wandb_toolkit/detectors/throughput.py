@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _STARTS = ("learning_starts", "start_timesteps", "num_steps_sampled_before_learning_starts")  # SB3, CleanRL; TD3; RLlib
 
 
+LITTLE = 0.1  # of the run's time: a slowdown that costs less is worth a note
 MEASURABLE = 0.05  # seconds between rows; below, it is the logging and the machine's other work that are measured
 
 
@@ -118,7 +119,7 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
     """Speed falls by `fall` (40%) and stays down for `lasts` (10%) of the run or its rest, by definition.
 
     Medians of several rows are compared, so that pauses for checkpoints or evaluation do not count; growth of the
-    responses by as much explains it.
+    responses by as much explains it. One that cost less than a tenth of the run's time is a note.
     """
     speed = _speed(view)
     x, y = stats.condense(speed.x, speed.y, 400)
@@ -144,16 +145,27 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
             continue
         step = int(x[first])
         ends = "to the end" if last == len(y) else f"until step {int(x[last - 1]):,}"
+        lost = _time_lost(x, level, (int(first), last), usual)
+        passing = lost < LITTLE and (last < len(y) or view.run.state != "running")
         return finding(
             "throughput_drop",
             f"{speed.metric} fell by {1 - now / usual:.0%} at step {step:,}, from {num(usual)} to {num(now)}, {ends}",
             speed,
             step=step,
-            evidence={"before": usual, "after": now, "thresholds": {"fall": fall, "lasts": lasts}},
+            evidence={"before": usual, "after": now, "time_lost": lost, "thresholds": {"fall": fall, "lasts": lasts}},
             advice="Look at data loading, a slow or throttled node, swapping, and what else runs on the machine.",
+            severity="note" if passing else None,
             margin=(1 - now / usual) / fall,
         )
     return None
+
+
+def _time_lost(x: FloatArray, speed: FloatArray, span: tuple[int, int], usual: float) -> float:
+    """Return the part of the run's time that a slow span cost, against the usual speed."""
+    steps = np.diff(x, prepend=x[0])
+    took = steps / np.maximum(speed, 1e-12 * usual)
+    first, last = span
+    return float((took[first:last] - steps[first:last] / usual).sum() / max(float(took.sum()), 1e-300))
 
 
 def _longer_responses(view: RunView, x: FloatArray, span: tuple[int, int], slower: float, fall: float) -> bool:

@@ -8,8 +8,9 @@ from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import Level
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
+from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.experiments.settings import find_setting
-from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport
+from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
@@ -46,26 +47,53 @@ def from_comparison(
 
 def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
     """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
-    mine = next((one.at for one in comparison.configurations if best.at in one.at), (best.at,))
-    if len(mine) > 1 and comparison.lead != "unproven":
+    mine = next((one for one in comparison.configurations if best.at in one.at), None)
+    alone = mine is None or len(mine.at) == 1
+    if not alone and comparison.lead != "unproven":
         return []
-    rival = next((line for line in sound if line.at not in mine and line.verdict == "good"), None)
+    found = _rival(comparison, mine, sound) if mine is not None else None
     metric, who = quoted(primary.metric), quoted(best.name)
-    if rival is None or rival.value is None or best.value is None:
-        why = f"there is one run of this configuration: how far seeds alone move {metric} is not known"
-        expect = f"three values of {metric} whose spread is the yardstick for every later change"
-        refute = f"one of them fails or ends far off {number(best.value)}: then the result is luck"
-        change = "the same config with two more seeds"
-    else:
-        lead = abs(best.value - rival.value)
-        ahead = f"leads {quoted(rival.name)} by {number(lead, 2)}" if lead else f"is level with {quoted(rival.name)}"
-        why = f"{who} {ahead} in {metric}, and that may be chance"
-        change = f"two more seeds of {who} and of {quoted(rival.name)}"
-        expect = f"{who} is ahead in the mean, by more than the seeds of either differ"
-        refute = "the two means lie within the seeds' spread: then take the cheaper of the two"
-    title = titled(who, change, 1 if rival else len(comparison.runs))
-    runs = (best.id, rival.id) if rival else (best.id,)
-    return [Experiment(title, why, change, expect, refute, runs=runs)]
+    if mine is None or found is None:
+        if not alone:
+            return []
+        return [_two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))]
+    standing, rival = found
+    gap = abs(standing.value - mine.value) if standing.gap is None else abs(standing.gap)
+    ahead = f"leads {quoted(rival.name)} by {number(gap, 3)}" if gap else f"is level with {quoted(rival.name)}"
+    return [
+        Experiment(
+            title=f"Two more seeds of {who} and of {quoted(rival.name)}",
+            why=f"{who} {ahead} in {metric}, and that may be chance",
+            change=f"two more seeds of {who} and of {quoted(rival.name)}",
+            expect=f"{who} is ahead in the mean, by more than the seeds of either differ",
+            refute="the two means lie within the seeds' spread: then take the cheaper of the two",
+            runs=(best.id, rival.id),
+        )
+    ]
+
+
+def _rival(comparison: Comparison, mine: Standing, sound: Sequence[RankedRun]) -> tuple[Standing, RankedRun] | None:
+    """Return the best other configuration that is not told from the first by more than chance, and its good run."""
+    lines = {line.at: line for line in sound if line.verdict == "good"}
+    for standing in comparison.configurations:
+        good = [lines[at] for at in standing.at if at in lines]
+        if standing is not mine and standing.apart is not True and good:
+            return standing, good[0]
+    return None
+
+
+def _two_more_seeds(run: str, value: float | None, who: str, metric: str, runs: int) -> Experiment:
+    change = "the same config with two more seeds"
+    return Experiment(
+        title=titled(who, change, runs),
+        why=f"there is one run of this configuration: how far seeds alone move {metric} is not known",
+        change=change,
+        expect=f"three values of {metric} whose spread is the yardstick for every later change",
+        refute=f"one of them fails or ends far off {number(value)}: then the result is luck"
+        if value is not None
+        else "one of them fails: then the setting is unstable",
+        runs=(run,),
+    )
 
 
 def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
@@ -164,7 +192,7 @@ def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: in
 def next_looks(
     reports: Sequence[RunReport], comparison: Comparison | None, primary: Primary | None
 ) -> list[Experiment]:
-    """What any training can be asked next: a held-out evaluation, another seed, the learning rate on the other side."""
+    """What any training can be asked next: another seed, an evaluation, what is not logged, a lower rate."""
     at = comparison.best_at if comparison and comparison.best_at is not None else 0
     report = reports[at]
     who, runs = quoted(report.run.name), (report.run.id,)
@@ -175,19 +203,44 @@ def next_looks(
         made.append(Experiment(titled(who, change, len(reports)), why, change, expect, refute, runs=runs))
 
     roles = {match.role for match in report.roles}
-    if not roles & {"eval_loss", "task"}:
+    mine = next((one for one in comparison.configurations if at in one.at), None) if comparison else None
+    if report.verdict != "ugly" and (mine is None or len(mine.at) == 1):
+        line = next((line for line in comparison.runs if line.at == at), None) if comparison else None
+        made.append(_two_more_seeds(report.run.id, line.value if line else None, who, metric, len(reports)))
+    evaluated = bool(roles & {"eval_loss", "task"}) or (primary is not None and is_evaluation(primary.metric))
+    if not evaluated and "reward" in roles:
+        add(
+            "log the return of the policy without exploration, in episodes of its own, ten times over the run",
+            "the logged returns are those of episodes in which the policy explores",
+            f"the evaluation rises together with {metric}",
+            "it stays lower: then the gain is of the exploration, or of single episodes",
+        )
+    elif not evaluated and not roles & {"kl", "entropy", "clip_fraction"}:
         add(
             "log an evaluation on held-out data at least ten times over the run",
             "nothing that was logged tells what is learned from what is memorised",
             f"the evaluation improves together with {metric}",
             "it stays or gets worse while training improves: then the gain is not real",
         )
-    if len(reports) == 1 and report.verdict != "ugly":
+    elif not evaluated:
         add(
-            "the same config with two more seeds",
-            f"there is one run: how far seeds alone move {metric} is not known",
-            f"three values of {metric} whose spread is the yardstick for later changes",
-            "one of them fails: then the setting is unstable",
+            "log the return of episodes",
+            "the run logs how its policy is updated, and nothing that tells whether the policy gets better",
+            "the mean return rises with the updates",
+            "it stays: then look at the reward before anything else",
+        )
+    unlogged = [word for role, word in (("lr", "learning rate"), ("grad_norm", "gradient norm")) if role not in roles]
+    if unlogged:
+        add(
+            f"log the {' and the '.join(unlogged)} with the loss",
+            f"without {'them' if len(unlogged) > 1 else 'it'} a step that is too large or too small cannot be told "
+            "from other faults",
+            "the gradient norm is steady after warm-up"
+            if unlogged == ["gradient norm"]
+            else "the rate follows its schedule"
+            if unlogged == ["learning rate"]
+            else "the gradient norm is steady after warm-up, and the rate follows its schedule",
+            "it jumps or vanishes: then the finding that follows says what to change",
         )
     rate = find_setting(report.run.config, "learning_rate")
     others = [find_setting(other.run.config, "learning_rate") for other in reports]
@@ -199,12 +252,5 @@ def next_looks(
             "no run tried a lower rate",
             f"{metric} ends better, more slowly",
             "it ends worse: then the present rate is not too high",
-        )
-    if "lr" not in roles:
-        add(
-            "log the learning rate and the gradient norm with the loss",
-            "without them a step that is too large or too small cannot be told from other faults",
-            "the gradient norm is steady after warm-up, and the rate follows its schedule",
-            "it jumps or vanishes: then the finding that follows says what to change",
         )
     return made

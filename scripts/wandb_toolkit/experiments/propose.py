@@ -11,23 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import causes, told
 from wandb_toolkit.experiments.from_comparison import faster, from_comparison, next_looks, rounded, titled
-from wandb_toolkit.experiments.settings import find_setting, rule_book
+from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy
+from wandb_toolkit.experiments.settings import find_setting, find_switch, rule_book
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.text import number, quoted, short_names
 
 MOST = 6
-MOST_KEYS = 3  # config keys that differ from a healthy run: more explain nothing by themselves
-_ROUTINE = re.compile(
-    r"(^|[._/])((logging|save|eval|evaluation|log|print|val)_(steps|interval|freq|every|strategy)|save_total_limit"
-    r"|num_workers|report_to)$"
-)
+_ONE_SETTING = re.compile(r"(`[^`]+`) from [^`]+ to ")  # what a change of one setting begins with
 LOOSE_CLIP = 100.0  # a gradient norm's limit beyond it is none
-NEAR = 1.5  # times: closer to a healthy run's value, a setting explains nothing
 FEWEST = 3  # below it, second choices of the same findings are added
 
 _ROLE_WORDS = {
@@ -99,10 +94,11 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
 
 
 def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Drop experiments that propose the same change to the same run."""
+    """Drop experiments that propose the same change to the same run, or another value of the same setting."""
     kept: dict[tuple[object, ...], Experiment] = {}
-    for one in experiments:
-        kept.setdefault((one.change, one.runs[:1]), one)
+    for experiment in experiments:
+        setting = _ONE_SETTING.match(experiment.change)
+        kept.setdefault((setting[1] if setting else experiment.change, experiment.runs[:1]), experiment)
     return list(kept.values())
 
 
@@ -119,7 +115,10 @@ def _from_finding(
             break
     known = DETECTORS.get(finding.id)
     if known is None or known.about == "training":
-        yield from _as_in_the_best(case, reports, words, primary)
+        goal = words.get("primary", "the main metric")
+        like_a_healthy_run = beside_healthy(finding, report, reports, case.rule, words["run"], goal)
+        if like_a_healthy_run is not None:
+            yield like_a_healthy_run
     for attempt, change in changes:
         if change:
             alike = _same_setting(attempt.get("setting"), case.reports)
@@ -133,65 +132,6 @@ def _from_finding(
                 finding=finding.id,
                 runs=tuple(one.run.id for one in alike),
             )
-
-
-def _as_in_the_best(
-    case: _Case, reports: Sequence[RunReport], words: Mapping[str, str], primary: Primary | None
-) -> Iterator[Experiment]:
-    """Yield the change of what differs from a healthy run, where that is little enough to be the cause."""
-    report, mine = case.reports[0], case.reports[0].run.config
-    healthy = [
-        other
-        for other in reports
-        if other.verdict == "good"
-        and (other.run.entity, other.run.project) == (report.run.entity, report.run.project)
-        and configs.same_task(configs.task_of(other.run.config), configs.task_of(mine))
-    ]
-    apart = [(_explaining(mine, other.run.config), other) for other in healthy]
-    apart = [(keys, other) for keys, other in apart if 0 < len(keys) <= MOST_KEYS]
-    if not apart:
-        return
-    keys, other = min(apart, key=lambda pair: len(pair[0]))
-    changes = [f"{quoted(key)} from {_value(was)} to {_value(new)}" for key, (was, new) in keys.items()]
-    change = f"{', '.join(changes)} (as in {quoted(other.run.name)}, which is healthy)"
-    goal = words.get("primary", "the main metric")
-    yield Experiment(
-        title=titled(words["run"], change, len(reports)),
-        why=told(case.finding, report),
-        change=change,
-        expect=f"the fault is gone, and {goal} ends where it did in {quoted(other.run.name)}",
-        refute=f"the fault comes back: then {'this' if len(keys) == 1 else 'none of these'} is the cause",
-        finding=case.finding.id,
-        runs=(report.run.id,),
-    )
-
-
-def _explaining(mine: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the config keys in which two runs differ and that can explain a difference: key → (mine, the other's)."""
-    flat, beside = configs.flatten(mine), configs.flatten(other)
-    return {
-        key: (flat.get(key), beside.get(key))
-        for key in sorted({*flat, *beside})
-        if beside.get(key) is not None
-        and not _near(flat.get(key), beside[key])
-        and not configs.is_seed(key)
-        and not configs.tells_nothing(key, flat.get(key))
-        and not configs.tells_nothing(key, beside.get(key))
-        and not _ROUTINE.search(key)
-    }
-
-
-def _near(one: Any, other: Any) -> bool:
-    if one == other:
-        return True
-    numbers = [float(v) for v in (one, other) if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return len(numbers) == 2 and min(numbers) > 0 and max(numbers) / min(numbers) < NEAR
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "not set"
-    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else quoted(value, 40)
 
 
 def _same_setting(name: str | None, reports: Sequence[RunReport]) -> Sequence[RunReport]:
@@ -215,8 +155,8 @@ def _said(text: str, words: Mapping[str, str], runs: int) -> str:
 def _applies(rule: Mapping[str, Any], finding: Finding) -> bool:
     if rule["finding"] != finding.id:
         return False
-    error = str(finding.evidence.get("error") or "")
-    return "when" not in rule or re.search(rule["when"], error, re.IGNORECASE) is not None
+    told_of = " ".join(str(finding.evidence.get(key) or "") for key in ("error", "case"))
+    return "when" not in rule or re.search(rule["when"], told_of, re.IGNORECASE) is not None
 
 
 def _words(case: _Case, name: str, primary: Primary | None) -> dict[str, str]:
@@ -240,6 +180,9 @@ def _change(
     name = attempt.get("setting")
     setting = find_setting(report.run.config, name) if name else None
     if name is None or setting is None:
+        switch = find_switch(report.run.config, name) if name and attempt.get("factor", 1.0) > 1 else None
+        if switch:
+            return f"{quoted(switch)} from false to true"
         return str(attempt.get("otherwise", "")).format_map(words)
     if "words" in attempt:
         present = number(setting.value) if isinstance(setting.value, float) else str(setting.value)

@@ -40,7 +40,7 @@ def find_setting(config: Mapping[str, Any], name: str) -> Setting | None:
         hits = [
             key
             for key, value in flat.items()
-            if pattern.search(key) and _meant(name, value) and not _switched_off(key, flat)
+            if pattern.search(key) and _meant(name, value) and not _switch_of(key, flat)
         ]
         if hits:
             key = min(hits, key=lambda k: ("critic" in k, "ref" in k.split("."), len(k), k))
@@ -48,14 +48,25 @@ def find_setting(config: Mapping[str, Any], name: str) -> Setting | None:
     return None
 
 
-def _switched_off(key: str, flat: Mapping[str, Any]) -> bool:
-    """Whether another entry says that the setting does nothing: `use_kl_loss` false beside `kl_loss_coef`."""
+def find_switch(config: Mapping[str, Any], name: str) -> str | None:
+    """Return the config's key that holds one of the named settings switched off, None where none does."""
+    flat = configs.flatten(config)
+    for ending in rule_book()["settings"][name]:
+        pattern = re.compile(rf"(^|[./]){re.escape(ending)}$", re.IGNORECASE)
+        switches = [switch for key in flat if pattern.search(key) and (switch := _switch_of(key, flat))]
+        if switches:
+            return min(switches, key=lambda key: ("critic" in key, "ref" in key.split("."), len(key), key))
+    return None
+
+
+def _switch_of(key: str, flat: Mapping[str, Any]) -> str | None:
+    """Return the entry that says that the setting does nothing: `use_kl_loss` false beside `kl_loss_coef`."""
     last = re.split(r"[./]", key)[-1]
     for other, value in flat.items():
         switch = _SWITCH.fullmatch(re.split(r"[./]", other)[-1])
         if value is False and switch and (last.startswith(switch[1]) or (last == "kl_coef" and "kl" in switch[1])):
-            return True
-    return False
+            return other
+    return None
 
 
 def _meant(name: str, value: Any) -> bool:

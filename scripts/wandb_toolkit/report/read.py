@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wandb_toolkit import roles, stats
-from wandb_toolkit.detectors.base import COUNTERS, EPOCHS
+from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, OWN_COUNTERS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.plots.charts import STEP
@@ -18,12 +18,14 @@ from wandb_toolkit.sources.base import Histories
 
 _NO_METRIC = re.compile(r"(_timestamp|_runtime)$|system\.")
 AXES = ("_timestamp", "_runtime")  # read beside the metrics: without a throughput metric, the rows' spacing shows it
-STEPS = (*COUNTERS, *EPOCHS)  # the training's own counters
+STEPS = (*COUNTERS, *OWN_COUNTERS, *EPOCHS)  # the training's own counters
 OTHERS = 40  # metrics without a role that are read too: a NaN in any of them is said, and an epoch is a clock
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
-_SYSTEM = re.compile(r"system\.(gpu\.\d+\.gpu|proc\.memory\.rssMB|memory|memory_percent)$")  # what detectors look at
+_SYSTEM = re.compile(
+    r"system\.(gpu\.\d+\.(gpu|memoryAllocated)|proc\.memory\.rssMB|memory|memory_percent)$"
+)  # what detectors look at
 
 
 @dataclass(frozen=True, eq=False)

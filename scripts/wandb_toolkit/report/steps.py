@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import COUNTERS
+from wandb_toolkit.detectors.base import COUNTERS, OWN_COUNTERS
 from wandb_toolkit.model import History, RoleMatch, Run, Series
 from wandb_toolkit.plots.charts import STEP, step_metric
 
@@ -43,21 +43,30 @@ class StepAxis:
 def step_axis(run: Run, history: History, roles: Mapping[str, RoleMatch]) -> StepAxis | None:
     """Return what counts the run's steps, None where that is W&B's own step.
 
-    The axis that the run defined for all its metrics that play a role (`define_metric`), else a framework's counter. A
-    counter that falls (a run resumed from a checkpoint) or that is no count (an epoch in fractions) is none.
+    The axis that the run defined for all its metrics that play a role (`define_metric`), else a framework's counter,
+    else a counter of the loop's own that is logged beside the metrics. A counter that falls (a run resumed from a
+    checkpoint) or that is no count (an epoch in fractions) is none.
     """
     judged = [match.metric for match in roles.values()]
     defined = [step_metric(run, metric) for metric in judged]
     own = [defined[0]] if defined and len(set(defined)) == 1 and defined[0] != STEP else []
-    for name in dict.fromkeys([*own, *COUNTERS]):
+    for name in dict.fromkeys([*own, *COUNTERS, *OWN_COUNTERS]):
         series = history.get(name)
         if series is None or series.axis != STEP or name in judged:
             continue
         log, training = stats.finite(series.x, series.value)
         grows = len(training) >= 2 and bool((np.diff(training) >= 0).all()) and training[-1] > training[0]
-        if grows and bool((training == np.rint(training)).all()):
+        if not grows or not bool((training == np.rint(training)).all()):
+            continue
+        if name not in OWN_COUNTERS or name in own or (_beside(log, history, judged) and not (log == training).all()):
             return StepAxis(name, log, training)
     return None
+
+
+def _beside(log: FloatArray, history: History, judged: Sequence[str], share: float = 0.9) -> bool:
+    """Return whether nearly all points of the judged metrics are in rows at the W&B steps `log`."""
+    points = [series.x for name in judged if (series := history.get(name)) is not None and series.axis == STEP]
+    return bool(points) and float(np.isin(np.concatenate(points), log).mean()) >= share
 
 
 def on_axis(history: History, axis: StepAxis | None) -> History:
