@@ -155,6 +155,7 @@ class RunFile:
     location: str  # local path, or signed URL
     key: str | None = None  # the metric that logged it, for media
     step: int | None = None
+    index: int | None = None  # place in the list of media that was logged together; None: logged alone, or unknown
     caption: str | None = None
     sha256: str | None = None  # as declared by the logger; None: undeclared
     md5: str | None = None  # base64, as a server declares it

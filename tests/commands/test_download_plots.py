@@ -74,11 +74,38 @@ def test_images_of_every_usual_type_are_copied_flat(fetch: Fetch) -> None:
     logged = next(one for one in done.json["downloaded"] if one["source"].endswith("png_0.png"))
     assert (logged["key"], logged["step"]) == ("val/png", 3)
     known = json.loads(Path(done.json["metadata"]).read_text())["downloads"]["files"]
-    assert known["val__png_0.png"]["step"] == 3
+    assert known["val__png_3.png"]["step"] == 3
     text = fetch(source_of(stored, facts=facts), "x", "--output", "again").out
-    assert "again/val__png_0.png" in text
+    assert "again/val__png_3.png" in text
     assert "val/png step 3, 'hello'" in text
     assert text.splitlines()[-1].startswith("9 downloaded, 0 skipped, 0 failed")
+
+
+def test_names_tell_step_and_place_in_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import wandb_runs as w
+
+    names = [f"media/images/val/pics_{n}_{n:020x}.png" for n in range(2)]
+    media = {"_type": "images/separated", "filenames": [*names, names[0]], "captions": ["a", "b", "c"]}
+    rows = [w.history({"_step": step, "val/pics": media}, flat=True) for step in (10, 200)]
+    run_dir = w.write_run(tmp_path / "runs", [w.run(), *rows, w.exit_()], files=dict.fromkeys(names, ""))
+    for shade, name in enumerate(names):
+        (run_dir / "files" / name).write_bytes(image(shade=shade))
+    out = tmp_path / "out"
+    assert download_plots.main([str(tmp_path / "runs"), "latest", "--output", str(out), "--sheet", "--json", "-q"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    check_schema("download_plots", found)
+    assert [(Path(one["file"]).name, one["caption"]) for one in found["downloaded"]] == [
+        (f"val__pics_{step}_{index}_{index % 2:020x}.png", caption)
+        for step in (10, 200)
+        for index, caption in enumerate("abc")
+    ]
+    [sheet] = found["sheets"]
+    assert sheet["steps"] == [10, 10, 10, 200, 200, 200]
+    known = json.loads((out / "metadata.json").read_text())["downloads"]["files"]
+    assert known[f"val__pics_200_1_{1:020x}.png"]["index"] == 1
+    download_plots.main([str(tmp_path / "runs"), "latest", "--output", str(out), "--step", "last", "--json", "-q"])
+    again = json.loads(capsys.readouterr().out)
+    assert ([one["step"] for one in again["skipped"]], again["downloaded"]) == ([200, 200, 200], [])
 
 
 def test_equal_basenames_and_hostile_names_stay_apart_and_inside(fetch: Fetch, tmp_path: Path) -> None:

@@ -153,6 +153,9 @@ def test_media_files_know_their_metric(source: LocalSource) -> None:
     files = {(file.key, file.step): file for file in source.files(run_of(source, "values01")) if file.key}
     assert set(files) == {("image", 22), ("deep.image", 22), ("images", 22), ("table", 23)}
     assert files["image", 22].caption == "black"
+    listed = [file for file in source.files(run_of(source, "values01")) if file.key == "images"]
+    assert [(file.step, file.index) for file in listed] == [(22, 0), (22, 1)]
+    assert len({file.name for file in listed}) == 2
     assert all(file.size == Path(file.location).stat().st_size for file in files.values())
 
 

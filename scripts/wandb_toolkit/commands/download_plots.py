@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> Exit:
     wanted = _of_steps(_of_keys([file for file in files if _matches(file.name, args.pattern)], keys, files), args.step)
     folder.reserve(SECTION)
     # Named over all files of the run, so that another pattern gives the same file the same name.
-    names = {file.name: claim(folder, a_run, file) for file in files if file in wanted or is_image_name(file.name)}
+    chosen = set(wanted)
+    names = {file: claim(folder, a_run, file) for file in files if file in chosen or is_image_name(file.name)}
     done, warnings, sheets = Fetched(), list(a_run.warnings), list[dict[str, Any]]()
     try:
         options = FetchOptions(args.jobs, args.max_mb, args.force)
@@ -204,8 +205,8 @@ def _sheets(
 
     by_key: dict[str, list[Picture]] = {}
     for file in wanted:
-        if file.key and file.name in done.there and is_image_name(file.name):
-            by_key.setdefault(file.key, []).append(Picture(done.there[file.name], file.step, file.caption))
+        if file.key and file in done.there and is_image_name(file.name):
+            by_key.setdefault(file.key, []).append(Picture(done.there[file], file.step, file.caption, file.index))
     sheets = []
     for key, pictures in by_key.items():
         mark = digest(f"{run_key(a_run)}\nsheet\n{key}", 16)
@@ -236,8 +237,8 @@ def _sheets(
 def _kinds(files: Sequence[RunFile]) -> dict[str, int]:
     """Count the run's files by kind, for a run without images."""
     counts: Counter[str] = Counter()
-    for file in files:
-        lower = file.name.lower()
+    for name in dict.fromkeys(file.name for file in files):
+        lower = name.lower()
         known = next((kind for kind, ends in _KINDS.items() if lower.endswith(ends)), "other file")
         counts["image" if is_image_name(lower) else known] += 1
     return dict(counts)
@@ -272,7 +273,7 @@ def _text(payload: Mapping[str, Any], a_run: Run) -> str:
         return "\n".join([_nothing(payload, a_run), *_table_lines(payload)])
     lines = []
     for one in payload["downloaded"]:
-        what = " ".join(filter(None, (one["key"] or "", f"step {one['step']:,}" if one["step"] is not None else "")))
+        what = " ".join(filter(None, (one["key"] or "", _where(one))))
         caption = f", {clean(one['caption'], 60)!r}" if one["caption"] else ""
         lines.append(f"{clean(one['file'])}  {size(one['size'])}{f'  {clean(what)}' if what else ''}{caption}")
     lines += [f"skipped {clean(one['file'])}: {one['reason']}" for one in payload["skipped"][:20]]
@@ -287,6 +288,13 @@ def _text(payload: Mapping[str, Any], a_run: Run) -> str:
     where = f", recorded in {clean(payload['metadata'])}" if payload["metadata"] else ""
     lines.append(f"{counts}{where}")
     return "\n".join(lines)
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    """Return the step of an image, and its place in the list that was logged there."""
+    if one["step"] is None:
+        return ""
+    return f"step {one['step']:,}" + (f", image {one['index']}" if one["index"] is not None else "")
 
 
 def _table_lines(payload: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wandb_toolkit.sources.base import Source
 
 IMAGES = "media/images/"  # where the SDK puts logged images; says nothing in a name
+_CONTENT = re.compile(r"_([0-9a-f]{20})$")  # the start of the content's SHA-256, as the SDK names media files
 LARGEST_IMAGE, LARGEST_FILE = 100, 2000  # MB
 _THERE = "already there"
 
@@ -32,7 +34,7 @@ class Fetched:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
     recorded: dict[str, dict[str, Any]] = field(default_factory=dict)  # for metadata.json
-    there: dict[str, Path] = field(default_factory=dict)  # a run's file → where it now is, fetched or already there
+    there: dict[RunFile, Path] = field(default_factory=dict)  # where a file now is, fetched or already there
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,25 @@ class _KeptError(ToolkitError):
     """A file that stays as it is."""
 
 
-def owner(run: Run, name: str) -> str:
-    """Return whose file it is: the run's file of this name."""
-    return digest(f"{run_key(run)}\n{name}", 16)
+def owner(run: Run, file: RunFile) -> str:
+    """Return whose file it is: the run's file of this name, as it was logged at this place."""
+    logged = f"\n{file.step}\n{file.index}" if file.key else ""
+    return digest(f"{run_key(run)}\n{file.name}{logged}", 16)
 
 
 def claim(folder: Folder, run: Run, file: RunFile) -> str:
-    """Return the flat name of a run's file: its path without the folder that all images have."""
+    """Return the flat name of a run's file: its path without the folder that all images have.
+
+    Of an image that a metric logged: the key, the step, the place in its list, and what told its content apart.
+    """
     path = PurePosixPath(file.name.removeprefix(IMAGES))
     suffix = path.suffix if path.suffix and slug(path.suffix) == path.suffix.lstrip(".") else ""
     stem = str(path)[: len(str(path)) - len(suffix)]
-    return folder.claim(owner(run, file.name), safe_stem(stem), f".{slug(suffix)}" if suffix else "")
+    if file.key and file.step is not None and file.name.startswith(IMAGES):
+        content = _CONTENT.search(stem)
+        parts = (file.key, str(file.step), "" if file.index is None else str(file.index), content[1] if content else "")
+        stem = "_".join(part for part in parts if part)
+    return folder.claim(owner(run, file), safe_stem(stem), f".{slug(suffix)}" if suffix else "")
 
 
 def hostile(name: str) -> str:
@@ -87,7 +97,7 @@ class FetchOptions:
 def fetch_all(
     source: Source,
     files: Sequence[RunFile],
-    names: Mapping[str, str],
+    names: Mapping[RunFile, str],
     folder: Folder,
     run: Run,
     done: Fetched,
@@ -100,7 +110,7 @@ def fetch_all(
     Interrupted, it waits for those under way, notes them, and leaves the rest.
     """
     pool = ThreadPoolExecutor(options.jobs)
-    futures = [pool.submit(_fetch, source, file, names.get(file.name, ""), folder, options) for file in files]
+    futures = [pool.submit(_fetch, source, file, names.get(file, ""), folder, options) for file in files]
     noted = 0
     try:
         for future in shown(futures):
@@ -147,7 +157,7 @@ def _fetch(source: Source, file: RunFile, name: str, folder: Folder, options: Fe
 
 def _note(outcome: _Outcome, folder: Folder, run: Run, done: Fetched) -> None:
     file, target = outcome.file, folder.path / outcome.name
-    about = {"source": file.name, "key": file.key, "step": file.step, "caption": file.caption}
+    about = {"source": file.name, "key": file.key, "step": file.step, "index": file.index, "caption": file.caption}
     facts = {key: outcome.written[key] for key in ("size", "sha256")} if outcome.written else {}
     if outcome.kind == "failed":
         done.failed.append({**about, "reason": outcome.reason})
@@ -156,8 +166,8 @@ def _note(outcome: _Outcome, folder: Folder, run: Run, done: Fetched) -> None:
     else:
         done.downloaded.append({"file": str(target), **about, **facts})
     if outcome.written:
-        done.recorded[outcome.name] = {"owner": owner(run, file.name), **about, **facts, "run": run_key(run)}
-        done.there[file.name] = target
+        done.recorded[outcome.name] = {"owner": owner(run, file), **about, **facts, "run": run_key(run)}
+        done.there[file] = target
 
 
 def _too_large(file: RunFile, most: int | None) -> str:

@@ -303,6 +303,27 @@ def test_files_with_what_the_log_says_of_them(tmp_path: Path) -> None:
     assert set(found) == set(files)
 
 
+def test_media_come_in_logged_order_with_the_step_and_the_place_in_their_list(tmp_path: Path) -> None:
+    """The SDK names a file by the counter before `step=` moves it; equal images of a list are one file."""
+
+    def logged(step: int, *names: str) -> bytes:
+        return w.history({"_step": step, "pics": {"_type": "images/separated", "filenames": list(names)}}, flat=True)
+
+    names = [f"media/images/pics_{n}_{'0' * 19}{n}.png" for n in range(3)]
+    records = [w.run(), logged(0, names[0]), logged(1000, names[1], names[0]), logged(20, names[2], names[2])]
+    w.write_run(tmp_path, [*records, w.exit_()], files=dict.fromkeys([*names, "media/images/own.png"], "x"))
+    source = LocalSource(tmp_path)
+    found = [(one.name[-5:], one.key, one.step, one.index) for one in source.files(source.runs(RunQuery())[0])]
+    assert found == [
+        ("n.png", None, None, None),
+        ("0.png", "pics", 0, 0),
+        ("2.png", "pics", 20, 0),
+        ("2.png", "pics", 20, 1),
+        ("1.png", "pics", 1000, 0),
+        ("0.png", "pics", 1000, 1),
+    ]
+
+
 def test_links_out_of_the_run_are_left_out(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.mkdir()

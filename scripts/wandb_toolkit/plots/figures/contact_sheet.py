@@ -28,6 +28,7 @@ class Picture:
     path: Path
     step: int | None
     caption: str | None
+    index: int | None = None  # place in the list that was logged together
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Sheet:
 
 def choose(pictures: Sequence[Picture], most: int = MOST_IMAGES) -> list[Picture]:
     """Return at most `most` of the pictures: the first, the last, and what lies evenly between."""
-    ordered = sorted(pictures, key=lambda one: (one.step is None, one.step or 0))
+    ordered = sorted(pictures, key=lambda one: (one.step is None, one.step or 0, one.index or 0))
     if len(ordered) <= most:
         return ordered
     return [ordered[round(at * (len(ordered) - 1) / (most - 1))] for at in range(most)]
@@ -107,6 +108,7 @@ def _place(canvas: Canvas, picture: Picture, pixels: NDArray[Any], left: float, 
     xs, ys = [left, left + across, left + across, left, left], [top, top, top - tall, top - tall, top]
     canvas.line(xs, ys, color=theme.base, linewidth=0.5)
     step = f"step {picture.step:,}" if picture.step is not None else "no step"
+    step += f", image {picture.index}" if picture.index is not None else ""
     label = canvas.text(step, size=9, color=theme.ink, gid=f"step:{picture.step}")
     canvas.put(label, left, top - tall - 20 * px)
     if picture.caption:
