@@ -107,9 +107,9 @@ def add_common_flags(parser: argparse.ArgumentParser, *, lists: bool = False) ->
         parser.add_argument("--jsonl", action="store_true", help="JSON, one element of the list a line")
     group.add_argument(
         "--source",
-        choices=("auto", "api", "local"),
+        choices=("auto", "api", "local", "sdk"),
         default="auto",
-        help="where to read (auto: a path that exists is local, else the W&B server)",
+        help="where to read (auto: a path that exists is local, else the W&B server; sdk: that through wandb.Api)",
     )
     group.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="S", help="timeout in seconds for one server operation (60)"

@@ -13,6 +13,7 @@ from wandb_toolkit.sources.http.auth import Credentials, default_entity, default
 from wandb_toolkit.sources.local.source import LocalSource
 from wandb_toolkit.sources.remote import RemoteSource, is_remote
 
+_SERVER = ("api", "sdk")  # choices that read a server
 _PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody waits longer
 
 
@@ -42,7 +43,7 @@ def open_source(
 
     Args:
         text: the target, None for none.
-        choice: "local" or "api" decide, "auto" leaves it to the above.
+        choice: "local", "api" or "sdk" (a server through the wandb package) decide, "auto" leaves it to the above.
         entity: whose projects are wanted, where there is no target.
         of_entity: all projects of an entity are wanted; a target of one word is the entity.
         reading: how a server is read.
@@ -57,8 +58,8 @@ def open_source(
     if of_entity and target.project is not None:
         target = replace(target, entity=target.entity or target.project, project=None)
     if target.path is not None:
-        if choice == "api":
-            raise NotFoundError(f"{target.text} is a local path; --source api reads servers only.")
+        if choice in _SERVER:
+            raise NotFoundError(f"{target.text} is a local path; --source {choice} reads servers only.")
         return LocalSource(target.path), ()
     selectors = (target.selector,) if target.selector else ()
     if choice == "local" or target.entity == "local":
@@ -66,8 +67,9 @@ def open_source(
     credentials = find_credentials(target.host)
     here = LocalSource(_here(), entity=target.entity, project=target.project)
     named = text is not None or of_entity or default_project() is not None
-    if choice == "api" or target.host is not None or (credentials.has_key and (named or not here.has_runs())):
-        return _server(target, entity, credentials, reading or ReadOptions()), selectors
+    if choice in _SERVER or target.host is not None or (credentials.has_key and (named or not here.has_runs())):
+        through_sdk = choice == "sdk"
+        return _server(target, entity, credentials, reading or ReadOptions(), through_sdk=through_sdk), selectors
     if here.has_runs() or text is None:
         return here, selectors
     folder = Path(target.text).expanduser().parent
@@ -79,26 +81,39 @@ def open_source(
 def _remote(url: str, choice: str, reading: ReadOptions) -> Source:
     from wandb_toolkit.sources.http.cache import cache_folder
 
-    if choice == "api":
-        raise UsageError("--source api reads W&B servers; a store's runs are read as local ones.")
+    if choice in _SERVER:
+        raise UsageError(f"--source {choice} reads W&B servers; a store's runs are read as local ones.")
     return RemoteSource(url, cache_folder() if reading.cache else None)
 
 
-def _server(target: Target, entity: str | None, credentials: Credentials, reading: ReadOptions) -> Source:
+def _server(
+    target: Target, entity: str | None, credentials: Credentials, reading: ReadOptions, *, through_sdk: bool = False
+) -> Source:
     from wandb_toolkit.sources.http.cache import Cache, cache_folder
     from wandb_toolkit.sources.http.connection import Connection
+    from wandb_toolkit.sources.sdk.fallback import ServerSource
     from wandb_toolkit.sources.server.reader import BUDGET, Options
     from wandb_toolkit.sources.server.source import ApiSource
 
-    named = target.project is not None
-    return ApiSource(
+    owner = target.entity or entity or default_entity()
+    project = target.project if target.project is not None else default_project()
+
+    def sdk(why: str = "") -> Source:
+        from wandb_toolkit.sources.sdk.source import SdkSource
+
+        return SdkSource(credentials, owner, project, timeout=reading.timeout, why=why)
+
+    if through_sdk:
+        return sdk()
+    own = ApiSource(
         Connection(credentials, timeout=reading.timeout),
         credentials.app_url,
-        target.entity or entity or default_entity(),
-        target.project if named else default_project(),
+        owner,
+        project,
         Cache(cache_folder() if reading.cache else None),
         Options(budget=reading.budget or BUDGET),
     )
+    return ServerSource(own, sdk)
 
 
 def _public(target: Target, credentials: Credentials) -> Source:

@@ -244,7 +244,7 @@ def test_key_and_identity_token_together_are_refused(monkeypatch: pytest.MonkeyP
 
 def test_an_identity_token_is_exchanged_and_sent_as_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_IDENTITY_TOKEN_FILE", "token.jwt")
-    monkeypatch.setattr(auth, "_exchange", lambda base_url, file: Secret(f"{file} at {base_url}"))
+    monkeypatch.setattr(auth, "access_token", lambda base_url, file: f"{file} at {base_url}")
     creds = find_credentials()
     assert creds.authorization() == "Bearer token.jwt at https://api.wandb.ai"
     assert creds.key_from == "WANDB_IDENTITY_TOKEN_FILE"

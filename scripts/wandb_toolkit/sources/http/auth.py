@@ -19,9 +19,9 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from wandb_toolkit.errors import AuthError, UsageError
+from wandb_toolkit.sources.wandb_package import LOG_IN, access_token
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
-LOG_IN = "Set WANDB_API_KEY, or run `wandb login`."
 
 # One deployment under two names. From 0.31 on the SDK's default is the second; keys are valid at both.
 _CLOUD = {"api.wandb.ai": "https://wandb.ai", "api.forge.coreweave.com": "https://forge.coreweave.com/wandb"}
@@ -252,7 +252,7 @@ def _with_key(base_url: str, base_url_from: str, app_url: str, files: Mapping[st
     if key:
         return Credentials(base_url, app_url, _checked(key, "WANDB_API_KEY"), "WANDB_API_KEY", base_url_from)
     if token_file:
-        token = _exchange(base_url, token_file)
+        token = Secret(access_token(base_url, token_file))
         return Credentials(base_url, app_url, token, "WANDB_IDENTITY_TOKEN_FILE", base_url_from, bearer=True)
     secret, key_from, trouble = _from_netrc(base_url)
     if secret is None and in_files:
@@ -333,27 +333,3 @@ def _settings() -> dict[str, tuple[str, str]]:
 def _workspace_settings() -> Path:
     """Return the settings file of the folder at hand, which may be somebody else's."""
     return Path(".wandb" if Path(".wandb").exists() else "wandb") / "settings"
-
-
-def _exchange(base_url: str, token_file: str) -> Secret:
-    """Return the access token that the SDK gets for an identity token."""
-    problem = ""
-    try:
-        from wandb.apis.public.service_api import ServiceApi
-        from wandb.sdk.wandb_settings import Settings
-
-        settings = Settings(base_url=base_url, identity_token_file=token_file)
-        if os.environ.get("WANDB_CREDENTIALS_FILE"):
-            settings.credentials_file = os.environ["WANDB_CREDENTIALS_FILE"]
-        token = ServiceApi(settings, timeout=30).access_token()
-        if token:
-            return Secret(token)
-        problem = "the server gave no access token"
-    except ImportError:
-        problem = "the wandb package is not installed, or is too old for it"
-    except Exception as error:  # the SDK's errors here have no common base
-        problem = " ".join(str(error).split())[:300] or type(error).__name__
-    raise AuthError(
-        f"The identity token from WANDB_IDENTITY_TOKEN_FILE could not be exchanged at {base_url}: {problem}.",
-        "Check that the file exists and holds a valid token, or set WANDB_API_KEY instead.",
-    )

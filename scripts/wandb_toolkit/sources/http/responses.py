@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
-from wandb_toolkit.sources.http.auth import LOG_IN, Credentials
+from wandb_toolkit.sources.http.auth import Credentials
 from wandb_toolkit.sources.http.retry import RETRIED_STATUS, TryAgain, asked_wait
+from wandb_toolkit.sources.wandb_package import LOG_IN
 
 _UNKNOWN = re.compile(
     r"""(?:Cannot\ query\ field|Unknown\ (?:field|argument|type|directive))\s+\\?["'`](?P<name>\w+)

@@ -51,7 +51,7 @@ def list_files(place: Place, run: Run, pattern: str | None = None) -> tuple[list
     files, others = {}, {}
     for node in pages(page):
         name = str(node.get("name") or "")
-        media = _MEDIA.match(name)
+        key, step = media_name(name)
         direct, url = str(node.get("directUrl") or ""), str(node.get("url") or "")
         if direct and url and direct != url:
             others[direct] = url
@@ -59,8 +59,8 @@ def list_files(place: Place, run: Run, pattern: str | None = None) -> tuple[list
             name=name,
             size=int(node.get("sizeBytes") or 0),
             location=direct or url,
-            key=media["key"] if media else None,
-            step=int(media["step"]) if media else None,
+            key=key,
+            step=step,
             md5=node.get("md5") or None,
         )
     facts: dict[str, list[MediaFact]] = {}
@@ -68,6 +68,12 @@ def list_files(place: Place, run: Run, pattern: str | None = None) -> tuple[list
         facts = _facts_of(place, run, list(dict.fromkeys(file.key for file in files.values() if file.key)))
     each = (file for name, listed in files.items() for file in as_logged(listed, facts.get(name, ())))
     return in_logged_order(each), others
+
+
+def media_name(name: str) -> tuple[str | None, int | None]:
+    """Return the key and step that the SDK wrote into a media file's name, (None, None) where it did not."""
+    media = _MEDIA.match(name)
+    return (media["key"], int(media["step"])) if media else (None, None)
 
 
 def _facts_of(place: Place, run: Run, keys: Sequence[str]) -> dict[str, list[MediaFact]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from wandb_toolkit.errors import NotFoundError
 from wandb_toolkit.sources.http.connection import Connection
 from wandb_toolkit.sources.http.responses import PartError, SchemaError
+from wandb_toolkit.sources.server import queries as q
 
 Document: TypeAlias = Callable[[set[str]], tuple[str, dict[str, Any]]]  # what is missing → query, variables
 
@@ -62,14 +63,14 @@ class Place:
             ToolkitError: as `ask`.
         """
         while True:
-            query, variables = document(self.missing)
+            query, variables = self._query(document, self.missing)
             both = {"entity": self.entity, "project": self.project, **variables}
             try:
                 data, errors = self.connection.graphql_parts(query, both, what, tries=tries)
                 break
             except SchemaError as error:
                 new = set(error.fields) - self.missing
-                if not adapt or not new or document(self.missing | new)[0] == query:
+                if not adapt or not new or self._query(document, self.missing | new)[0] == query:
                     raise
                 self.missing.update(new)
         project = data.get("project")
@@ -78,6 +79,13 @@ class Place:
                 raise errors[0].error
             raise NotFoundError(f"There is no project {self.entity}/{self.project}, or you cannot see it.")
         return dict(project), errors
+
+    @staticmethod
+    def _query(document: Document, missing: set[str]) -> tuple[str, dict[str, Any]]:
+        query, variables = document(missing)
+        if "after" in missing:
+            query, variables = q.without_cursor(query), {k: v for k, v in variables.items() if k != "cursor"}
+        return query, variables
 
     @property
     def lacks(self) -> list[str]:

@@ -92,11 +92,13 @@ class Projects:
             while True:
                 try:
                     what = f"the projects of {entity}"
+                    if "models" in self._missing:
+                        asked.pop("cursor", None)
                     data = self._connection.graphql(q.projects_document(self._missing), asked, what)
-                    return data.get("models") or {}
+                    return data.get("models") or (data.get("entity") or {}).get("projects") or {}
                 except SchemaError as error:
                     new = set(error.fields) - self._missing
-                    if not new or "name" in new or "models" in new:
+                    if not new or "name" in new:
                         raise
                     self._missing |= new
 

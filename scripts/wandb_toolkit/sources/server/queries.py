@@ -32,8 +32,20 @@ def fields_text(fields: Mapping[str, str], missing: set[str]) -> str:
 _WORD = re.compile(r"[A-Za-z]\w*")
 
 
+def without_cursor(query: str) -> str:
+    """Return a query without its pages, for servers that know no `after`: what comes first is all that comes."""
+    return query.replace(", after: $cursor", "").replace("after: $cursor, ", "").replace(", $cursor: String", "")
+
+
 def projects_document(missing: set[str]) -> str:
-    """Return the query for a page of an entity's projects."""
+    """Return the query for a page of an entity's projects; where a server knows no `models`, those of the entity."""
+    if "models" in missing:
+        return f"""
+query Projects($entity: String, $first: Int) {{
+  entity(name: $entity) {{
+    projects(first: $first) {{ edges {{ node {{ {fields_text(PROJECT_FIELDS, missing)} }} }} }}
+  }}
+}}"""
     return f"""
 query Projects($entity: String, $cursor: String, $first: Int) {{
   models(entityName: $entity, after: $cursor, first: $first) {{
@@ -113,13 +125,14 @@ FILE_FIELDS: Mapping[str, str] = {name: name for name in ("name", "directUrl", "
 def files_document(missing: set[str]) -> str:
     """Return the query for a page of a run's files; `pattern` is an SQL LIKE, if the server knows patterns."""
     declared, given = ("", "") if "pattern" in missing else (", $pattern: String", "pattern: $pattern, ")
+    further = "" if "pageInfo" in missing else "pageInfo { endCursor hasNextPage }"
     return f"""
 query Files($entity: String!, $project: String!, $run: String!{declared}, $first: Int, $cursor: String) {{
   project(name: $project, entityName: $entity) {{
     run(name: $run) {{
       files({given}first: $first, after: $cursor) {{
         edges {{ node {{ {fields_text(FILE_FIELDS, missing)} }} }}
-        pageInfo {{ endCursor hasNextPage }}
+        {further}
       }}
     }}
   }}
