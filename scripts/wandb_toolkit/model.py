@@ -361,6 +361,26 @@ class Lens:
 
 
 @dataclass(frozen=True)
+class SummaryRank:
+    """A run's place by its summary's value."""
+
+    id: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class SummaryRanking:
+    """All runs that match, ranked by a value of their summaries, where not all of them were read."""
+
+    metric: str
+    direction: Direction
+    ranked: int  # runs whose summary has the metric
+    best: tuple[SummaryRank, ...]  # the first few, the best first
+    read_as_best: int  # of the runs that were read, how many because they lead this ranking; the others are the newest
+
+
+@dataclass(frozen=True)
 class Report:
     """All that `wandb_report` says; the renderers only write it down."""
 
@@ -381,6 +401,7 @@ class Report:
     notes: tuple[str, ...] = ()  # sentences: what is worth knowing and no fault
     lens: tuple[Lens, ...] = ()
     left_out: int = 0  # runs of the target that were not read, because of --max-runs
+    by_summary: SummaryRanking | None = None  # of all runs of the target, where some were left out
     command: str = ""  # what makes this report again
     metrics: tuple[str, ...] = ()  # numeric metrics that the runs logged, the most common first, at most 100
     window: int | None = None  # only the last so many rows of each run were looked at

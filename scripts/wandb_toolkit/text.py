@@ -136,3 +136,8 @@ def sentence(text: str) -> str:
     """Return the text ending in one full stop, unless it already ends a sentence."""
     text = text.rstrip()
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def among(judged: int, left_out: int, *, ranked: bool) -> str:
+    """Return which runs were read, where some were left out: the newest, or some of all that were `ranked`."""
+    return f"the {judged} runs read of {judged + left_out:,}" if ranked else f"the newest {judged} runs"

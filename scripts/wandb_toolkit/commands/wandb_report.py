@@ -18,8 +18,9 @@ from wandb_toolkit.errors import Exit, NotFoundError, UsageError
 from wandb_toolkit.model import State
 
 if TYPE_CHECKING:
-    from wandb_toolkit.model import Report, Run
+    from wandb_toolkit.model import Report, Run, SummaryRanking
     from wandb_toolkit.report.build import Built
+    from wandb_toolkit.roles import RolePatterns
     from wandb_toolkit.sources.base import RunQuery, Source
 
 MAX_RUNS = 80
@@ -114,15 +115,17 @@ def _look(args: argparse.Namespace) -> Built:
     from wandb_toolkit.roles import load_patterns
 
     opened, selectors = cli.open_source(args, _target(args))
-    runs, left_out = _choose(opened, _query(args, selectors), args)
+    patterns = load_patterns(Path(args.roles) if args.roles else None)
+    runs, left_out, by_summary = _choose(opened, _query(args, selectors), args, patterns)
     options = ReportOptions(
         now=args.as_of or datetime.now(UTC),
         primary=args.primary,
         overrides=_overrides(args),
-        patterns=load_patterns(Path(args.roles) if args.roles else None),
+        patterns=patterns,
         goal=args.goal,
         model=args.compare or args.full,
         left_out=left_out,
+        by_summary=by_summary,
         command=args.command,
         window=args.window,
         as_of=args.as_of is not None,
@@ -194,8 +197,10 @@ def _query(args: argparse.Namespace, selectors: Sequence[str]) -> RunQuery:
     )
 
 
-def _choose(source: Source, query: RunQuery, args: argparse.Namespace) -> tuple[list[Run], int]:
-    """Return the runs to read, and how many more match.
+def _choose(
+    source: Source, query: RunQuery, args: argparse.Namespace, patterns: RolePatterns
+) -> tuple[list[Run], int, SummaryRanking | None]:
+    """Return the runs to read, how many more match, and how all of these rank by their summaries.
 
     Raises:
         NotFoundError: none does; the hint says what there is instead.
@@ -212,9 +217,14 @@ def _choose(source: Source, query: RunQuery, args: argparse.Namespace) -> tuple[
     if args.latest:
         from wandb_toolkit.resolve import newest_first
 
-        return newest_first(runs)[: args.latest], 0
+        return newest_first(runs)[: args.latest], 0, None
     total = source.count(query) if len(runs) == query.limit else len(runs)
-    return runs[:most], total - len(runs[:most])
+    if total > most and query.limit is not None:
+        from wandb_toolkit.report.by_summary import chosen_of_many
+
+        runs, ranking = chosen_of_many(source, query, most, args.primary, patterns)
+        return runs, total - len(runs), ranking
+    return runs[:most], total - len(runs[:most]), None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

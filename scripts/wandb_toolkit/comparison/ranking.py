@@ -51,11 +51,13 @@ def compare(
     histories: Sequence[History] = (),
     target: float | None = None,
     model: bool = False,
+    by_result: bool = False,
 ) -> Comparison:
     """Return the ranking by the primary metric's final level; `series` holds it for each run, or None.
 
     Runs that broke keep their rank, marked; none of them is called best unless all of them broke. `histories` hold the
     time and tokens that runs had spent; `target` is a level to reach; `model` asks for a model of the settings, too.
+    `by_result`: the runs were chosen by their results, so that what goes with these would be of the choice.
     """
     if primary is None:
         entries = _entries(reports, series, histories, "max")
@@ -86,7 +88,7 @@ def compare(
         configurations=_standings(groups, contenders, direction),
         common=common,
         target=goal,
-        signals=_refused(tasks) or _signals(groups, direction, model=model) if len(reports) > 1 else None,
+        signals=_refused(tasks, by_result) or _signals(groups, direction, model=model) if len(reports) > 1 else None,
         lead_text=lead_text,
     )
 
@@ -186,7 +188,9 @@ def _tasks(groups: Sequence[Sequence[Entry]]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({task[key] for task in tasks if key in task}) > 1)
 
 
-def _refused(tasks: Sequence[str]) -> Signals | None:
+def _refused(tasks: Sequence[str], by_result: bool) -> Signals | None:
+    if by_result:
+        return Signals(refused="some of the runs were chosen by their results; --max-runs reads more")
     return Signals(refused=f"the runs learn different tasks ({', '.join(tasks)})") if tasks else None
 
 

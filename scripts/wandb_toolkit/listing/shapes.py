@@ -129,6 +129,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "next_experiments",
         "errors",
         "left_out",
+        "by_summary",
         "command",
         "metrics",
         "generated_at",

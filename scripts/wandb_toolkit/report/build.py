@@ -17,7 +17,7 @@ from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
-from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport
+from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.plots.charts import STEP
 from wandb_toolkit.report import read
 from wandb_toolkit.report.read import Reading
@@ -26,6 +26,7 @@ from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
 from wandb_toolkit.report.steps import StepAxis
 from wandb_toolkit.report.window import Windowed
 from wandb_toolkit.sources.base import Histories
+from wandb_toolkit.text import among
 
 Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
@@ -50,6 +51,7 @@ class ReportOptions:
     model: bool = False  # fit a model of the settings, which takes a second or two
     target: str = ""  # what the user named; "": what the source says
     left_out: int = 0  # runs that match and are not read
+    by_summary: SummaryRanking | None = None  # how all that match rank by their summaries
     command: str = ""  # the command line that makes the report
     window: int | None = None  # rows of each run that are looked at; None: all
     as_of: bool = False  # whether `now` was given by the user
@@ -87,7 +89,15 @@ def build_report(
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
     comparison = (
-        compare(reports, series, chosen, histories=histories, target=options.goal, model=options.model)
+        compare(
+            reports,
+            series,
+            chosen,
+            histories=histories,
+            target=options.goal,
+            model=options.model,
+            by_result=options.by_summary is not None,
+        )
         if reports
         else None
     )
@@ -100,7 +110,7 @@ def build_report(
         primary=chosen,
         roles=common,
         runs=tuple(reports),
-        good=good_sentences(reports, series, chosen, comparison, options.left_out),
+        good=good_sentences(reports, series, chosen, comparison, _among(options, reports)),
         bad=trouble_sentences(reports, "bad"),
         ugly=trouble_sentences(reports, "ugly"),
         notes=trouble_sentences(reports, "note"),
@@ -111,6 +121,7 @@ def build_report(
         tool_version=__version__,
         lens=lens,
         left_out=options.left_out,
+        by_summary=options.by_summary,
         command=options.command,
         metrics=_metrics(readings),
         window=options.window,
@@ -165,6 +176,13 @@ def _examine_all(
             )
         )
     return reports
+
+
+def _among(options: ReportOptions, reports: Sequence[RunReport]) -> str:
+    """Return what the best run is the best of, where not all runs were read: "" where they were."""
+    if not options.left_out:
+        return ""
+    return among(len(reports), options.left_out, ranked=options.by_summary is not None)
 
 
 def _placed(finding: Finding, axis: StepAxis | None) -> Finding:

@@ -50,15 +50,15 @@ def good_sentences(
     series: Sequence[Series | None],
     primary: Primary | None,
     comparison: Comparison | None,
-    left_out: int = 0,
+    of: str = "",
 ) -> tuple[str, ...]:
     """Return what goes well: how far the best run has come, which runs are free of faults, what can be praised.
 
-    `left_out`: how many older runs were not read, so that the best is the best of these only.
+    `of`: what the best run is the best of, where not all runs were read.
     """
     said: list[str] = []
     if primary and comparison and comparison.best_at is not None:
-        which = f"the best of the newest {len(reports)} runs" if left_out else "the best run"
+        which = f"the best of {of}" if of else "the best run"
         said += _progress(reports, comparison.best_at, series[comparison.best_at], primary, which)
     if len(reports) == 1:
         told_already = primary.metric if said and primary else None

@@ -42,6 +42,7 @@ def page(report: Report, charts: Sequence[Chart], *, compare: bool = False) -> s
         _listed("rl", "Reinforcement learning", sections.lens(report, full=True)),
     ]
     compared = [
+        _listed("read", "Runs read", sections.runs_read(report)),
         _comparison(report),
         _listed("config", "Config differences", comparison.config_differences(report, full=True)),
     ]

@@ -32,6 +32,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         _section("Reinforcement learning", sections.lens(report, full=full)),
     ]
     compared = [
+        _section("Runs read", sections.runs_read(report)),
         comparison_lines(report, width, full=full or compare, most=None if full else MANY if compare else ROWS),
         _section("Config differences", config_differences(report, full=full or compare)),
     ]

@@ -28,6 +28,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "next_experiments": report.next_experiments,
             "errors": report.errors,
             "left_out": report.left_out,
+            "by_summary": report.by_summary,
             "command": report.command,
             "metrics": report.metrics,
             "window": report.window,

@@ -13,7 +13,7 @@ from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.model import Lens, Report, RunReport
 from wandb_toolkit.report.render.comparison import NAME_WIDTH
-from wandb_toolkit.text import listed, moment, number, plural, quoted, sentence, short_names
+from wandb_toolkit.text import among, listed, moment, number, plural, quoted, sentence, short_names
 
 SENTENCES = 5  # of Good, Bad and Ugly each
 REASONS = 2  # why checks were skipped
@@ -44,16 +44,33 @@ def headline(report: Report) -> str:
         text += f": {report.runs[0].unjudged or 'nothing could be judged'}" if report.verdict == "unknown" else ""
     if report.comparison and len(report.runs) > 1:
         best = [line.name for line in report.comparison.runs if line.at == report.comparison.best_at]
-        among = f" of the newest {len(report.runs)}" if report.left_out else ""
-        text += f" · best{among} {quoted(best[0], NAME_WIDTH)}" if best else ""
+        of = (
+            f" of {among(len(report.runs), report.left_out, ranked=report.by_summary is not None)}:"
+            if report.left_out
+            else ""
+        )
+        text += f" · best{of} {quoted(best[0], NAME_WIDTH)}" if best else ""
     text += _steps(report)
     if report.window:
         text += f" · the last {report.window:,} rows only (--window)"
     if report.errors:
         text += f" · {len(report.errors)} could not be read"
     if report.left_out:
-        text += f" · {report.left_out:,} older runs not read (--max-runs)"
+        text += f" · {report.left_out:,} {'' if report.by_summary else 'older '}runs not read (--max-runs)"
     return text
+
+
+def runs_read(report: Report) -> list[str]:
+    """Say how all runs that match rank by their summaries, and which were read; [] where all were read."""
+    ranking = report.by_summary
+    if ranking is None:
+        return []
+    first = ", ".join(f"{quoted(one.name, NAME_WIDTH)} {number(one.value)}" for one in ranking.best)
+    newest = len(report.runs) - ranking.read_as_best
+    total = len(report.runs) + report.left_out
+    have = f"{ranking.ranked:,} of {total:,} runs have {quoted(ranking.metric)} in their summaries"
+    read = f"Read and judged: the {ranking.read_as_best} best of these and the {newest} newest others"
+    return [f"{have}; by its last value, {first} lead.", f"{read}. The rest is ranked only."]
 
 
 def capped(sentences: Sequence[str], limit: int | None = SENTENCES) -> list[str]:
