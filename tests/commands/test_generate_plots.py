@@ -268,6 +268,7 @@ def test_the_step_metric_that_the_run_defined_is_the_x_axis(plots: Run) -> None:
         line("train/loss", [3, 2, 1], [0, 2, 4]),
         line("eval/acc", [0.1, 0.2, 0.3], [1, 3, 5]),
         line("epoch", [10, 20, 30], [1, 3, 5]),
+        line("phase", [3, 1, 2], [1, 3, 5]),
         line("_runtime", [0, 1, 2, 3, 4, 5]),
     )
     run = make_run(step_metrics={"eval/*": "epoch", "*": "never/logged"})
@@ -282,13 +283,17 @@ def test_the_step_metric_that_the_run_defined_is_the_x_axis(plots: Run) -> None:
     step = plots(FakeSource([(run, history)]), "x", "--metrics", "eval/acc", "--x-axis", "_step", "--json")
     assert step.json["plots"][0]["x_axis"] == "_step"
     timed = plots(FakeSource([(run, history)]), "x", "--all-metrics", "--x-axis", "_runtime", "--json")
-    assert [plot["x_axis"] for plot in timed.json["plots"]] == ["_runtime"] * 3
+    assert [plot["x_axis"] for plot in timed.json["plots"]] == ["_runtime"] * 4
     unknown = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "epochs")
     assert unknown.code == 4
     assert "epoch" in unknown.err.splitlines()[1]
-    never = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "epoch", "--json")
+    between = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "epoch", "--json")
+    [plot] = between.json["plots"]
+    assert (plot["runs"][0]["min_x"], plot["runs"][0]["max_x"]) == (25, 15)  # loss 1 at step 4, loss 2 at step 2
+    assert any("2 points lie between rows with epoch; their x is in proportion" in note for note in plot["notes"])
+    never = plots(FakeSource([(run, history)]), "x", "--metrics", "train/loss", "--x-axis", "phase", "--json")
     assert never.code == 6
-    assert "epoch" in never.json["skipped"][0]["reason"]
+    assert "phase" in never.json["skipped"][0]["reason"]
 
 
 def test_an_interrupt_leaves_whole_files_and_true_metadata(plots: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,9 +116,11 @@ def build_chart(
     axis, notes = _choose_axis(metric, runs, histories, found, x_axis)
     lines = []
     for i, series in found.items():
-        x, value, back = _against(series, histories[i], axis)
+        x, value, back, between = _against(series, histories[i], axis)
         if len(x) < len(series) and len(x):
             notes.append(f"{labels[i]}: {len(series) - len(x)} points have no {axis} and are left out")
+        if between:
+            notes.append(f"{labels[i]}: {between:,} points lie between rows with {axis}; their x is in proportion")
         if back:
             times = "once" if back == 1 else f"{back:,} times"
             notes.append(f"{labels[i]}: {axis} goes back {times}; its points are in order of {axis}")
@@ -178,47 +180,34 @@ def _choose_axis(
     return (axis, []) if usable else (STEP, [f"its x axis {axis} was not logged with it: drawn against the step"])
 
 
-def _against(series: Series, history: History, axis: str) -> tuple[FloatArray, FloatArray, int]:
-    """Return x and value, ascending in x, and how often x went back: its own x, or what `axis` was at the same step.
+def _against(series: Series, history: History, axis: str) -> tuple[FloatArray, FloatArray, int, int]:
+    """Return x and value, ascending in x: its own x, or what `axis` was at the same step.
 
-    Empty where there are never both. Points of one x stay in the order in which they were logged.
+    And how often x went back, and how many points lie between rows with the axis: where it never falls, such as time or
+    a count of samples, their x lies on the line between its neighbours; of any other axis nobody knows what it was
+    there, and they are left out. The same for whole and for sampled curves. Empty where there is no x at all. Points
+    of one x stay in the order in which they were logged.
     """
     import numpy as np
 
     if axis == series.axis:
-        return series.x, series.value, 0
+        return series.x, series.value, 0, 0
     against = history.get(axis)
     if against is None or not len(against) or against.axis != series.axis:
-        return series.x[:0], series.value[:0], 0
-    place = np.searchsorted(against.x, series.x)
-    place[place == len(against)] = 0
-    there = (against.x[place] == series.x) & np.isfinite(against.value[place])
-    if against.sampled and not there.all():
-        return _between_samples(series, against)
-    x, value = against.value[place[there]], series.value[there]
+        return series.x[:0], series.value[:0], 0, 0
+    known = np.isfinite(against.value)
+    steps, values = against.x[known], against.value[known]
+    there = np.isin(series.x, steps)
+    if not there.all() and len(values) > 1 and not bool((np.diff(values) < 0).any()):
+        inside = (series.x >= steps[0]) & (series.x <= steps[-1])
+        between = 0 if against.sampled else int((inside & ~there).sum())
+        return np.interp(series.x[inside], steps, values), series.value[inside], 0, between
+    x, value = values[np.searchsorted(steps, series.x[there])], series.value[there]
     back = int((np.diff(x) < 0).sum())
     if not back:
-        return x, value, 0
+        return x, value, 0, 0
     order = np.argsort(x, kind="stable")
-    return x[order], value[order], back
-
-
-def _between_samples(series: Series, against: Series) -> tuple[FloatArray, FloatArray, int]:
-    """Return x and value where the axis was sampled at other steps: x lies on the line between its neighbours.
-
-    Only for an axis that never falls, such as time: of any other, nobody knows what it was between two samples.
-    """
-    import numpy as np
-
-    known = np.isfinite(against.value)
-    steps, axis = against.x[known], against.value[known]
-    if len(axis) < 2 or bool((np.diff(axis) < 0).any()):
-        there = np.isin(series.x, steps)
-        x, value = axis[np.searchsorted(steps, series.x[there])], series.value[there]
-        order = np.argsort(x, kind="stable")
-        return x[order], value[order], int((np.diff(x) < 0).sum())
-    inside = (series.x >= steps[0]) & (series.x <= steps[-1])
-    return np.interp(series.x[inside], steps, axis), series.value[inside], 0
+    return x[order], value[order], back, 0
 
 
 def facts(curve: Line) -> Facts:
