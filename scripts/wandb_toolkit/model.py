@@ -162,6 +162,19 @@ class RunFile:
 
 
 @dataclass(frozen=True)
+class LeadUp:
+    """Something that moved before a finding's onset. It came first; that does not make it the cause."""
+
+    metric: str
+    what: str  # "rose", "fell", "epoch ended", "began"
+    step: int  # on the training's own axis
+    lag: int  # steps before the onset
+    before: float | None = None  # its level, and where it went
+    after: float | None = None
+    log_step: int | None = None  # W&B's `_step` at `step`
+
+
+@dataclass(frozen=True)
 class Finding:
     """A detector's claim about one run, with the evidence for it."""
 
@@ -174,6 +187,7 @@ class Finding:
     advice: str = ""
     consequence_of: str | None = None  # the id of the finding that explains this one
     log_step: int | None = None  # W&B's `_step` at `step`, which is on the training's own axis
+    leading_up: tuple[LeadUp, ...] = ()  # what moved before it, the nearest first
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,17 @@ def trend(x: FloatArray, y: FloatArray, detail: float = 0.02) -> Trend:
     return Trend(xs, smoothed, ys, window, error, float(x[0]), float(x[-1]))
 
 
+def first_beyond(x: FloatArray, beyond: NDArray[np.bool_], low: float, high: float, least: int = 5) -> float | None:
+    """Return the x of the first point in [low, high] from which most of the next `least` points are `beyond`.
+
+    What was found on a condensed curve is placed on the whole one; None where the whole one does not show it.
+    """
+    for at in np.flatnonzero(beyond & (x >= low) & (x <= high)):
+        if float(np.mean(beyond[at : at + least])) > 0.5:
+            return float(x[at])
+    return None
+
+
 def rising(y: FloatArray, most: int = 200) -> float:
     """Return how surely a curve rises, as Mann-Kendall's normal deviate; negative where it falls, 0 if too short."""
     if len(y) > most:

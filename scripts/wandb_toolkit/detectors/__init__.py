@@ -46,6 +46,7 @@ from wandb_toolkit.detectors.base import (
     sibling_of,
 )
 from wandb_toolkit.detectors.folding import fold, without_contradictions
+from wandb_toolkit.detectors.leading_up import with_leading_up
 from wandb_toolkit.model import Finding, Skipped
 
 __all__ = [
@@ -90,4 +91,6 @@ def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, stric
                 found.append(result)
             elif each.severity != "good":
                 passed.append(each.id)
-    return Examination(fold(without_contradictions(found)), tuple(skipped), tuple(passed))
+    with np.errstate(all="ignore"):
+        findings = tuple(with_leading_up(view, one) for one in fold(without_contradictions(found)))
+    return Examination(findings, tuple(skipped), tuple(passed))

@@ -42,8 +42,10 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
         if part[last - 1] - part[first] >= lasts or (last == len(y) and last - first >= 4):
             below = np.flatnonzero(level[: first + 1] <= 2 * base)
             at = min(int(below[-1]) + 1, int(first)) if len(below) else int(first)
-            step = int(x[at])
-            peak = float(np.median(level[first:last]))
+            span = float(x[max(0, at - 1)]), float(x[min(int(first) + 1, len(x) - 1)])
+            step = int(stats.first_beyond(norm.x, norm.y > 2 * base, *span) or x[at])
+            high_there = norm.y[(norm.x >= step) & (norm.x <= x[last - 1]) & (norm.y > times * base)]
+            peak = float(np.median(high_there)) if len(high_there) else float(np.median(level[first:last]))
             ends = "to the end" if last == len(y) else f"over {part[last - 1] - part[first]:.0%} of the run"
             return finding(
                 "grad_norm_explosion",

@@ -125,7 +125,8 @@ def _from_its_best(loss: Curve, share: float, clear: float, visible: float) -> F
     after = stats.lasting(t.y > low + margin)
     if after is None or t.part[after] > 0.995:
         return None
-    step = int(t.x[after])
+    span = float(t.x[max(0, after - 1)]), float(t.x[min(after + 1, len(t.x) - 1)])
+    step = int(stats.first_beyond(loss.x, loss.y > low + margin, *span) or t.x[after])
     ratio = f"{end / low:.2g}× its best" if low > 0 else f"{num(rise)} above its best"
     return finding(
         "loss_divergence",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from wandb_toolkit.detectors.base import DETECTORS
-from wandb_toolkit.model import Finding, RunReport
+from wandb_toolkit.detectors.base import DETECTORS, num
+from wandb_toolkit.model import Finding, LeadUp, RunReport
 from wandb_toolkit.text import quoted
 
 
@@ -28,3 +28,20 @@ def told(finding: Finding, report: RunReport) -> str:
         span = quoted(metric).replace("\\", r"\\")  # a backslash is special in a replacement, too
         text = re.sub(rf"(?<![\w/.`-]){re.escape(metric)}(?![\w/`])", span, text)
     return text
+
+
+def before(finding: Finding) -> str:
+    """Return what moved before a finding's onset, as a sentence; "" where nothing did."""
+    moved = [_moved(one) for one in finding.leading_up]
+    if not moved:
+        return ""
+    return f"Leading up to it: {'; '.join(moved)}."
+
+
+def _moved(one: LeadUp) -> str:
+    when = f"at step {one.step:,}" + (f", {one.lag:,} steps earlier" if one.lag else "")
+    if one.what == "epoch ended":
+        return f"an epoch ended {when}"
+    if one.what == "began":
+        return f"{quoted(one.metric)} began to be logged {when}"
+    return f"{quoted(one.metric)} {one.what} from {num(one.before or 0.0)} to {num(one.after or 0.0)} {when}"

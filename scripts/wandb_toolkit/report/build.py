@@ -188,7 +188,12 @@ def _among(options: ReportOptions, reports: Sequence[RunReport]) -> str:
 def _placed(finding: Finding, axis: StepAxis | None) -> Finding:
     if finding.step is None:
         return finding
-    return replace(finding, log_step=axis.to_log(finding.step) if axis else finding.step)
+
+    def log_step(step: int) -> int:
+        return axis.to_log(step) if axis else step
+
+    moved = tuple(replace(one, log_step=log_step(one.step)) for one in finding.leading_up)
+    return replace(finding, log_step=log_step(finding.step), leading_up=moved)
 
 
 def _unjudged(result: Examination) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.detectors.phrases import causes, label, told
+from wandb_toolkit.detectors.phrases import before, causes, label, told
 from wandb_toolkit.model import Comparison, Finding, Primary, RunReport, Series, Severity
 from wandb_toolkit.text import listed, number, plural, quoted, sentence, short_names
 
@@ -36,7 +36,8 @@ def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) ->
     if len(group) == 1:
         text = sentence(title if alone else f"{quoted(name)}: {title}")
         explained = [label(f.id) for f in report.findings if f.consequence_of == finding.id]
-        return f"{text} Likely cause of {_and(explained)}." if explained else text
+        text = f"{text} Likely cause of {_and(explained)}." if explained else text
+        return f"{text} {before(finding)}".rstrip()
     names = [one for one, _, _ in group]
     return sentence(f"{_title(finding.id)} in {len(group)} runs ({listed(names)}). {quoted(name)}: {title}")
 

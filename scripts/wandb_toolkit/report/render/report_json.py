@@ -86,6 +86,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": finding.evidence,
         "advice": finding.advice,
         "consequence_of": finding.consequence_of,
+        "leading_up": finding.leading_up,
     }
 
 

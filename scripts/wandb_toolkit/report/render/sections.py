@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.detectors.phrases import told
+from wandb_toolkit.detectors.phrases import before, told
 from wandb_toolkit.model import Lens, Report, RunReport
 from wandb_toolkit.report.render.comparison import NAME_WIDTH
 from wandb_toolkit.text import among, listed, moment, number, plural, quoted, sentence, short_names
@@ -231,7 +231,8 @@ def of_run(one: RunReport) -> list[str]:
     for finding in one.findings:
         after = f" (after {finding.consequence_of.replace('_', ' ')})" if finding.consequence_of else ""
         advice = f" {sentence(finding.advice)}" if finding.advice and finding.severity != "good" else ""
-        said.append(f"{finding.severity.capitalize()}{after}: {sentence(told(finding, one))}{advice}")
+        moved = f" {before(finding)}" if finding.leading_up else ""
+        said.append(f"{finding.severity.capitalize()}{after}: {sentence(told(finding, one))}{moved}{advice}")
         curve = finding.evidence.get("sparkline")
         if isinstance(curve, str) and curve:
             said[-1] += f" {quoted(curve)}"
