@@ -22,7 +22,13 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "scripts" / "wandb_toolkit" / "listing" / "shapes.py"
 VERSION = 1
 # Document → the type of its elements, and how they lie in it.
-SHAPES = {"list_projects": "ProjectJson", "list_runs": "RunJson", "list_metrics": "MetricJson", "error": "ErrorJson"}
+SHAPES = {
+    "list_projects": "ProjectJson",
+    "list_runs": "RunJson",
+    "list_metrics": "MetricJson",
+    "get_history": "PointsJson",
+    "error": "ErrorJson",
+}
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 

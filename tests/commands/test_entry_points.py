@@ -1,4 +1,4 @@
-"""What an installed package offers: `wandb-toolkit <command>` and the six names, completions, help, mistyped flags."""
+"""What an installed package offers: `wandb-toolkit <command>` their names, completions, help, mistyped flags."""
 
 from __future__ import annotations
 

@@ -266,7 +266,12 @@ def open_source(
     """
     from wandb_toolkit import sources
 
-    reading = sources.ReadOptions(timeout=args.timeout, cache=not args.no_cache, budget=getattr(args, "budget", None))
+    reading = sources.ReadOptions(
+        timeout=args.timeout,
+        cache=not args.no_cache,
+        budget=getattr(args, "budget", None),
+        samples=getattr(args, "samples", None),
+    )
     entity = getattr(args, "entity", None)
     return sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
 

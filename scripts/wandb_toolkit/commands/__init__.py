@@ -25,6 +25,7 @@ COMMANDS = (
     Command("list_projects", "which projects there are", "wandb-plot", "list"),
     Command("list_runs", "a project's runs, the newest first", "wandb-plot", "list"),
     Command("list_metrics", "what a run logged, with statistics", "wandb-plot", "by name"),
+    Command("get_history", "the points of metrics: CSV, a table, JSON", "wandb-plot", "list"),
     Command("generate_plots", "draw metrics of one or more runs", "wandb-plot"),
     Command("download_plots", "copy the images of a run", "wandb-plot"),
     Command("wandb_report", "judge runs: good, bad, ugly, what to try next (also: report)", "wandb"),

@@ -14,7 +14,7 @@ _FOLDERS = frozenset({"output"})
 
 
 def script(shell: str) -> str:
-    """Return what a shell evaluates to complete ``wandb-toolkit`` and the six names."""
+    """Return what a shell evaluates to complete ``wandb-toolkit`` and all their names."""
     whole = argparse.ArgumentParser(prog="wandb-toolkit", description="Read, plot and judge W&B runs.")
     parts = whole.add_subparsers(parser_class=argparse.ArgumentParser)
     parsers = [whole]

@@ -73,6 +73,21 @@ class MetricJson(TypedDict):
     exact: bool  # false: from a sample
 
 
+class PointsJson(TypedDict):
+    """An element of get_history: rows of one run after the other, each at which one of the metrics was logged."""
+
+    run: str  # id
+    name: str
+    step: float | None  # on `step_metric`; null: not known at this row
+    step_metric: str  # what counts the training's steps; _step: W&B's own; _runtime for system metrics
+    log_step: int | None  # W&B's _step; null for system metrics, which are samples in time
+    runtime: float | None  # seconds since the start
+    timestamp: float | None  # Unix seconds
+    values: Mapping[
+        str, Any
+    ]  # by metric, those that were logged in the row; with --long one; numbers, or the texts NaN, Infinity, -Infinity
+
+
 class ErrorJson(TypedDict):
     """The object on stderr when a command fails and JSON was asked for."""
 
@@ -86,6 +101,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "list_projects": tuple(ProjectJson.__annotations__),
     "list_runs": tuple(RunJson.__annotations__),
     "list_metrics": tuple(MetricJson.__annotations__),
+    "get_history": tuple(PointsJson.__annotations__),
     "download_plots": (
         "run",
         "source",

@@ -136,3 +136,11 @@ def _plain(columns: Sequence[TableColumn], cells: Sequence[Sequence[str]]) -> st
         ).rstrip()
         for line in lines
     )
+
+
+def markdown_table(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows as a table of GitHub-flavoured Markdown."""
+    lines = [[column.title for column in columns], *rows]
+    cells = [[clean(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in line] for line in lines]
+    rule = ["-:" if column.align == "right" else "--" for column in columns]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))

@@ -24,6 +24,7 @@ class ReadOptions:
     timeout: float = 60.0  # seconds of one operation, all its tries included
     cache: bool = True
     budget: int | None = None  # points of a run that are read whole for its statistics; None: the source's own
+    samples: int | None = None  # points of a metric in a sample; None: the source's own
 
 
 def open_source(
@@ -93,6 +94,7 @@ def _server(
     from wandb_toolkit.sources.http.connection import Connection
     from wandb_toolkit.sources.sdk.fallback import ServerSource
     from wandb_toolkit.sources.server.reader import BUDGET, Options
+    from wandb_toolkit.sources.server.sampled_history import SAMPLES
     from wandb_toolkit.sources.server.source import ApiSource
 
     owner = target.entity or entity or default_entity()
@@ -111,7 +113,7 @@ def _server(
         owner,
         project,
         Cache(cache_folder() if reading.cache else None),
-        Options(budget=reading.budget or BUDGET),
+        Options(budget=reading.budget or BUDGET, samples=reading.samples or SAMPLES),
     )
     return ServerSource(own, sdk)
 

@@ -1,0 +1,24 @@
+"""The data commands on a server: the same points as the rows that it holds, whole or sampled."""
+
+from __future__ import annotations
+
+from api_cases import Command
+from wandb_server import Run, Store
+
+ROWS = [{"_step": n, "loss": 1 / (n + 1), **({"acc": n / 100} if n % 10 == 3 else {})} for n in range(100)]
+
+
+def make_store() -> Store:
+    store = Store()
+    store.project("ada", "p").add(Run("r", ROWS, config={"lr": 0.1}), Run("s", ROWS[:50]))
+    return store
+
+
+def test_points_are_those_of_the_server(command: Command) -> None:
+    found = command("get_history", "ada/p", "r", "--metrics", "loss,acc", "--json").json
+    assert [(row["log_step"], row["values"]) for row in found] == [
+        (row["_step"], {name: row[name] for name in ("loss", "acc") if name in row}) for row in ROWS
+    ]
+    text = command("get_history", "ada/p", "r,s", "--metrics", "acc", "--last", "1").out
+    assert text.splitlines() == ["run,name,_step,acc", "r,r,93,0.93", "s,s,43,0.43"]
+    assert len(command("get_history", "ada/p", "r", "--metrics", "loss", "--samples", "10", "--json").json) == 10
