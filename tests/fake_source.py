@@ -66,6 +66,10 @@ class FakeSource:
         names = {n: k for n, k in found.kinds.items() if system or not n.startswith("system.")}
         return {name: MetricInfo(name, kind, 1, 1) for name, kind in names.items()}
 
+    def environment(self, run: Run) -> dict[str, Any]:
+        del run
+        return {}
+
     def files(self, run: Run) -> list[RunFile]:
         del run
         return [

@@ -29,6 +29,7 @@ CASES = {
     "list_projects": ("EXAMPLES", "name,run_count"),
     "list_runs": ("EXAMPLES", "id,summary_metrics.eval/accuracy"),
     "list_metrics": ("EXAMPLES grpo-base-s1 --include-system", "last,best_step"),
+    "show_run": ("EXAMPLES grpo-base-s1", "runs.id,runs.git.commit"),
     "get_history": ("EXAMPLES grpo-base-s1 --metrics train/loss --last 3", "step,values.train/loss"),
     "download_plots": ("EXAMPLES grpo-base-s1 --output OUT", "output_dir,downloaded.file"),
     "generate_plots": (

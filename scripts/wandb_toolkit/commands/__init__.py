@@ -25,6 +25,7 @@ COMMANDS = (
     Command("list_projects", "which projects there are", "wandb-plot", "list"),
     Command("list_runs", "a project's runs, the newest first", "wandb-plot", "list"),
     Command("list_metrics", "what a run logged, with statistics", "wandb-plot", "by name"),
+    Command("show_run", "a run's config, code, machine, files, console; how two differ", "wandb-plot"),
     Command("get_history", "the points of metrics: CSV, a table, JSON", "wandb-plot", "list"),
     Command("generate_plots", "draw metrics of one or more runs", "wandb-plot"),
     Command("download_plots", "copy the images of a run", "wandb-plot"),

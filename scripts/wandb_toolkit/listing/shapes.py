@@ -101,6 +101,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "list_projects": tuple(ProjectJson.__annotations__),
     "list_runs": tuple(RunJson.__annotations__),
     "list_metrics": tuple(MetricJson.__annotations__),
+    "show_run": ("runs", "differences"),
     "get_history": tuple(PointsJson.__annotations__),
     "download_plots": (
         "run",

@@ -28,6 +28,9 @@ class RunQuery:
     names: bool = False  # `summary_names` of the result will be asked for
 
 
+METADATA = "wandb-metadata.json"  # among a run's files: what it ran, where, and on what
+MOST_METADATA = 1_000_000  # bytes of it that are read
+
 # Which metrics to read: names, all (None), or a function that chooses once it is known what kind each logged key is.
 KeyChoice: TypeAlias = "Sequence[str] | Callable[[Mapping[str, MetricKind]], Sequence[str]] | None"
 
@@ -103,6 +106,10 @@ class Source(Histories, Protocol):
 
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
         """Return what the run logged, by name."""
+        ...
+
+    def environment(self, run: Run) -> dict[str, Any]:
+        """Return program, arguments, git, Python and hardware, named as in wandb-metadata.json; {} where unknown."""
         ...
 
     def files(self, run: Run) -> list[RunFile]:

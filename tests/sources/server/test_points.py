@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from api_cases import Command
-from wandb_server import Run, Store
+from wandb_server import File, Run, Store
 
 ROWS = [{"_step": n, "loss": 1 / (n + 1), **({"acc": n / 100} if n % 10 == 3 else {})} for n in range(100)]
 
 
 def make_store() -> Store:
     store = Store()
-    store.project("ada", "p").add(Run("r", ROWS, config={"lr": 0.1}), Run("s", ROWS[:50]))
+    metadata = b'{"program": "train.py", "args": ["-x"], "git": {"commit": "abc"}, "gpu": "H100", "email": "a@b.test"}'
+    files = [
+        File("wandb-metadata.json", metadata),
+        File("requirements.txt", b"numpy==2.0\n"),
+        File("output.log", b"a\nb\n"),
+    ]
+    store.project("ada", "p").add(Run("r", ROWS, config={"lr": 0.1}, files=files), Run("s", ROWS[:50]))
     return store
 
 
@@ -22,3 +28,10 @@ def test_points_are_those_of_the_server(command: Command) -> None:
     text = command("get_history", "ada/p", "r,s", "--metrics", "acc", "--last", "1").out
     assert text.splitlines() == ["run,name,_step,acc", "r,r,93,0.93", "s,s,43,0.43"]
     assert len(command("get_history", "ada/p", "r", "--metrics", "loss", "--samples", "10", "--json").json) == 10
+
+
+def test_what_a_run_is_besides_its_curves(command: Command) -> None:
+    [run] = command("show_run", "ada/p", "r", "--json").json["runs"]
+    assert (run["config"], run["command"], run["git"]["commit"]) == ({"lr": 0.1}, "train.py -x", "abc")
+    assert (run["packages"], run["console"]) == ({"numpy": "2.0"}, ["a", "b"])
+    assert "email" not in run["environment"]

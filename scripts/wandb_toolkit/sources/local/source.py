@@ -13,15 +13,15 @@ from typing import Any
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.resolve import select_runs
-from wandb_toolkit.sources.base import KeyChoice, RunQuery, filter_runs, order_runs
+from wandb_toolkit.sources.base import METADATA, KeyChoice, RunQuery, filter_runs, order_runs
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.run import build_run, started_beside
-from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs, own_file
+from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs, own_file, read_json
 from wandb_toolkit.sources.wandb_log.records import RunFields, leaves
-from wandb_toolkit.sources.wandb_log.scan import LogScan, read_head, scan_log
+from wandb_toolkit.sources.wandb_log.scan import LogScan, read_environment, read_head, scan_log
 
 _Key = tuple[str, str, str]  # entity, project, run id
 
@@ -121,6 +121,17 @@ class LocalSource:
         merged = merge_history(scans)
         self._said += [f"{run.label}: {line}" for line in merged.warnings]
         return metric_infos(merged, merge_system(scans) if system else {})
+
+    def environment(self, run: Run) -> dict[str, Any]:
+        """Return what the newest directory's metadata file or log says of program, code and machine."""
+        for found in reversed(self._dirs_of(run)):
+            beside = read_json(found.files / METADATA) if found.files else {}
+            if not beside and found.log is not None:
+                with suppress(ToolkitError):
+                    beside = read_environment(found.log)
+            if beside:
+                return beside
+        return {}
 
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, sorted by name."""

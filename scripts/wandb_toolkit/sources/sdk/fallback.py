@@ -87,6 +87,10 @@ class ServerSource:
         """Return what the run logged."""
         return self._asked(lambda source: source.metrics(run, system=system))
 
+    def environment(self, run: Run) -> dict[str, Any]:
+        """Return program, arguments, git, Python and hardware."""
+        return self._asked(lambda source: source.environment(run))
+
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run."""
         return self._asked(lambda source: source.files(run))

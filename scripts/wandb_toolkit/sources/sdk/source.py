@@ -209,6 +209,10 @@ class SdkSource:
         merged: Merged = merge_columns([self._rows(run)])
         return metric_infos(merged, self._events(run) if system else {})
 
+    def environment(self, run: Run) -> dict[str, Any]:
+        """Return what the run's metadata file says of program, code and machine."""
+        return dict(self._asked(f"read the metadata of {run.label}", lambda: self._run(run).metadata) or {})
+
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, media in logged order."""
         found = self._asked(f"list the files of {run.label}", lambda: list(self._run(run).files(per_page=PAGE)))

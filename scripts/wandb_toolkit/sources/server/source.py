@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any, TypeVar
 
 from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
-from wandb_toolkit.sources.base import KeyChoice, RunQuery
+from wandb_toolkit.sources.base import METADATA, MOST_METADATA, KeyChoice, RunQuery
 from wandb_toolkit.sources.http.cache import Cache
 from wandb_toolkit.sources.http.connection import Connection
 from wandb_toolkit.sources.server.files import console_tail, list_files
 from wandb_toolkit.sources.server.listing import Listing
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.projects import Projects
+from wandb_toolkit.sources.server.queries import decoded
 from wandb_toolkit.sources.server.reader import Options, Reader
 
 T = TypeVar("T")
@@ -125,6 +127,16 @@ class ApiSource:
     def metrics(self, run: Run, *, system: bool = False) -> Mapping[str, MetricInfo]:
         """Return what the run logged, exact from its whole history, or from samples where that is over the budget."""
         return self._reader.metrics(run, system=system)
+
+    def environment(self, run: Run) -> dict[str, Any]:
+        """Return what the run's metadata file says of program, code and machine."""
+        found = [file for file in list_files(self._at(), run, METADATA)[0] if file.name == METADATA]
+        if not found or not 0 < found[0].size <= MOST_METADATA:
+            return {}
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder, METADATA)
+            self.fetch(found[0], place)
+            return decoded(place.read_text(encoding="utf-8", errors="replace"))
 
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, sorted by name."""

@@ -18,7 +18,7 @@ from wandb_toolkit.sources.wandb_log.wire import WireError, double, fields, sign
 
 # Record.record_type
 HISTORY, SUMMARY, OUTPUT, CONFIG, FILES, STATS, METRIC, OUTPUT_RAW = 2, 3, 4, 5, 6, 7, 12, 13
-RUN, EXIT, HEADER, PREEMPTING = 17, 18, 21, 23
+RUN, EXIT, HEADER, PREEMPTING, ENVIRONMENT = 17, 18, 21, 23, 26
 _ENVELOPE = frozenset({1, 16, 19, 200})  # num, control, uuid, _info: not the record itself
 
 # *Item messages: one key in one of two spellings, one value in one of several
@@ -181,6 +181,7 @@ class RunFields:
     resumed: bool = False
     branch: tuple[str, float] | None = None  # the run and the step that this one goes on from: a fork, or a rewind
     config: dict[str, Any] = field(default_factory=dict)
+    git: bytes = b""  # its GitRepoRecord
 
     def update(self, data: bytes, start: int, end: int) -> None:
         """Apply one RunRecord."""
@@ -196,6 +197,8 @@ class RunFields:
                 self.resumed = self.resumed or bool(value)
             elif number == 4 and isinstance(value, bytes):
                 apply_config(self.config, value, 0, len(value))
+            elif number == 21 and isinstance(value, bytes):
+                self.git = value
             elif number == 23 and isinstance(value, bytes):
                 point = dict(fields(value, 0, len(value)))
                 at = point.get(2)

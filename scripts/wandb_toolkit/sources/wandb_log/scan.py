@@ -12,9 +12,11 @@ from typing import Any
 from wandb_toolkit.sources.columns import Column, Columns
 from wandb_toolkit.sources.wandb_log import records as rec
 from wandb_toolkit.sources.wandb_log.blocks import Damage, read_records
+from wandb_toolkit.sources.wandb_log.environment import environment_of, git_of
 from wandb_toolkit.sources.wandb_log.summary import Latest
 from wandb_toolkit.sources.wandb_log.wire import WireError, fields, signed, varint
 
+_HEAD_ROWS = 20  # history rows behind which nothing more of the run's beginning comes
 _CONSOLE_BYTES = 256_000  # of raw console text kept for the tail
 
 
@@ -69,6 +71,29 @@ def read_head(path: Path) -> LogScan:
         except WireError:
             continue
     return scan
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """Return what a log's beginning says of program, code and machine, named as in wandb-metadata.json.
+
+    Raises:
+        ToolkitError: the file is no readable log.
+    """
+    found: dict[str, Any] = {}
+    run, rows = rec.RunFields(), 0
+    for record in read_records(path, Damage(), blocks=1):
+        try:
+            kind, start, end = rec.record_body(record)
+            if kind == rec.ENVIRONMENT:
+                found |= environment_of(record, start, end)
+            elif kind == rec.RUN:
+                run.update(record, start, end)
+        except WireError:
+            continue
+        rows += kind == rec.HISTORY
+        if rows > _HEAD_ROWS:
+            break
+    return {"git": git_of(run.git), **found} if run.git else found
 
 
 def scan_log(
