@@ -27,9 +27,12 @@ from wandb_toolkit.model import State
 from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
-    from wandb_toolkit.sources.base import Source
+    from wandb_toolkit.model import Run
+    from wandb_toolkit.sources.base import RunQuery, Source
+    from wandb_toolkit.sources.run_filter import RunFilter
 
 T = TypeVar("T")
+FILTER_CHECKED = 200  # of the newest runs, in which a key of --filter has to be known
 
 EXIT_CODES = """\
 exit codes:
@@ -301,7 +304,45 @@ def states(text: str) -> frozenset[str]:
     return frozenset() if "any" in wanted else frozenset(wanted)
 
 
-def no_runs(source: Source) -> NotFoundError:
+def add_filter_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add --filter."""
+    parser.add_argument(
+        "--filter",
+        metavar="COND",
+        help="runs that meet it: 'config.lr>=0.001 and summary.eval/accuracy>0.8 and not state==crashed'",
+    )
+
+
+def where_of(args: argparse.Namespace) -> RunFilter | None:
+    """Return the condition of --filter, None without one.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if args.filter is None:
+        return None
+    from wandb_toolkit.sources.run_filter import parse_filter
+
+    return parse_filter(args.filter)
+
+
+def runs_of(source: Source, query: RunQuery) -> list[Run]:
+    """Return the runs that match.
+
+    Raises:
+        NotFoundError: none does, or --filter names a key that no run has.
+    """
+    from wandb_toolkit.sources.base import RunQuery
+
+    runs = source.runs(query)
+    if not runs:
+        raise no_runs(source, query.where)
+    if query.where is not None and query.where.met_by_absence:
+        query.where.check(source.loaded(source.runs(RunQuery(limit=FILTER_CHECKED))))
+    return runs
+
+
+def no_runs(source: Source, where: RunFilter | None = None) -> NotFoundError:
     """Return the error for a query that no run matches: what there is instead."""
     from wandb_toolkit.sources.base import RunQuery
 
@@ -309,6 +350,9 @@ def no_runs(source: Source) -> NotFoundError:
     there = source.runs(everything)
     if not there:
         return NotFoundError(f"There are no runs in {source.description}.")
+    if where is not None:
+        where.check(source.loaded(there[:FILTER_CHECKED]))
+        return NotFoundError(f"No run meets {where.text!r}.", f"There are {source.count(everything)} runs without it.")
     states = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in there).most_common())
     tags = ", ".join(sorted({tag for run in there for tag in run.tags})[:10])
     total = source.count(everything)

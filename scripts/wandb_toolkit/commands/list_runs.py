@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
     parser.add_argument("--tags", "--tag", metavar="A,B", help="runs with any of these tags")
     parser.add_argument("--group", help="runs of this group")
+    cli.add_filter_flag(parser)
     parser.add_argument("--limit", type=cli.positive_int, default=100, metavar="N", help="at most N runs (100)")
     parser.add_argument(
         "--order",
@@ -63,14 +64,13 @@ def run(args: argparse.Namespace) -> Exit:
         states=cli.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
         group=args.group,
+        where=cli.where_of(args),
         selectors=selectors,
         order=args.order if args.order.startswith(("+", "-")) else f"+{args.order}",
         limit=args.limit,
         names=chosen is None and not args.json,
     )
-    runs = source.runs(query)
-    if not runs:
-        raise cli.no_runs(source)
+    runs = cli.runs_of(source, query)
     _check_order(args.order.lstrip("+-"), runs, source)
     total = source.count(query) if len(runs) == args.limit and not selectors else len(runs)
     if chosen is not None:

@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     chosen = parser.add_argument_group("which runs (default: the newest)")
     chosen.add_argument("--state", default="any", help="any, or one or more of: " + ", ".join(get_args(State)))
     chosen.add_argument("--tags", "--tag", metavar="A,B", help="runs with any of these tags")
+    cli.add_filter_flag(chosen)
     chosen.add_argument("--runs", metavar="A,B", help=f"each a {cli.RUN_HELP}")
     chosen.add_argument("--latest", type=cli.positive_int, metavar="N", help="the N runs started last")
     chosen.add_argument("--max-runs", type=cli.positive_int, metavar="N", help=f"at most the N newest ({MAX_RUNS})")
@@ -193,6 +194,7 @@ def _query(args: argparse.Namespace, selectors: Sequence[str]) -> RunQuery:
     return RunQuery(
         states=cli.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
+        where=cli.where_of(args),
         selectors=tuple(selectors) if args.runs is None else tuple(cli.comma_list(args.runs)),
     )
 
@@ -207,9 +209,7 @@ def _choose(
     """
     most = args.latest or args.max_runs or MAX_RUNS
     query = replace(query, limit=None if query.selectors or args.as_of else most)
-    runs = source.runs(query)
-    if not runs:
-        raise cli.no_runs(source)
+    runs = cli.runs_of(source, query)
     if args.as_of:
         runs = [run for run in runs if run.created_at is None or run.created_at <= args.as_of]
         if not runs:

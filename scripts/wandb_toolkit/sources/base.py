@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
+from wandb_toolkit.sources.run_filter import RunFilter
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 
@@ -20,6 +21,7 @@ class RunQuery:
     tags: frozenset[str] = frozenset()  # any of these tags
     group: str | None = None
     sweep: str | None = None
+    where: RunFilter | None = None  # --filter
     selectors: tuple[str, ...] = ()  # run ids, display names, globs, latest, latest:N, tag:x, group:x, sweep:x
     order: str = (
         "-created_at"  # "+" or "-" (default) before created_at, heartbeat_at, name, summary_metrics.X, config.X
@@ -143,6 +145,7 @@ def filter_runs(runs: Sequence[Run], query: RunQuery) -> list[Run]:
         and (not query.tags or query.tags & set(run.tags))
         and query.group in (None, run.group)
         and query.sweep in (None, run.sweep)
+        and (query.where is None or query.where.matches(run))
     ]
 
 

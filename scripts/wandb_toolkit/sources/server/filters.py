@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from wandb_toolkit.sources.base import RunQuery
+from wandb_toolkit.sources.run_filter import Compare, Condition, RunFilter
 
 _ATTRIBUTES = {"tag": "tags", "group": "group", "sweep": "sweep"}
 _LATEST = re.compile(r"latest(:\d+)?")
@@ -25,6 +26,49 @@ def conditions(query: RunQuery) -> list[dict[str, Any]]:
     if query.sweep is not None:
         found.append({"sweep": query.sweep})
     return found
+
+
+_SERVER_FIELDS = {"name": "display_name", "id": "name", "state": "state", "group": "group", "sweep": "sweep",
+                  "job_type": "jobType", "tag": "tags"}  # fmt: skip
+_SERVER_OPERATORS = {"==": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "in": "$in"}
+
+
+def split_filter(where: RunFilter | None) -> tuple[list[dict[str, Any]], list[Condition]]:
+    """Return the clauses of a filter that the server evaluates just as we do, and the others.
+
+    Left to us are nested keys (the server's spelling of them is ambiguous), patterns in values, alternatives,
+    negations, booleans and null.
+    """
+    told: list[dict[str, Any]] = []
+    left: list[Condition] = []
+    for clause in where.clauses() if where is not None else ():
+        made = _clause(clause) if isinstance(clause, Compare) else None
+        if made is None:
+            left.append(clause)
+        else:
+            told.append(made)
+    return told, left
+
+
+def _clause(clause: Compare) -> dict[str, Any] | None:
+    tree, _, key = clause.field.partition(".")
+    if any(value is None or isinstance(value, bool) for value in clause.values):
+        return None
+    numeric = all(isinstance(value, float) for value in clause.values)
+    if key and ("." in key or not numeric or clause.operator == "~"):
+        return None  # texts of numbers compare as numbers here, not there
+    if tree == "config" and key:
+        name = f"config.{key}.value"
+    elif tree == "summary" and key:
+        name = f"summary_metrics.{key}"
+    elif clause.field in _SERVER_FIELDS and not numeric and clause.operator in ("==", "!=", "in"):
+        name = _SERVER_FIELDS[clause.field]
+        if name == "tags" and clause.operator != "in":
+            return {name: {"$in": list(clause.values)}} if clause.operator == "==" else None
+    else:
+        return None
+    value: Any = list(clause.values) if clause.operator == "in" else clause.values[0]
+    return {name: value} if clause.operator == "==" else {name: {_SERVER_OPERATORS[clause.operator]: value}}
 
 
 def as_filter(*parts: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,9 @@ from wandb_toolkit.resolve import select_runs
 from wandb_toolkit.sources.base import RunQuery, filter_runs, order_runs
 from wandb_toolkit.sources.http.responses import SchemaError
 from wandb_toolkit.sources.lazy import Later
+from wandb_toolkit.sources.run_filter import Several
 from wandb_toolkit.sources.server import queries as q
-from wandb_toolkit.sources.server.filters import as_filter, candidates, conditions, order_of, summary_key
+from wandb_toolkit.sources.server.filters import as_filter, candidates, conditions, order_of, split_filter, summary_key
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.run import build_run, step_metrics_of
 from wandb_toolkit.sources.server.run_fields import FieldReader
@@ -45,7 +47,15 @@ class Listing:
         if query.selectors:
             chosen = filter_runs(self._selected(query.selectors), query)
             return chosen if query.limit is None else chosen[: query.limit]
-        where = as_filter(*conditions(query))
+        told, left = split_filter(query.where)
+        if left:  # only we can tell: all that meet the rest are looked at
+            wide = replace(query, where=None, limit=None, names=False)
+            rest = Several(True, tuple(left))
+            return [run for run in self._ordered(wide, told) if rest.matches(run)][: query.limit]
+        return self._ordered(query, told)
+
+    def _ordered(self, query: RunQuery, told: Sequence[dict[str, Any]]) -> list[Run]:
+        where = as_filter(*conditions(query), *told)
         order = order_of(query.order)
         if order is None:  # only we can order by that
             return order_runs(self._page_through(where, _NEWEST, None, query.names), query.order)[: query.limit]
@@ -61,7 +71,10 @@ class Listing:
 
     def count(self, query: RunQuery) -> int:
         """Return how many runs match."""
-        where = as_filter(*conditions(query))
+        told, left = split_filter(query.where)
+        if left:
+            return len(self.runs(replace(query, limit=None)))
+        where = as_filter(*conditions(query), *told)
         filters = json.dumps(where, sort_keys=True)
         if filters not in self._counts:
             self._ask(filters, _NEWEST, 1, None, names=False, count=True)
