@@ -13,7 +13,7 @@ from benchmarks.diagnoses.follows import FOLLOWS
 from benchmarks.diagnoses.peers import last_values, two_halves
 from benchmarks.diagnoses.source import NOW, MemorySource
 
-from wandb_toolkit.report.build import ReportOptions, build_report
+from wandb_toolkit.reports.build import ReportOptions, build_report
 
 if TYPE_CHECKING:
     from benchmarks.diagnoses.project import LabelledProject, LabelledRun

@@ -23,7 +23,7 @@ from benchmarks.diagnoses.source import NOW, logged
 from benchmarks.diagnoses.troubles import TROUBLES
 
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.report.build import ReportOptions, build_report
+from wandb_toolkit.reports.build import ReportOptions, build_report
 from wandb_toolkit.roles import assign_roles
 from wandb_toolkit.sources import RunQuery
 from wandb_toolkit.sources.local.source import LocalSource

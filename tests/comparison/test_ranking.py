@@ -12,7 +12,7 @@ from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.model import History
-from wandb_toolkit.report.sentences import good_sentences
+from wandb_toolkit.reports.sentences import good_sentences
 
 
 def flat(value: float, points: int = 50) -> list[float]:

@@ -16,7 +16,7 @@ from wandb_toolkit.errors import ToolkitError, UsageError
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report
-    from wandb_toolkit.report.build import Built
+    from wandb_toolkit.reports.build import Built
 
 WIDEST = 120  # columns of prose in a terminal
 PAGES = (".html", ".htm")
@@ -74,7 +74,7 @@ def deliver(built: Built, outputs: Outputs, args: argparse.Namespace) -> None:
 
 def document(report: Report, outputs: Outputs) -> dict[str, Any]:
     """Return the report's JSON, with the paths of the files written."""
-    from wandb_toolkit.report.render.report_json import report_object
+    from wandb_toolkit.reports.render.report_json import report_object
 
     payload = report_object(report)
     payload.update({"path": str(outputs.out)} if outputs.out else {})
@@ -84,7 +84,7 @@ def document(report: Report, outputs: Outputs) -> dict[str, Any]:
 
 def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
     """Return what people read on stdout."""
-    from wandb_toolkit.report.render.markdown import markdown, summary
+    from wandb_toolkit.reports.render.markdown import markdown, summary
 
     if outputs:
         wrote = [f"Wrote {path}" for path in (outputs.out, outputs.html) if path]
@@ -101,13 +101,13 @@ def write_files(built: Built, outputs: Outputs, args: argparse.Namespace) -> Non
         if suffix == ".json" or (args.json and suffix not in (".md", ".markdown")):
             content = jsontext.dumps(document(report, Outputs()))
         else:
-            from wandb_toolkit.report.render.markdown import markdown
+            from wandb_toolkit.reports.render.markdown import markdown
 
             content = markdown(report, full=args.full, compare=args.compare)
         _write(outputs.out, content + "\n", "--out")
     if outputs.html:
-        from wandb_toolkit.report.charts import charts_of
-        from wandb_toolkit.report.render.html import page
+        from wandb_toolkit.reports.charts import charts_of
+        from wandb_toolkit.reports.render.html import page
 
         charts = charts_of(report, [reading.history for reading in built.readings])
         _write(outputs.html, page(report, charts, compare=args.compare), "--html")

@@ -17,7 +17,7 @@ from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report
-    from wandb_toolkit.report.build import Built
+    from wandb_toolkit.reports.build import Built
 
 Look: TypeAlias = "Callable[[], Built]"
 
@@ -31,7 +31,7 @@ def watch(args: argparse.Namespace, outputs: Outputs, look: Look, ending: Callab
     The first report is printed whole, then only what changed. With --json the changes go to stderr, and the last
     report is the one document on stdout. Ctrl-C is the usual end: what was seen last is kept.
     """
-    from wandb_toolkit.report.changes import still_going
+    from wandb_toolkit.reports.changes import still_going
 
     last: Report | None = None
     code: Exit | None = None
@@ -62,7 +62,7 @@ def _once(args: argparse.Namespace, outputs: Outputs, look: Look, last: Report |
     Raises:
         ToolkitError: the first look failed, or several in a row did.
     """
-    from wandb_toolkit.report.changes import changes
+    from wandb_toolkit.reports.changes import changes
 
     for failures in range(1, PATIENCE + 1):
         try:

@@ -19,7 +19,7 @@ from wandb_toolkit.model import State
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report, Run, SummaryRanking
-    from wandb_toolkit.report.build import Built
+    from wandb_toolkit.reports.build import Built
     from wandb_toolkit.roles import RolePatterns
     from wandb_toolkit.sources.base import RunQuery, Source
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> Exit:
 
 def _look(args: argparse.Namespace) -> Built:
     """Choose the runs, read and judge them."""
-    from wandb_toolkit.report.build import ReportOptions, build_report
+    from wandb_toolkit.reports.build import ReportOptions, build_report
     from wandb_toolkit.roles import load_patterns
 
     opened, selectors = cli.open_source(args, _target(args))
@@ -220,7 +220,7 @@ def _choose(
         return newest_first(runs)[: args.latest], 0, None
     total = source.count(query) if len(runs) == query.limit else len(runs)
     if total > most and query.limit is not None:
-        from wandb_toolkit.report.by_summary import chosen_of_many
+        from wandb_toolkit.reports.by_summary import chosen_of_many
 
         runs, ranking = chosen_of_many(source, query, most, args.primary, patterns)
         return runs, total - len(runs), ranking

@@ -10,9 +10,9 @@ import pytest
 
 from report_cases import NOW, a_run, curve, memory_source, rising
 from wandb_toolkit.model import History, Report, Run, Series
-from wandb_toolkit.report.build import ReportOptions, build_report
-from wandb_toolkit.report.changes import changes, still_going
-from wandb_toolkit.report.window import Windowed, last_rows
+from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.changes import changes, still_going
+from wandb_toolkit.reports.window import Windowed, last_rows
 
 LOSS = 2.0 - rising(1.0, 300)
 

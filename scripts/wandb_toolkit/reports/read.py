@@ -12,7 +12,7 @@ from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, OWN_COUNTERS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.plots.charts import STEP
-from wandb_toolkit.report.steps import StepAxis, on_axis, step_axis
+from wandb_toolkit.reports.steps import StepAxis, on_axis, step_axis
 from wandb_toolkit.roles import RolePatterns
 from wandb_toolkit.sources.base import Histories
 

@@ -13,11 +13,11 @@ from report_cases import ACCURACY, NOW, a_finding, curve, judged, rising
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import Lens, Primary, Report, RunReport, Skipped
-from wandb_toolkit.report.build import overall
-from wandb_toolkit.report.render.escaping import escape
-from wandb_toolkit.report.render.markdown import markdown, summary
-from wandb_toolkit.report.render.report_json import report_object
-from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.reports.build import overall
+from wandb_toolkit.reports.render.escaping import escape
+from wandb_toolkit.reports.render.markdown import markdown, summary
+from wandb_toolkit.reports.render.report_json import report_object
+from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
 
 HOSTILE = "a|b`c`<img src=x onerror=alert(1)>[x](http://evil)\n# head\x1b[31m\u202e"
 

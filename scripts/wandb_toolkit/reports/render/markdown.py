@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from wandb_toolkit.model import Experiment, Report
-from wandb_toolkit.report.render import sections
-from wandb_toolkit.report.render.comparison import MANY, ROWS, comparison_lines, config_differences
-from wandb_toolkit.report.render.escaping import escape
+from wandb_toolkit.reports.render import sections
+from wandb_toolkit.reports.render.comparison import MANY, ROWS, comparison_lines, config_differences
+from wandb_toolkit.reports.render.escaping import escape
 from wandb_toolkit.text import clean, quoted, sentence, short_names
 
 SUMMARY = 4  # of Good, Bad and Ugly each in the summary

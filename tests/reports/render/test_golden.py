@@ -1,6 +1,6 @@
 """The whole Markdown of three reports, so that a change of wording is seen and chosen.
 
-`python -m pytest tests/report/render/test_golden.py --golden` writes them anew.
+`python -m pytest tests/reports/render/test_golden.py --golden` writes them anew.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pytest
 from report_cases import NOW, a_run, memory_source, rising
 from repository import EXAMPLES
 from wandb_toolkit.model import Report
-from wandb_toolkit.report.build import ReportOptions, build_report
-from wandb_toolkit.report.render.markdown import markdown
+from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.render.markdown import markdown
 from wandb_toolkit.sources.base import RunQuery
 from wandb_toolkit.sources.local.source import LocalSource
 

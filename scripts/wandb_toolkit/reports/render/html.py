@@ -15,8 +15,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.model import Report, RunReport
-from wandb_toolkit.report.render import comparison, sections
-from wandb_toolkit.report.render.escaping import SPAN
+from wandb_toolkit.reports.render import comparison, sections
+from wandb_toolkit.reports.render.escaping import SPAN
 from wandb_toolkit.text import clean, number, quoted, sentence, short_names
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ import pytest
 from report_cases import NOW, a_run, memory_source, rising
 from wandb_toolkit.model import Report
 from wandb_toolkit.plots.charts import Chart
-from wandb_toolkit.report.build import ReportOptions, build_report
-from wandb_toolkit.report.charts import FIGURES, RUNS, charts_of
-from wandb_toolkit.report.render.html import page, prose
+from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.charts import FIGURES, RUNS, charts_of
+from wandb_toolkit.reports.render.html import page, prose
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&`</style></title><script>alert(2)</script>\x1b[31m\u202e"
 VOID = {"meta", "img", "source", "br"}

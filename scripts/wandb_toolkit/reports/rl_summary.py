@@ -12,7 +12,7 @@ from wandb_toolkit.comparison.levels import Level, level_of
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import label
 from wandb_toolkit.model import History, Lens, RunReport
-from wandb_toolkit.report.sentences import FEW_POINTS
+from wandb_toolkit.reports.sentences import FEW_POINTS
 from wandb_toolkit.text import listed, number, quoted, short_names
 
 # The order of the lines; which detectors judge a role, they say themselves.

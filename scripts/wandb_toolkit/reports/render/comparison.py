@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from wandb_toolkit.configs import is_seed, tells_nothing
 from wandb_toolkit.model import Comparison, Cost, Primary, RankedRun, Report, Signal, Signals, Standing
-from wandb_toolkit.report.render.escaping import cell, escape
+from wandb_toolkit.reports.render.escaping import cell, escape
 from wandb_toolkit.text import duration, fitting_names, listed, number, plural, quoted, spent
 
 ROWS = 8  # of the table in the short report

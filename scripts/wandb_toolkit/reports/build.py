@@ -19,12 +19,12 @@ from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.plots.charts import STEP
-from wandb_toolkit.report import read
-from wandb_toolkit.report.read import Reading
-from wandb_toolkit.report.rl_summary import look_through
-from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
-from wandb_toolkit.report.steps import StepAxis
-from wandb_toolkit.report.window import Windowed
+from wandb_toolkit.reports import read
+from wandb_toolkit.reports.read import Reading
+from wandb_toolkit.reports.rl_summary import look_through
+from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.reports.steps import StepAxis
+from wandb_toolkit.reports.window import Windowed
 from wandb_toolkit.sources.base import Histories
 from wandb_toolkit.text import among
 

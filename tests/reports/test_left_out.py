@@ -10,9 +10,9 @@ import pytest
 import wandb_runs as logs
 from report_cases import NOW, a_run, memory_source, rising
 from wandb_toolkit.commands import wandb_report
-from wandb_toolkit.report.build import ReportOptions, build_report
-from wandb_toolkit.report.render.markdown import markdown
-from wandb_toolkit.report.render.report_json import report_object
+from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.render.markdown import markdown
+from wandb_toolkit.reports.render.report_json import report_object
 
 
 def test_the_best_is_the_best_of_those_that_were_read() -> None:

@@ -11,8 +11,8 @@ from markdown_it import MarkdownIt
 from report_cases import NOW, a_run, memory_source, rising
 from repository import EXAMPLES
 from wandb_toolkit.model import Report
-from wandb_toolkit.report.build import ReportOptions, build_report
-from wandb_toolkit.report.render.markdown import markdown
+from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.render.markdown import markdown
 from wandb_toolkit.sources.base import RunQuery
 from wandb_toolkit.sources.local.source import LocalSource
 

@@ -13,10 +13,10 @@ from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import History, Report, Run, Skipped
-from wandb_toolkit.report import read
-from wandb_toolkit.report.build import ReportOptions, build_report, overall, verdict_of
-from wandb_toolkit.report.rl_summary import look_through
-from wandb_toolkit.report.sentences import good_sentences, trouble_sentences
+from wandb_toolkit.reports import read
+from wandb_toolkit.reports.build import ReportOptions, build_report, overall, verdict_of
+from wandb_toolkit.reports.rl_summary import look_through
+from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
 
 LOSS_CURVE = 2.0 - rising(1.0, 200)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import before, told
 from wandb_toolkit.model import Lens, Report, RunReport
-from wandb_toolkit.report.render.comparison import NAME_WIDTH
+from wandb_toolkit.reports.render.comparison import NAME_WIDTH
 from wandb_toolkit.text import among, listed, moment, number, plural, quoted, sentence, short_names
 
 SENTENCES = 5  # of Good, Bad and Ugly each

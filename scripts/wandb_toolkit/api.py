@@ -1,0 +1,336 @@
+"""What Python users import: `import wandb_toolkit as wt`.
+
+Nothing is printed; errors are those of `wandb_toolkit.errors`. A target is what the scripts take: a local path,
+`entity/project`, a W&B URL. `runs` is a run id, display name, glob, `latest:3`, `tag:x`, several of these, or a frame
+that `wt.runs` returned.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from wandb_toolkit.model import Report as _Report
+    from wandb_toolkit.model import Run
+    from wandb_toolkit.reports.read import Reading
+    from wandb_toolkit.sources.base import Source
+
+From: TypeAlias = Literal["auto", "local", "api", "sdk"]
+Chosen: TypeAlias = "str | Sequence[str] | pd.DataFrame | None"
+
+TIMEOUT = 60.0  # seconds of one operation on a server
+
+
+def projects(entity: str | None = None, *, source: From = "auto", timeout: float = TIMEOUT) -> pd.DataFrame:
+    """Return the projects of an entity, or of a local folder: one row each, the most recently active first.
+
+    Args:
+        entity: an entity, or a local path; None: your default entity, or the local runs at hand.
+        source: where to read.
+        timeout: seconds of one operation on a server.
+
+    Raises:
+        ToolkitError: as the scripts.
+    """
+    from wandb_toolkit.frames import projects_frame
+
+    opened, _ = _open(entity, source, timeout, of_entity=True)
+    return projects_frame(opened.projects())
+
+
+def runs(
+    target: str | Path | None = None,
+    runs: Chosen = None,
+    *,
+    filter: str | None = None,  # noqa: A002 - as the scripts call it
+    state: str | Sequence[str] = (),
+    tags: str | Sequence[str] = (),
+    order: str = "-created_at",
+    limit: int | None = None,
+    source: From = "auto",
+    timeout: float = TIMEOUT,
+) -> pd.DataFrame:
+    """Return one row a run, by id: its facts, and its whole config and summary as columns `config.KEY`, `summary.KEY`.
+
+    Whole numbers, floats, booleans and times have their types; lists and dicts stay what they are. `filter` is a
+    condition such as ``"config.lr>=0.001 and not state==crashed"``.
+
+    Raises:
+        NotFoundError: no run matches.
+        ToolkitError: as the scripts.
+    """
+    from wandb_toolkit.frames import runs_frame
+
+    opened, chosen = _chosen(
+        target, runs, filter, source, timeout, states=_several(state), tags=_several(tags), order=order, limit=limit
+    )
+    return runs_frame(opened.loaded(chosen))
+
+
+def history(
+    target: str | Path | None = None,
+    runs: Chosen = None,
+    metrics: str | Sequence[str] | None = None,
+    *,
+    long: bool = False,
+    filter: str | None = None,  # noqa: A002 - as the scripts call it
+    x_axis: str | None = None,
+    samples: int | None = None,
+    smoothed: bool = False,
+    last: int | None = None,
+    source: From = "auto",
+    timeout: float = TIMEOUT,
+) -> pd.DataFrame:
+    """Return the points of metrics, run after run: `run`, `name`, the training's own step, `_step`, the metrics.
+
+    Metrics that were logged in separate calls are joined on their steps: a row lacks what was not logged in it. Every
+    logged point is there, unless `samples` asks for about so many rows a run.
+
+    Args:
+        target: where to look.
+        runs: which runs; None: all of them.
+        metrics: names and globs; None: every number but system metrics.
+        long: one row a point, with columns `metric` and `value`: tells a logged NaN from what was not logged.
+        filter: a condition that the runs meet.
+        x_axis: what counts steps; None: the axis that the runs defined, else a framework's counter, else `_step`.
+        samples: about so many rows a run.
+        smoothed: also what figures draw, as `METRIC (smoothed)`.
+        last: only the last rows of each run.
+        source: where to read.
+        timeout: seconds of one operation on a server.
+
+    Raises:
+        NotFoundError: no such run or metric.
+        ToolkitError: as the scripts.
+    """
+    from wandb_toolkit.frames import points_frame
+    from wandb_toolkit.points.read import Wanted, read_points
+
+    opened, chosen = _chosen(target, runs, filter, source, timeout)
+    names = None if metrics is None else tuple(_several(metrics))
+    found = read_points(opened, chosen, Wanted(names, x_axis, samples, smoothed, last=last))
+    return points_frame(found.rows, long=long)
+
+
+def table(
+    target: str | Path, run: str, key: str, step: int | Literal["last"] = "last", *, source: From = "auto",
+    timeout: float = TIMEOUT,
+) -> pd.DataFrame:  # fmt: skip
+    """Return a W&B table that a run logged under a key, at a step or the last time.
+
+    Raises:
+        NotFoundError: the run logged no such table.
+        ToolkitError: as the scripts, or the table cannot be read.
+    """
+    from wandb_toolkit.frames import table_frame
+
+    opened, chosen = _chosen(target, run, None, source, timeout)
+    tables = [file for file in opened.files(chosen[0]) if file.name.endswith(".table.json") and file.key]
+    mine = [file for file in tables if file.key == key]
+    if not mine:
+        keys = dict.fromkeys(file.key for file in tables if file.key)
+        raise NotFoundError(f"{chosen[0].label} logged no table {key!r}.", did_you_mean(key, keys, "table"))
+    at = [file for file in mine if step == "last" or file.step == step]
+    if not at:
+        steps = ", ".join(str(file.step) for file in mine[:10])
+        raise NotFoundError(f"{key!r} was not logged at step {step}.", f"It was at: {steps}")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "table.json")
+        opened.fetch(at[-1], place)
+        return table_frame(place)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `wt.report` returns: shows itself in a notebook, and holds the same content as the script's JSON."""
+
+    verdict: str  # "good", "bad", "ugly", "unknown"
+    _report: _Report
+    _readings: tuple[Reading, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of `wandb_report --json`."""
+        from wandb_toolkit.jsontext import jsonable
+        from wandb_toolkit.reports.render.report_json import report_object
+
+        found: dict[str, Any] = jsonable(report_object(self._report))
+        return found
+
+    def to_markdown(self, *, full: bool = False) -> str:
+        """Return the text of the script; `full` leaves nothing out."""
+        from wandb_toolkit.reports.render.markdown import markdown
+
+        return markdown(self._report, full=full)
+
+    def to_html(self) -> str:
+        """Return the page of `wandb_report --html`, with its figures."""
+        from wandb_toolkit.reports.charts import charts_of
+        from wandb_toolkit.reports.render.html import page
+
+        return page(self._report, charts_of(self._report, [one.history for one in self._readings]))
+
+    def findings(self) -> pd.DataFrame:
+        """Return one row a finding: run, name, verdict of the run, id, severity, title, step, advice."""
+        import pandas as pd
+
+        rows = [
+            {"run": one.run.id, "name": one.run.name, "verdict": one.verdict, "id": finding.id,
+             "severity": finding.severity, "title": finding.title, "step": finding.step, "advice": finding.advice}
+            for one in self._report.runs
+            for finding in one.findings
+        ]  # fmt: skip
+        columns = ["run", "name", "verdict", "id", "severity", "title", "step", "advice"]
+        return pd.DataFrame(rows, columns=columns).astype({"step": "Int64"})
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def __repr__(self) -> str:
+        return f"<wandb_toolkit Report: {self.verdict}, {len(self._report.runs)} runs>"
+
+
+def report(
+    target: str | Path | None = None,
+    runs: Chosen = None,
+    *,
+    filter: str | None = None,  # noqa: A002 - as the scripts call it
+    primary: str | None = None,
+    goal: float | None = None,
+    roles: Mapping[str, str] | None = None,
+    max_runs: int = 80,
+    window: int | None = None,
+    now: datetime | None = None,
+    source: From = "auto",
+    timeout: float = TIMEOUT,
+) -> Report:
+    """Judge runs: what is good, what holds them back, what broke, how they compare, what to try next.
+
+    Args:
+        target: where to look.
+        runs: which runs; None: the newest `max_runs`.
+        filter: a condition that the runs meet.
+        primary: the metric to rank by; None: chosen by name.
+        goal: a level of it that runs are to reach.
+        roles: role → metric, such as ``{"reward": "my/return"}``.
+        max_runs: at most so many runs are read.
+        window: only the last so many rows of each run.
+        now: the moment that the report is made for; None: this one.
+        source: where to read.
+        timeout: seconds of one operation on a server.
+
+    Raises:
+        ToolkitError: as the scripts.
+    """
+    from wandb_toolkit.reports.build import ReportOptions, build_report
+
+    opened, chosen = _chosen(target, runs, filter, source, timeout, limit=max_runs if runs is None else None)
+    options = ReportOptions(
+        now=now or datetime.now(UTC), primary=primary, goal=goal, overrides=dict(roles or {}), window=window,
+        as_of=now is not None,
+    )  # fmt: skip
+    built = build_report(opened, chosen, options)
+    return Report(built.report.verdict, built.report, built.readings)
+
+
+def plot(
+    target: str | Path,
+    runs: Chosen = None,
+    metric: str = "",
+    *,
+    filter: str | None = None,  # noqa: A002 - as the scripts call it
+    x_axis: str | None = None,
+    ema_weight: float | None = 0.99,
+    full_res: bool = False,
+    theme: Literal["light", "dark"] = "light",
+    source: From = "auto",
+    timeout: float = TIMEOUT,
+) -> Figure:
+    """Return the figure of one metric, a line for each run, with W&B's smoothing; `ema_weight` None draws none.
+
+    Raises:
+        NotFoundError: no such run or metric.
+        ToolkitError: as the scripts.
+    """
+    from wandb_toolkit.plots.charts import AXIS_NAMES, build_chart
+    from wandb_toolkit.plots.figures.painter import Painter
+    from wandb_toolkit.plots.figures.view import THEMES, View
+    from wandb_toolkit.plots.smoothing import Smoothing
+
+    if not metric:
+        raise UsageError("Which metric?", "wt.plot(target, runs, 'train/loss')")
+    opened, chosen = _chosen(target, runs, filter, source, timeout)
+    axis = AXIS_NAMES.get(x_axis, x_axis) if x_axis else None
+    axes = {found for run in chosen for found in run.step_metrics.values()} | ({axis} if axis else set())
+    keys = [metric, *sorted(axes - {"_step"})]
+    found = list(opened.histories(chosen, keys, full=full_res))
+    histories = {at: h for at, (_, h) in enumerate(found) if not isinstance(h, Exception)}
+    if not any(metric in history for history in histories.values()):
+        names = dict.fromkeys(name for run in chosen[:20] for name in opened.metrics(run))
+        raise NotFoundError(f"No metric called {metric!r}.", did_you_mean(metric, names, "metric"))
+    smoothing = Smoothing(weight=ema_weight) if ema_weight is not None else Smoothing("none")
+    chart = build_chart(metric, chosen, histories, smoothing, axis)
+    painter = Painter(View(theme=THEMES[theme], full=full_res))
+    painter.draw(chart)
+    return painter.figure
+
+
+def _several(words: str | Sequence[str]) -> list[str]:
+    return [words] if isinstance(words, str) else list(words)
+
+
+def _open(
+    target: str | Path | None, source: From, timeout: float, *, of_entity: bool = False
+) -> tuple[Source, tuple[str, ...]]:
+    from wandb_toolkit import sources
+
+    reading = sources.ReadOptions(timeout=timeout)
+    text = str(target) if target is not None else None
+    return sources.open_source(text, source, of_entity=of_entity, reading=reading)
+
+
+def _chosen(
+    target: str | Path | None,
+    runs: Chosen,
+    where: str | None,
+    source: From,
+    timeout: float,
+    *,
+    states: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    order: str = "-created_at",
+    limit: int | None = None,
+) -> tuple[Source, list[Run]]:
+    """Return the source and the runs that are meant.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    from wandb_toolkit.sources.base import RunQuery
+    from wandb_toolkit.sources.run_filter import parse_filter
+
+    opened, selectors = _open(target, source, timeout)
+    if runs is not None:
+        frame = hasattr(runs, "iloc")
+        selectors = tuple(runs.index) if frame else tuple(_several(runs))  # type: ignore[arg-type]
+    query = RunQuery(
+        states=frozenset(states),
+        tags=frozenset(tags),
+        selectors=selectors,
+        order=order,
+        limit=limit,
+        where=parse_filter(where) if where is not None else None,
+    )
+    found = opened.runs(query)
+    if not found:
+        raise NotFoundError(f"No run of {opened.description} matches.")
+    return opened, found
