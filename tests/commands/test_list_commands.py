@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
@@ -359,3 +360,31 @@ def test_a_key_that_is_held_back_is_explained(capsys: Capture, monkeypatch: pyte
     err = capsys.readouterr().err
     assert "WANDB_BASE_URL=http://127.0.0.1:9" in err
     assert "0123456789" not in err
+
+
+# ---- formats -----------------------------------------------------------------------------------------------------
+
+
+def as_csv(capsys: Capture, command: str, *argv: str) -> list[dict[str, str]]:
+    assert COMMANDS[command]([*argv, "--format", "csv", "-q"]) == 0
+    return list(csv.DictReader(capsys.readouterr().out.splitlines()))
+
+
+def test_csv_of_the_lists_has_what_json_has(capsys: Capture) -> None:
+    for row, run in zip(as_csv(capsys, "list_runs", EXAMPLES), run_json(capsys, "list_runs", EXAMPLES), strict=True):
+        assert (row["id"], row["created (UTC)"]) == (run["id"], run["created_at"])
+        assert row["eval/accuracy"] == str(run["summary_metrics"].get("eval/accuracy", ""))
+    metrics = run_json(capsys, "list_metrics", EXAMPLES, "grpo-base-s1")
+    for row in as_csv(capsys, "list_metrics", EXAMPLES, "grpo-base-s1"):
+        info = metrics.pop(row["metric"])
+        for title in ("last", "min", "best", "best_step"):
+            assert row[title] == ("" if info[title] is None else str(info[title]))
+    assert not metrics
+    [project] = as_csv(capsys, "list_projects", EXAMPLES)
+    assert (project["project"], project["runs"]) == ("grpo-digits", "8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_no_table_format(command: str, capsys: Capture) -> None:
+    assert COMMANDS[command]([EXAMPLES, "--json", "--format", "latex"]) == 2
+    assert "--json and --format latex" in capsys.readouterr().err

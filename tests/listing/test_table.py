@@ -1,10 +1,14 @@
-"""Tables in a terminal: links on names, where the terminal shows them and the address is safe."""
+"""Tables: in a terminal, with links where it shows them and the address is safe; as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
+import csv
+from datetime import UTC, datetime
+
 import pytest
 
-from wandb_toolkit.listing.table import TableColumn, safe_link, shows_links, table
+from wandb_toolkit.listing.table import TableColumn, formatted, safe_link, shows_links, table
+from wandb_toolkit.text import moment
 
 URL = "https://wandb.ai/ada/digits/runs/abc"
 COLUMNS = [TableColumn("name"), TableColumn("state")]
@@ -69,3 +73,37 @@ def test_states_are_coloured() -> None:
     text = table(COLUMNS, ROWS, 80)
     assert "\x1b[32mfinished" in text
     assert "\x1b[31mfailed" in text
+
+
+VALUES_OF = [TableColumn("run_name"), TableColumn("made", text=moment), TableColumn("lr", "right")]
+VALUES: list[list[object]] = [
+    ['a, "b" | \\c_1 & 50%\x1b[31m', datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 0.000123456789],
+    ["d", None, float("nan")],
+]
+
+
+def test_csv_has_the_values_in_full() -> None:
+    assert list(csv.reader(formatted("csv", VALUES_OF, VALUES).splitlines())) == [
+        ["run_name", "made", "lr"],
+        ['a, "b" | \\c_1 & 50%', "2026-01-02T03:04:05Z", "0.000123456789"],
+        ["d", "", "NaN"],
+    ]
+
+
+def test_markdown_and_latex_escape_what_is_their_own() -> None:
+    assert formatted("markdown", VALUES_OF, VALUES).splitlines() == [
+        "| run_name | made | lr |",
+        "| -- | -- | -: |",
+        '| a, "b" \\| \\\\c_1 & 50% | 2026-01-02 03:04 | 0.0001235 |',
+        "| d |  | NaN |",
+    ]
+    assert formatted("latex", VALUES_OF, VALUES).splitlines() == [
+        r"\begin{tabular}{llr}",
+        r"\toprule",
+        r"run\_name & made & lr \\",
+        r"\midrule",
+        r'a, "b" \textbar{} \textbackslash{}c\_1 \& 50\% & 2026-01-02 03:04 & 0.0001235 \\',
+        r"d &  & NaN \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]

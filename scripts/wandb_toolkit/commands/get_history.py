@@ -9,15 +9,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit import jsontext
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
 from wandb_toolkit.errors import Exit, UsageError
 
 if TYPE_CHECKING:
+    from wandb_toolkit.listing.table import TableFormat
     from wandb_toolkit.model import FloatArray
     from wandb_toolkit.points.read import Place
     from wandb_toolkit.points.rows import Rows
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     which.add_argument("--at-best", metavar="METRIC", help="the one at which a metric is best")
     which.add_argument("--since", type=_place, metavar="S", help="from a step, 90s, 10m, 2h, 1d of the run, or a date")
     which.add_argument("--until", type=_place, metavar="S", help="up to the same kinds of place")
-    parser.add_argument("--format", choices=("table", "csv", "markdown"), help="table on a terminal, csv in a pipe")
+    add_format_flag(parser, "table on a terminal, csv in a pipe")
     cli.add_common_flags(parser, lists=True)
     return parser
 
@@ -110,8 +110,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--rows says how many rows --around shows.", "Give --around STEP, or --first or --last N.")
     if args.at_best and (args.long or args.smoothed):
         raise UsageError("--at-best is one row a run, as logged.", "Leave --long and --smoothed out.")
-    if args.format and args.json:
-        raise UsageError(f"--json and --format {args.format} are two formats.", "Give one of them.")
+    format_of(args)
 
 
 @dataclass(frozen=True)
@@ -182,13 +181,15 @@ def _write(found: Sequence[Rows], args: argparse.Namespace) -> None:
     metrics = list(dict.fromkeys(name for rows in found for name in rows.values if name not in axes))
     titles = [*head, *(["metric", "value"] if args.long else metrics)]
     cells = (_cells(line, head, None if args.long else metrics) for line in lines)
-    kind = args.format or ("table" if sys.stdout.isatty() else "csv")
+    kind = format_of(args, "table" if sys.stdout.isatty() else "csv")
     if kind == "csv":
+        from wandb_toolkit.listing.table import csv_cell
+
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(titles)
-        writer.writerows([_in_full(cell) for cell in row] for row in cells)
+        writer.writerows([csv_cell(cell) for cell in row] for row in cells)
     else:
-        _print_table(titles, list(cells), args, markdown=kind == "markdown")
+        _print_table(titles, list(cells), args, kind)
 
 
 def _cells(line: _Line, head: Sequence[str], metrics: Sequence[str] | None) -> list[Any]:
@@ -198,25 +199,17 @@ def _cells(line: _Line, head: Sequence[str], metrics: Sequence[str] | None) -> l
     return [*first, *(line.points.get(name) for name in metrics)]
 
 
-def _in_full(value: Any) -> str:
-    """Return a value for CSV: numbers in full, words for what is not finite, nothing for what was not logged."""
-    if value is None:
-        return ""
-    return str(jsontext.jsonable(value)) if isinstance(value, float) and not isfinite(value) else str(value)
-
-
 def _print_table(
-    titles: Sequence[str], rows: Sequence[Sequence[Any]], args: argparse.Namespace, *, markdown: bool
+    titles: Sequence[str], rows: Sequence[Sequence[Any]], args: argparse.Namespace, kind: TableFormat
 ) -> None:
-    from wandb_toolkit.listing.table import TableColumn, markdown_table, table, terminal_width
+    from wandb_toolkit.listing.table import TableColumn, formatted, terminal_width
     from wandb_toolkit.text import clean, number
 
-    left_out = max(len(rows) - MOST_ROWS, 0) if sys.stdout.isatty() and not markdown else 0
+    left_out = max(len(rows) - MOST_ROWS, 0) if sys.stdout.isatty() and kind == "table" else 0
     shown = [*rows[: MOST_ROWS // 2], *rows[-MOST_ROWS // 2 :]] if left_out else rows
     words = ("run", "name", "metric")
-    columns = [TableColumn(clean(title, 60), "left" if title in words else "right") for title in titles]
-    cells = [[number(value) for value in row] for row in shown]
-    print(markdown_table(columns, cells) if markdown else table(columns, cells, terminal_width()))
+    columns = [TableColumn(clean(title, 60), "left" if title in words else "right", text=number) for title in titles]
+    print(formatted(kind, columns, shown, terminal_width()))
     if left_out:
         edge = MOST_ROWS // 2
         cli.warn(

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
@@ -28,13 +29,20 @@ def build_parser() -> argparse.ArgumentParser:
     add_run_arguments(parser, several=False)
     parser.add_argument("--include-system", action="store_true", help="also CPU, GPU, memory, ... (system.*)")
     parser.add_argument("--pattern", metavar="GLOB", help="only metrics whose name matches")
-    parser.add_argument("--limit", type=cli.positive_int, default=60, metavar="N", help="rows of the table (60)")
+    parser.add_argument(
+        "--limit",
+        type=cli.positive_int,
+        default=60,
+        metavar="N",
+        help="rows of the table (60); csv, markdown and latex have all",
+    )
     parser.add_argument(
         "--budget",
         type=cli.positive_int,
         metavar="N",
         help="points of a run on a server to read for exact statistics (20,000,000); above, samples",
     )
+    add_format_flag(parser)
     cli.add_common_flags(parser)
     return parser
 
@@ -45,6 +53,7 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.listing.choose import best_points
     from wandb_toolkit.sources import RunQuery
 
+    kind = format_of(args)
     source, chosen = the_run(args, default="latest")
     total = source.count(RunQuery()) if args.run is None else 1
     infos = source.metrics(chosen, system=args.include_system)
@@ -69,7 +78,11 @@ def run(args: argparse.Namespace) -> Exit:
     cli.emit(
         args,
         {name: tables.metric_json(info, bests[name]) for name, info in infos.items()},
-        lambda: _text(chosen, infos, bests, args.limit, total),
+        lambda: (
+            _text(chosen, infos, bests, args.limit, total)
+            if kind == "table"
+            else tables.metrics_table(list(infos.values()), bests, None, kind)
+        ),
         by_name=True,
     )
     return Exit.OK

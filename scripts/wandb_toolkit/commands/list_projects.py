@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 
 EXAMPLES = """\
@@ -26,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--entity", help="only this entity's projects (local: runs that name no entity)")
     parser.add_argument("--limit", type=cli.positive_int, default=100, metavar="N", help="at most N projects (100)")
+    add_format_flag(parser)
     cli.add_common_flags(parser, lists=True)
     return parser
 
@@ -35,6 +37,7 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.table import terminal_width
 
+    kind = format_of(args)
     source, _ = cli.open_source(args, args.path, of_entity=True)
     projects = source.projects(args.entity)
     if not projects and source.kind == "api":
@@ -43,7 +46,11 @@ def run(args: argparse.Namespace) -> Exit:
         entities = sorted({project.entity or "local" for project in source.projects()})
         raise NotFoundError(f"No project of the entity {args.entity!r}.", did_you_mean(args.entity, entities, "entity"))
     shown = projects[: args.limit]
-    cli.emit(args, [tables.project_json(one) for one in shown], lambda: tables.projects_table(shown, terminal_width()))
+    cli.emit(
+        args,
+        [tables.project_json(one) for one in shown],
+        lambda: tables.projects_table(shown, terminal_width(), kind),
+    )
     note = tables.left_out(len(shown), len(projects), "project", "--limit N shows more")
     if note and not args.quiet:
         print(note, file=sys.stderr)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.cli.fields import unknown_field
+from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.errors import Exit, NotFoundError, did_you_mean
 from wandb_toolkit.listing.table import terminal_width
 from wandb_toolkit.resolve import plain_names, settle_names, split_names
 
 if TYPE_CHECKING:
+    from wandb_toolkit.listing.table import TableFormat
     from wandb_toolkit.model import Run
     from wandb_toolkit.sources.base import Source
 
@@ -49,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metrics", metavar="A,B", help="the summary metrics to show, names or globs (default: those that differ)"
     )
+    add_format_flag(parser)
     cli.add_common_flags(parser, lists=True)
     return parser
 
@@ -58,6 +61,7 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.listing import tables
     from wandb_toolkit.sources import RunQuery
 
+    kind = format_of(args)
     chosen = cli.comma_list(args.metrics) and split_names(args.metrics) if args.metrics is not None else None
     source, selectors = cli.open_source(args, args.target)
     query = RunQuery(
@@ -82,9 +86,9 @@ def run(args: argparse.Namespace) -> Exit:
     if args.json:
         cli.emit(args, [tables.run_json(*one) for one in zip(runs, summaries, strict=True)], str)
     elif chosen is not None:
-        print(tables.runs_table(runs, summaries, chosen, terminal_width())[0])
+        print(tables.runs_table(runs, summaries, chosen, terminal_width(), kind)[0])
     else:
-        print(_table(source, runs))
+        print(_table(source, runs, kind, args))
     _notes(args, runs, total, source.warnings)
     return Exit.OK
 
@@ -134,20 +138,25 @@ def _check_metrics(
             raise NotFoundError(f"No run has the summary metric {name!r}.", did_you_mean(name, names, "metric"))
 
 
-def _table(source: Source, runs: Sequence[Run]) -> str:
+def _table(source: Source, runs: Sequence[Run], kind: TableFormat, args: argparse.Namespace) -> str:
+    """Return the table with the summary metrics that tell the runs apart: those that fit, in CSV all of them."""
     from wandb_toolkit.listing import tables
     from wandb_toolkit.listing.choose import likely_metrics, telling_metrics
 
     names = source.summary_names(runs)
     summaries = source.summaries(runs, likely_metrics(names))
     telling = telling_metrics(summaries)
-    width = terminal_width()
+    width = terminal_width() if kind == "table" else None
     most = _PIPE_METRICS if len(runs) <= _LONG else _LONG_METRICS
-    text, count = tables.runs_table(runs, summaries, telling if width else telling[:most], width)
+    text, count = tables.runs_table(runs, summaries, telling if width or kind == "csv" else telling[:most], width, kind)
     more = len(names) - sum(name.startswith("_") for name in names) - count
     if more > 0:
         whose = " of the newest runs" if source.kind == "api" else ""
-        text += f"\n{more} more summary metrics{whose}: --metrics A,B chooses, --json has all"
+        note = f"{more} more summary metrics{whose}: --metrics A,B chooses, --json has all"
+        if kind == "table":
+            return f"{text}\n{note}"
+        if not args.quiet:
+            print(note, file=sys.stderr)
     return text
 
 

@@ -1,19 +1,23 @@
-"""Tables for people: fitted to a terminal, plain and uncut in a pipe."""
+"""Tables: fitted to a terminal, plain and uncut in a pipe; as CSV, Markdown and LaTeX for other programs."""
 
 from __future__ import annotations
 
+import csv
+import math
 import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 
-from wandb_toolkit.text import clean
+from wandb_toolkit.text import clean, number
 
+TableFormat = Literal["table", "csv", "markdown", "latex"]
 _GAP = 2  # blanks between columns
 _USUAL, _LEAST = 24, 8  # characters of a column that may be cut: before others go, and at the least
 _NAME_LIMIT = 60  # characters of a cell in a pipe; a terminal's width decides there
@@ -28,23 +32,50 @@ STATE_STYLES = {
 }
 
 
+def cell_text(value: object) -> str:
+    """Return a value as a table for people shows it: texts as they are, numbers short, "" for None."""
+    return value if isinstance(value, str) else number(value)
+
+
 @dataclass(frozen=True)
 class TableColumn:
     """A column of a table.
 
     `fixed` columns are never cut. Where space is short, the column with the highest `rank` goes first, and of equal
-    ones the last; rank 0 stays.
+    ones the last; rank 0 stays. `text` makes what people read of a value; CSV has the value itself.
     """
 
     title: str
     align: Literal["left", "right"] = "left"
     fixed: bool = False
     rank: int = 0
+    text: Callable[[Any], str] = cell_text
 
 
 def terminal_width() -> int | None:
     """Return the columns of the terminal that stdout is, None in a pipe or file."""
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
+
+
+def formatted(
+    kind: TableFormat,
+    columns: Sequence[TableColumn],
+    rows: Sequence[Sequence[Any]],
+    width: int | None = None,
+    links: Sequence[str | None] = (),
+) -> str:
+    """Return rows of values as a table of a kind; `width` and `links` as for `table`, which alone needs them."""
+    if kind == "csv":
+        return csv_table([column.title for column in columns], rows)
+    texts = texts_of(columns, rows)
+    if kind == "markdown":
+        return markdown_table(columns, texts)
+    return latex_table(columns, texts) if kind == "latex" else table(columns, texts, width, links)
+
+
+def texts_of(columns: Sequence[TableColumn], rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Return what people read of rows of values."""
+    return [[column.text(value) for column, value in zip(columns, row, strict=True)] for row in rows]
 
 
 def fitting(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
@@ -144,3 +175,50 @@ def markdown_table(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]
     cells = [[clean(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in line] for line in lines]
     rule = ["-:" if column.align == "right" else "--" for column in columns]
     return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))
+
+
+def csv_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return the values in full as CSV: times in ISO 8601, nothing for None, words for numbers that are not finite."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([clean(title) for title in titles])
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    return out.getvalue().rstrip("\n")
+
+
+def csv_cell(value: Any) -> str:
+    """Return a value as CSV has it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return str(value) if math.isfinite(value) else number(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return number(value)
+    return "" if value is None else clean(value)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "…": r"\ldots{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"}, "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def latex_table(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows as a LaTeX tabular, with the rules of the package booktabs."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join("".join(_LATEX.get(sign, sign) for sign in clean(cell)) for cell in cells) + r" \\"
+
+    return "\n".join(
+        [
+            f"\\begin{{tabular}}{{{''.join('r' if column.align == 'right' else 'l' for column in columns)}}}",
+            r"\toprule",
+            line([column.title for column in columns]),
+            r"\midrule",
+            *map(line, rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )

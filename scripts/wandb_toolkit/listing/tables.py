@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from wandb_toolkit.listing.choose import Best
 from wandb_toolkit.listing.shapes import MetricJson, ProjectJson, RunJson
-from wandb_toolkit.listing.table import TableColumn, fitting, table
+from wandb_toolkit.listing.table import TableColumn, TableFormat, fitting, formatted, texts_of
 from wandb_toolkit.model import MetricInfo, Project, Run
 from wandb_toolkit.text import duration, moment, number, plural
 
 _MEDIA_FACTS = ("_type", "path", "caption", "count", "nrows", "ncols", "size")
 _LEADING = 3  # metrics of a runs table that go after its group and tags
+_BEST_TITLES = {False: ("best @ step",), True: ("best", "best_step")}
 _RANKS = {"project": 1, "created (UTC)": 1, "steps": 1, "group": 3, "duration": 3, "tags": 5}
 
 
@@ -84,39 +85,53 @@ def metric_json(info: MetricInfo, best: Best | None) -> MetricJson:
     }
 
 
-def projects_table(projects: Sequence[Project], width: int | None) -> str:
+def projects_table(projects: Sequence[Project], width: int | None, kind: TableFormat = "table") -> str:
     """Return the table of list_projects."""
     columns = [
         TableColumn("project", fixed=True),
         TableColumn("entity"),
         TableColumn("runs", "right", fixed=True),
-        TableColumn("last activity", fixed=True),
-        TableColumn("created", fixed=True, rank=1),
+        TableColumn("last activity", fixed=True, text=moment),
+        TableColumn("created", fixed=True, rank=1, text=moment),
         TableColumn("description", rank=1),
     ]
-    rows = [
+    rows: list[list[Any]] = [
         [
             project.name,
             project.entity or "(local)",
-            number(project.run_count),
-            moment(project.last_activity),
-            moment(project.created_at),
+            project.run_count,
+            project.last_activity,
+            project.created_at,
             project.description or "",
         ]
         for project in projects
     ]
     used = [at for at in range(len(columns)) if at < 4 or any(row[at] for row in rows)]
     links = [project.url for project in projects]
-    return table([columns[at] for at in used], [[row[at] for at in used] for row in rows], width, links)
+    return formatted(kind, [columns[at] for at in used], [[row[at] for at in used] for row in rows], width, links)
 
 
 def runs_table(
-    runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str], width: int | None
+    runs: Sequence[Run],
+    summaries: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    width: int | None,
+    kind: TableFormat = "table",
+    curves: Sequence[str] = (),
 ) -> tuple[str, int]:
-    """Return the table of list_runs with a column for each of `metrics` that fits, and how many did."""
+    """Return the table of list_runs with a column for each of `metrics` that fits, and how many did.
+
+    Args:
+        runs: one a row.
+        summaries: each run's values by metric.
+        metrics: which of them to show.
+        width: of the terminal, None in a pipe.
+        kind: CSV, Markdown and LaTeX have all columns.
+        curves: each run's sparkline, under the name of its metric, which comes first; () for none.
+    """
     several = len({(run.entity, run.project) for run in runs}) > 1
     columns = [TableColumn("name"), TableColumn("id", fixed=True), TableColumn("state", fixed=True)]
-    cells = [[run.name, run.id, run.state] for run in runs]
+    cells: list[list[Any]] = [[run.name, run.id, run.state] for run in runs]
     for title, values in (
         ("project", [run.project or "" for run in runs] if several else []),
         ("group", [run.group or "" for run in runs]),
@@ -125,51 +140,58 @@ def runs_table(
         if len(set(values)) > 1:
             columns.append(TableColumn(title, rank=_RANKS[title]))
             _append(cells, values)
-    for title, values in (
-        ("created (UTC)", [moment(run.created_at) for run in runs]),
-        ("duration", [duration(run.duration) for run in runs]),
-        ("steps", [number(run.steps) for run in runs]),
-    ):
-        align: Literal["left", "right"] = "left" if title.startswith("created") else "right"
-        columns.append(TableColumn(title, align, fixed=True, rank=_RANKS.get(title, 0)))
-        _append(cells, values)
+    if curves:
+        columns.append(TableColumn(curves[0], fixed=True, rank=1))
+        _append(cells, curves[1:])
+    columns += [
+        TableColumn("created (UTC)", fixed=True, rank=_RANKS["created (UTC)"], text=moment),
+        TableColumn("duration", "right", fixed=True, rank=_RANKS["duration"], text=duration),
+        TableColumn("steps", "right", fixed=True, rank=_RANKS["steps"]),
+    ]
+    for row, run in zip(cells, runs, strict=True):
+        row += [run.created_at, run.duration, run.steps]
     for at, metric in enumerate(metrics):
-        columns.append(TableColumn(metric, "right", fixed=True, rank=2 if at < _LEADING else 4))
-        _append(cells, [number(summary.get(metric)) for summary in summaries])
-    fitted = len(fitting(columns, cells, width)) if width else len(columns)
-    return table(columns, cells, width, [run.url for run in runs]), max(fitted - (len(columns) - len(metrics)), 0)
+        columns.append(TableColumn(metric, "right", fixed=True, rank=2 if at < _LEADING else 4, text=number))
+        _append(cells, [summary.get(metric) for summary in summaries])
+    fitted = len(fitting(columns, texts_of(columns, cells), width)) if width and kind == "table" else len(columns)
+    text = formatted(kind, columns, cells, width, [run.url for run in runs])
+    return text, max(fitted - (len(columns) - len(metrics)), 0)
 
 
-def _append(cells: list[list[str]], values: Iterable[str]) -> None:
+def _append(cells: list[list[Any]], values: Iterable[Any]) -> None:
     for row, value in zip(cells, values, strict=True):
         row.append(value)
 
 
-def metrics_table(infos: Sequence[MetricInfo], bests: Mapping[str, Best | None], width: int | None) -> str:
-    """Return the table of list_metrics."""
+def metrics_table(
+    infos: Sequence[MetricInfo], bests: Mapping[str, Best | None], width: int | None, kind: TableFormat = "table"
+) -> str:
+    """Return the table of list_metrics; CSV has where a metric was best in columns of their own."""
     numeric = any(info.min is not None or info.last is not None for info in infos)
+    apart = kind == "csv"
     columns = [
         TableColumn("metric", fixed=True),
         TableColumn("type", fixed=True, rank=2),
         TableColumn("points", "right", fixed=True, rank=1),
     ]
+    nonfinite = numeric and any(info.nonfinite_count for info in infos)
     if numeric:
-        ranks = {"first": 4, "last": 0, "min": 1, "max": 1, "best @ step": 3, "mean": 5, "std": 5}
+        ranks = {"first": 4, "last": 0, "min": 1, "max": 1}
         columns += [TableColumn(title, "right", fixed=True, rank=rank) for title, rank in ranks.items()]
-        if any(info.nonfinite_count for info in infos):
-            columns.insert(7, TableColumn("NaN/Inf", "right", fixed=True))
-    rows = []
+        columns += [TableColumn("NaN/Inf", "right", fixed=True)] if nonfinite else []
+        columns += [TableColumn(title, "right", fixed=True, rank=3) for title in _BEST_TITLES[apart]]
+        columns += [TableColumn(title, "right", fixed=True, rank=5) for title in ("mean", "std")]
+    rows: list[list[Any]] = []
     for info in infos:
-        best = bests.get(info.name)
-        row = [info.name, info.kind, number(info.non_null_count)]
+        row: list[Any] = [info.name, info.kind, info.non_null_count]
         if numeric:
-            row += [number(getattr(info, name)) for name in ("first", "last", "min", "max")]
-            if columns[7].title == "NaN/Inf":
-                row.append(number(info.nonfinite_count or None))
-            row.append(f"{number(best[0])} @ {best[1]}" if best and best[1] is not None else "")
-            row += [number(info.mean), number(info.std)]
+            row += [info.first, info.last, info.min, info.max]
+            row += [info.nonfinite_count or None] if nonfinite else []
+            value, step = (bests.get(info.name) or (None, None, "max"))[:2]
+            row += [value, step] if apart else [f"{number(value)} @ {step}" if step is not None else ""]
+            row += [info.mean, info.std]
         rows.append(row)
-    return table(columns, rows, width)
+    return formatted(kind, columns, rows, width)
 
 
 def left_out(shown: int, total: int, noun: str, flag: str) -> str:
