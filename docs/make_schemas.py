@@ -21,10 +21,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "scripts" / "wandb_toolkit" / "listing" / "shapes.py"
 VERSION = 1
-# Document → the type of its elements, and how they lie in it.
-SHAPES = {
+# Document → the type of its elements, or the types.
+SHAPES: dict[str, str | tuple[str, ...]] = {
     "list_projects": "ProjectJson",
-    "list_runs": "RunJson",
+    "list_runs": ("RunJson", "GroupJson"),
     "list_metrics": "MetricJson",
     "get_history": "PointsJson",
     "error": "ErrorJson",
@@ -55,11 +55,14 @@ def text(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _document(name: str, type_name: str, how: str) -> dict[str, Any]:
-    shape = getattr(importlib.import_module("wandb_toolkit.listing.shapes"), type_name)
-    first = (shape.__doc__ or "").partition("\n")[0]
-    description = first.rpartition(": ")[2]
-    element = _object(shape, _comments(type_name))
+def _document(name: str, type_names: str | tuple[str, ...], how: str) -> dict[str, Any]:
+    names = (type_names,) if isinstance(type_names, str) else type_names
+    shapes = [getattr(importlib.import_module("wandb_toolkit.listing.shapes"), type_name) for type_name in names]
+    description = _description(shapes[0])
+    elements = [_object(*pair) for pair in zip(shapes, map(_comments, names), strict=True)]
+    element = elements[0]
+    if len(elements) > 1:
+        element = {"anyOf": [{"description": _description(s), **e} for s, e in zip(shapes, elements, strict=True)]}
     content: dict[str, Any] = element
     if how == "list":
         content = {"type": "array", "items": element}
@@ -74,8 +77,15 @@ def _document(name: str, type_name: str, how: str) -> dict[str, Any]:
     }
 
 
+def _description(shape: type) -> str:
+    """Return what a shape's docstring says it is."""
+    return (shape.__doc__ or "").partition("\n")[0].rpartition(": ")[2]
+
+
 def _object(shape: type, comments: Mapping[str, str]) -> dict[str, Any]:
     hints = typing.get_type_hints(shape)
+    marked = typing.get_type_hints(shape, include_extras=True)
+    required = [field for field in hints if typing.get_origin(marked[field]) is not typing.NotRequired]
     properties = {}
     for field, hint in hints.items():
         properties[field] = _type(hint)
@@ -84,7 +94,7 @@ def _object(shape: type, comments: Mapping[str, str]) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": list(hints),
+        "required": required,
         "properties": properties,
     }
 
@@ -129,7 +139,9 @@ def _comments(type_name: str) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == type_name:
             for item in node.body:
                 if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-                    behind = re.match(r"\s*#\s*(.+)", lines[item.lineno - 1][item.end_col_offset :])
+                    behind = re.match(
+                        r"\s*#\s*(.+)", lines[(item.end_lineno or item.lineno) - 1][item.end_col_offset :]
+                    )
                     if behind:
                         found[item.target.id] = behind[1]
     return found

@@ -85,7 +85,7 @@ def seeds_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the entries of a config that say which task a run learns; {} where none does."""
-    return {key: _token(value) for key, value in flatten(config).items() if _TASK.search(key) and value is not None}
+    return {key: token(value) for key, value in flatten(config).items() if _TASK.search(key) and value is not None}
 
 
 def same_task(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -103,7 +103,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     idle = {k for k in held if all(tells_nothing(k, flat[k]) for flat in flats if k in flat)}
     for key in sorted(held, key=lambda k: (k in idle, is_seed(k), -held[k], k)):
-        if len({_token(flat[key]) if key in flat else None for flat in flats}) > 1:
+        if len({token(flat[key]) if key in flat else None for flat in flats}) > 1:
             found[key] = [_cut(flat.get(key)) for flat in flats]
     return found
 
@@ -111,14 +111,15 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def configuration_of(config: Mapping[str, Any]) -> str | None:
     """Return what identifies a configuration whatever its seed; None for a config that says nothing."""
     settings = {
-        key: _token(value)
+        key: token(value)
         for key, value in flatten(config).items()
         if value is not None and not is_seed(key) and not tells_nothing(key, value)
     }
     return json.dumps(settings, sort_keys=True) if settings else None
 
 
-def _token(value: Any) -> str:
+def token(value: Any) -> str:
+    """Return a text that equal values of a config share."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return repr(float(value))  # 1 and 1.0 are one setting
     return json.dumps(value, sort_keys=True, default=str)

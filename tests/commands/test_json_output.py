@@ -205,7 +205,9 @@ def test_pick_of_what_is_not_there(field: str, near: str) -> None:
 def test_fields_known_beforehand_are_the_schemas(name: str) -> None:
     found = schema(name)
     element = found.get("items") or found.get("additionalProperties") or found
-    assert set(element["properties"]) == set(FIELDS[name]), "shapes.FIELDS lists what --fields may begin with"
+    kinds = element.get("anyOf", [element])
+    for kind, key in zip(kinds, (name, f"{name} --group-by"), strict=False):
+        assert set(kind["properties"]) == set(FIELDS[key]), "shapes.FIELDS lists what --fields may begin with"
 
 
 def test_an_unknown_field_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from plot_fakes import line, make_history, make_run
+from wandb_toolkit.errors import UsageError
 from wandb_toolkit.model import Run
 from wandb_toolkit.plots.charts import Chart, as_dict, build_chart
-from wandb_toolkit.plots.grouping import BUCKETS, Grouping, grouped, groups_of, is_group_key
+from wandb_toolkit.plots.group_keys import groups_of, is_group_key, parse_group_keys
+from wandb_toolkit.plots.grouping import BUCKETS, Grouping, grouped
 from wandb_toolkit.plots.labels import run_labels
 from wandb_toolkit.plots.smoothing import Smoothing, time_weighted_ema
 
@@ -106,11 +108,39 @@ def test_groups_by_attribute_and_nested_config() -> None:
         make_run("b", config={"opt": {"lr": 0.2}}),
         make_run("c", group="g1", config={"opt": {"lr": 0.1}}),
     ]
-    assert groups_of(runs, "group") == {"g1": [0, 2], "no group": [1]}
-    assert groups_of(runs, "config.opt.lr") == {"lr=0.1": [0, 2], "lr=0.2": [1]}
+    assert groups_of(runs, ["group"]) == {"g1": [0, 2], "no group": [1]}
+    assert groups_of(runs, ["config.opt.lr"]) == {"lr=0.1": [0, 2], "lr=0.2": [1]}
     assert [is_group_key(key) for key in ("sweep", "job_type", "config.x", "config.", "name")] == [True] * 3 + [
         False
     ] * 2
+
+
+def test_groups_by_several_keys_and_by_all_but_some() -> None:
+    settings = [(0.1, 64), (0.1, 64.0), (0.2, 64), (0.2, None)]
+    runs = [
+        make_run(f"r{i}", config={"lr": lr, "net": {"width": width}, "seed": i, "output_dir": f"/out/{i}", "gamma": 1})
+        for i, (lr, width) in enumerate(settings)
+    ]
+    keys, aside = parse_group_keys("config.lr,config.net.width", ["config.lr", "config.net.width"]).settled(runs)
+    assert (keys, aside) == (("config.lr", "config.net.width"), ())
+    by_both = {"lr=0.1, width=64": [0, 1], "lr=0.2, width=64": [2], "lr=0.2, no width": [3]}
+    assert groups_of(runs, keys) == by_both
+    keys, aside = parse_group_keys("all-but:config.seed", ["all-but:config.seed"]).settled(runs)
+    assert (set(keys), aside) == ({"config.lr", "config.net.width"}, ("output_dir",))
+    assert list(groups_of(runs, keys).values()) == list(by_both.values())
+    keys, _ = parse_group_keys("all-but:config.seed,config.net", ["all-but:config.seed", "config.net"]).settled(runs)
+    assert groups_of(runs, keys) == {"lr=0.1": [0, 1], "lr=0.2": [2, 3]}
+    assert groups_of(
+        runs[:2], parse_group_keys("all-but:config.seed", ["all-but:config.seed"]).settled(runs[:2])[0]
+    ) == {"all settings equal": [0, 1]}
+    same_ends = [make_run("x", config={"a": {"lr": 1}, "b": {"lr": 2}})]
+    assert list(groups_of(same_ends, ["config.a.lr", "config.b.lr"])) == ["a.lr=1, b.lr=2"]
+
+
+@pytest.mark.parametrize("text", ["name", "config.", "all-but:", "all-but:group", "config.a,state"])
+def test_what_no_run_can_be_grouped_by(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be grouped"):
+        parse_group_keys(text, text.split(","))
 
 
 def named(*names: str, **configs: list[object]) -> list[Run]:

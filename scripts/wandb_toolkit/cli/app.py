@@ -186,7 +186,8 @@ def check_fields(command: str, args: argparse.Namespace) -> None:
     Raises:
         UsageError: there is no such field; the hint names the nearest.
     """
-    known = FIELDS.get(command, ())
+    grouped = command == "list_runs" and args.group_by is not None
+    known = FIELDS.get(f"{command} --group-by" if grouped else command, ())
     for field in args.fields or () if known else ():
         if field.partition(".")[0] not in known:
             raise unknown_field(field, known)

@@ -108,16 +108,14 @@ def _patterns(args: argparse.Namespace) -> list[str] | None:
 
 
 def _check_grouping(args: argparse.Namespace) -> None:
-    from wandb_toolkit.plots.grouping import is_group_key
+    from wandb_toolkit.plots.group_keys import HELP, parse_group_keys
 
     if args.group_by is None:
         extra = [flag for flag in ("band", "seed") if getattr(args, flag) is not None]
         if extra:
-            raise UsageError(f"--{extra[0]} needs --group-by.", "Give --group-by config.x, group, job_type or sweep.")
-    elif not is_group_key(args.group_by):
-        raise UsageError(
-            f"Runs cannot be grouped by {args.group_by!r}.", "Give config.x (a config key), group, job_type or sweep."
-        )
+            raise UsageError(f"--{extra[0]} needs --group-by.", f"Give --group-by {HELP}.")
+    else:
+        parse_group_keys(args.group_by, cli.comma_list(args.group_by))
     if args.seed is not None and args.seed < 0:
         raise UsageError("--seed is below 0.", "Give a whole number of 0 or more.")
 
@@ -128,17 +126,15 @@ def _grouping(args: argparse.Namespace, runs: Sequence[Run], chosen: Chosen) -> 
     Raises:
         UsageError: no run has the value.
     """
-    from wandb_toolkit.errors import did_you_mean
-    from wandb_toolkit.plots.grouping import Grouping, groups_of, value_of
+    from wandb_toolkit.plots.group_keys import groups_of, parse_group_keys
+    from wandb_toolkit.plots.grouping import Grouping
 
     if args.group_by is None:
         return None, {}
-    if all(value_of(run, args.group_by) is None for run in runs):
-        from wandb_toolkit.configs import flatten
-
-        names = dict.fromkeys(f"config.{key}" for run in runs for key in flatten(run.config))
-        raise UsageError(f"None of the runs has {args.group_by}.", did_you_mean(args.group_by, names, "config key"))
-    groups = groups_of(runs, args.group_by)
+    keys, aside = parse_group_keys(args.group_by, cli.comma_list(args.group_by)).settled(runs)
+    if aside:
+        chosen.warnings.append(f"the groups leave out what only names a run or its place: {', '.join(aside)}")
+    groups = groups_of(runs, keys)
     if len(groups) == len(runs) > 1:
         chosen.warnings.append(f"every group of {args.group_by} is a single run: there is no band to draw")
     return Grouping(args.group_by, args.band or "std", args.seed or 0), groups

@@ -10,6 +10,7 @@ import re
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import UsageError
 from wandb_toolkit.plots.figures.view import DPI, HEIGHT, THEMES, WIDTH, View
+from wandb_toolkit.plots.group_keys import HELP
 from wandb_toolkit.plots.smoothing import MAX_SLIDER_WEIGHT, VIEWPORT_SCALE, Smoothing, slider_weight
 
 EMA_WEIGHT = 0.99
@@ -34,7 +35,7 @@ def add_look_flags(parser: argparse.ArgumentParser) -> None:
     smooth.add_argument("--smooth", type=cli.positive_int, metavar="N", help="running mean of N points")
     smooth.add_argument("--no-ema", action="store_true", help="no EMA: only what was logged, and --smooth if given")
     group = parser.add_argument_group("groups of runs")
-    group.add_argument("--group-by", metavar="KEY", help="mean of runs with one config.x, group, job_type or sweep")
+    group.add_argument("--group-by", metavar="KEY", help=f"mean of the runs that share {HELP}")
     group.add_argument("--band", choices=_BANDS, help="band around the mean (std); ci: 95%% bootstrap interval")
     group.add_argument("--seed", type=int, metavar="N", help="bootstrap seed (0)")
     axes = parser.add_argument_group("axes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from wandb_toolkit.model import MetricKind, State
 
@@ -49,6 +49,19 @@ class RunJson(TypedDict):
     paths: list[str]  # local run directories, oldest first (several: resumed); empty on a server
     summary_metrics: Mapping[str, Any]  # flat, nested keys joined with "."; media as an object with _type
     warnings: list[str]  # what could not be read
+    stat_metrics: NotRequired[
+        Mapping[str, Any]
+    ]  # with --stat or --order best.METRIC: by "best.METRIC", over the whole history; a run without one lacks it
+
+
+class GroupJson(TypedDict):
+    """An element of list_runs with --group-by: runs that share settings."""
+
+    label: str
+    values: Mapping[str, Any]  # what its runs share, by group key; null: they have no such value
+    count: int  # runs
+    run_ids: list[str]
+    means: Mapping[str, Any]  # metric → mean, standard_error (null for one run) and n, over runs with a finite value
 
 
 class MetricJson(TypedDict):
@@ -100,6 +113,7 @@ class ErrorJson(TypedDict):
 FIELDS: dict[str, tuple[str, ...]] = {
     "list_projects": tuple(ProjectJson.__annotations__),
     "list_runs": tuple(RunJson.__annotations__),
+    "list_runs --group-by": tuple(GroupJson.__annotations__),
     "list_metrics": tuple(MetricJson.__annotations__),
     "show_run": ("runs", "differences"),
     "get_history": tuple(PointsJson.__annotations__),

@@ -30,9 +30,9 @@ def project_json(project: Project) -> ProjectJson:
     }
 
 
-def run_json(run: Run, summary: Mapping[str, Any]) -> RunJson:
+def run_json(run: Run, summary: Mapping[str, Any], statistics: Mapping[str, float] | None = None) -> RunJson:
     """Return one element of list_runs' JSON; `summary` is the part of its flat summary to show."""
-    return {
+    shape: RunJson = {
         "id": run.id,
         "name": run.name,
         "state": run.state,
@@ -53,6 +53,9 @@ def run_json(run: Run, summary: Mapping[str, Any]) -> RunJson:
         "summary_metrics": {key: _brief(value) for key, value in summary.items()},
         "warnings": list(run.warnings),
     }
+    if statistics is not None:
+        shape["stat_metrics"] = statistics
+    return shape
 
 
 def _brief(value: Any) -> Any:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from wandb_toolkit.configs import flatten
-from wandb_toolkit.model import Run
 from wandb_toolkit.plots.charts import MIN_SMOOTHED, Band, Chart, Line, x_range
-from wandb_toolkit.plots.labels import config_text
-from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -22,55 +17,15 @@ BUCKETS = 250  # as W&B's grouped line plots
 MOST_X = 1000  # different x of a chart, up to which its runs meet at each of them
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-_ATTRIBUTES = {"group": "group", "job_type": "job_type", "sweep": "sweep"}
 
 
 @dataclass(frozen=True)
 class Grouping:
     """Which runs belong together, and what to draw around their mean."""
 
-    key: str  # "group", "job_type", "sweep" or "config.x"
+    key: str  # as --group-by has it: "group", "config.a,config.b", "all-but:config.seed", ...
     band: BandKind = "std"
     seed: int = 0  # of the bootstrap
-
-
-def is_group_key(key: str) -> bool:
-    """Whether runs can be grouped by this."""
-    return key in _ATTRIBUTES or (key.startswith("config.") and len(key) > len("config."))
-
-
-def value_of(run: Run, key: str) -> Any:
-    """Return what a run has under a group key, None for nothing."""
-    if key in _ATTRIBUTES:
-        return getattr(run, _ATTRIBUTES[key]) or None
-    config = {**flatten(run.config), **run.config}
-    return config.get(key.removeprefix("config."))
-
-
-def groups_of(runs: Sequence[Run], key: str) -> dict[str, list[int]]:
-    """Return label → places in `runs`, in the order of the runs; those without the value come last, as one group."""
-    found: dict[str, list[int]] = {}
-    labels: dict[str, str] = {}
-    for i, run in enumerate(runs):
-        value = value_of(run, key)
-        token = json.dumps(value, sort_keys=True, default=str)
-        labels[token] = _label(key, value)
-        found.setdefault(token, []).append(i)
-    missing = found.pop("null", None)
-    ordered = {**found, "null": missing} if missing else found
-    result: dict[str, list[int]] = {}
-    for token, places in ordered.items():
-        label = labels[token]
-        result[label if label not in result else f"{label} ({len(result)})"] = places
-    return result
-
-
-def _label(key: str, value: Any) -> str:
-    name = clean(key.removeprefix("config.").rpartition(".")[2], 24)
-    if value is None:
-        return f"no {name}"
-    text = config_text(value if isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str))
-    return f"{name}={text}" if key.startswith("config.") else text
 
 
 def grouped(chart: Chart, groups: Mapping[str, Sequence[int]], grouping: Grouping) -> Chart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from api_cases import Command
 from wandb_server import File, Run, Store
 
@@ -35,3 +37,17 @@ def test_what_a_run_is_besides_its_curves(command: Command) -> None:
     assert (run["config"], run["command"], run["git"]["commit"]) == ({"lr": 0.1}, "train.py -x", "abc")
     assert (run["packages"], run["console"]) == ({"numpy": "2.0"}, ["a", "b"])
     assert "email" not in run["environment"]
+
+
+def test_statistics_and_groups_are_those_of_the_server_s_rows(command: Command) -> None:
+    runs = command("list_runs", "ada/p", "--order", "best.loss", "--metrics", "a*", "--stat", "max", "--json").json
+    assert [(run["id"], run["stat_metrics"]) for run in runs] == [
+        ("r", {"max.acc": 0.93, "best.loss": 0.01}),
+        ("s", {"max.acc": 0.43, "best.loss": 0.02}),
+    ]
+    groups = command(
+        "list_runs", "ada/p", "--group-by", "config.lr", "--metrics", "acc", "--stat", "mean", "--json"
+    ).json
+    means = {group["label"]: group["means"]["mean.acc"]["mean"] for group in groups}
+    assert means == {"lr=0.1": pytest.approx(0.48), "no lr": pytest.approx(0.23)}
+    assert "▁" in command("list_runs", "ada/p", "--spark").out
