@@ -176,3 +176,27 @@ def test_an_axis_between_its_rows_is_in_proportion_unless_it_falls() -> None:
 
     nothing = joined(run(), History({}), ["x"])
     assert (len(nothing), nothing.there["x"].tolist()) == (0, [])
+
+
+def test_what_is_no_number_in_one_run_is_said(tmp_path: Path, capsys: Capture) -> None:
+    for name, value in (("a", 1.5), ("b", "text")):
+        logs.write_run(tmp_path, [logs.run(name), logs.history({"v": value, "w": 2.0}, 0), logs.exit_()], name)
+    assert get_history.main([str(tmp_path), "a,b", "--metrics", "v,w"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["run,name,_step,v,w", "a,a,0,1.5,2.0", "b,b,0,,2.0"]
+    assert "b: v is of the kind string there" in err
+    assert get_history.main([str(tmp_path), "b", "--metrics", "v"]) == 2
+
+
+def test_nothing_in_a_range_says_where_the_run_is(folder: str, capsys: Capture) -> None:
+    assert get_history.main([folder, "a", "--metrics", "loss", "--since", "500"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "_step,loss\n"
+    assert "_step goes from 0 to 38" in err
+    assert get_history.main([folder, "a", "--metrics", "loss", "--around", "nan"]) == 2
+    assert "'nan' is not a step" in capsys.readouterr().err
+
+
+def test_best_of_what_has_no_better_way_is_a_guess_that_is_said(folder: str, capsys: Capture) -> None:
+    assert get_history.main([folder, "a", "--metrics", "n", "--at-best", "n"]) == 0
+    assert "which way is better in n:" in capsys.readouterr().err

@@ -10,8 +10,10 @@ import pytest
 
 import wandb_runs as logs
 from plot_fakes import check_schema
+from repository import ROOT
 from wandb_toolkit.commands import show_run
 
+EXAMPLES = str(ROOT / "examples" / "wandb")
 Capture = pytest.CaptureFixture[str]
 GIT = logs.field(1, "git@host.test:me/code.git") + logs.field(2, "c0ffee" + "0" * 34)
 
@@ -116,3 +118,14 @@ def test_how_two_runs_differ(folder: str, capsys: Capture) -> None:
 def test_bad_arguments(folder: str, capsys: Capture, words: list[str], code: int, said: str) -> None:
     assert show_run.main([folder, *words]) == code
     assert said in capsys.readouterr().err
+
+
+def test_filter_chooses_the_run_or_the_two(capsys: Capture) -> None:
+    assert show_run.main([EXAMPLES, "--filter", "config.learning_rate>1", "--fields", "runs.id"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"runs": [{"id": "lrhigh01"}]}
+    assert show_run.main([EXAMPLES, "--filter", "config.seed in (2, 3)", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"]["config"].keys() == {"seed"}
+    assert show_run.main([EXAMPLES, "--filter", "tag==baseline"]) == 2
+    assert "means 4 runs" in capsys.readouterr().err
+    assert show_run.main([EXAMPLES, "--filter", "config.sed==2"]) == 4
+    assert "config.seed" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_conditions(text: str, met: bool) -> None:
         ("config. == x", "no field 'config.'", 0),
         ("state in finished", "list in parentheses", 9),
         ("created_at > soon", "no date", 13),
-        ("name == 'open", "cannot be read", 7),
+        ("name == 'open", "quote is not closed", 8),
         ("(" * 60 + "state==x" + ")" * 60, "nested deeper", None),
     ],
 )

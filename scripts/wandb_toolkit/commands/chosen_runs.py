@@ -77,5 +77,6 @@ def the_run(args: argparse.Namespace, default: str | None = None) -> tuple[Sourc
     source, runs = open_runs(args, default)
     if len(runs) > 1:
         hint = f"Name one of them: {', '.join(run.id for run in runs[:8])}"
-        raise UsageError(f"{args.run!r} means {len(runs)} runs, and this command takes one.", hint)
+        what = repr(args.run) if args.run is not None else f"--filter {args.filter!r}" if args.filter else args.target
+        raise UsageError(f"{what} means {len(runs)} runs, and this command takes one.", hint)
     return source, runs[0]

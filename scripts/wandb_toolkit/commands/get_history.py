@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     which.add_argument("--first", type=cli.positive_int, metavar="N", help="the first N")
     which.add_argument("--last", type=cli.positive_int, metavar="N", help="the last N")
     which.add_argument("--every", type=cli.positive_int, metavar="N", help="each N-th")
-    which.add_argument("--around", type=float, metavar="STEP", help="those nearest to a step")
+    which.add_argument("--around", type=_step, metavar="STEP", help="those nearest to a step")
     which.add_argument("--rows", type=cli.positive_int, metavar="N", help=f"how many with --around ({AROUND})")
     which.add_argument("--at-best", metavar="METRIC", help="the one at which a metric is best")
     which.add_argument("--since", type=_place, metavar="S", help="from a step, 90s, 10m, 2h, 1d of the run, or a date")
@@ -54,6 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_format_flag(parser, "table on a terminal, csv in a pipe")
     cli.add_common_flags(parser, lists=True)
     return parser
+
+
+def _step(text: str) -> float:
+    """Return a finite number (an argparse type)."""
+    value = float(text) if re.fullmatch(r"[+-]?[\d.]+(?:e[+-]?\d+)?", text, re.IGNORECASE) else nan
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a step")
+    return value
 
 
 def _place(text: str) -> Place:

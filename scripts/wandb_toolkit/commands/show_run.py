@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", help=cli.TARGET_HELP)
     parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP} (default: the latest)")
     parser.add_argument("other", nargs="?", metavar="run", help="a second run, to compare")
+    cli.add_filter_flag(parser)
     parser.add_argument("--pattern", metavar="GLOB", help="only config and summary keys that match (a.b for nested)")
     parser.add_argument("--log", type=_lines, default=LOG_LINES, metavar="N", help=f"last console lines ({LOG_LINES})")
     parser.add_argument("--full", action="store_true", help="every key, package and file")
@@ -79,24 +80,30 @@ def _chosen(args: argparse.Namespace) -> tuple[Any, list[Run]]:
     from wandb_toolkit.sources import RunQuery
 
     source, selectors = cli.open_source(args, args.target)
+    where = cli.where_of(args)
+    if where is not None and args.run is None:
+        runs = cli.runs_of(source, RunQuery(selectors=selectors, where=where))
+        if len(runs) > 2:
+            raise _too_many(f"--filter {args.filter!r}", runs)
+        return source, runs
     if selectors and args.run is not None and args.other is None and selectors != (args.run,):
         names = [selectors[0], args.run]
     else:
         names = [name for name in (args.run, args.other) if name is not None] or [*selectors] or ["latest"]
-    runs: list[Run] = []
+    runs = []
     for name in names:
-        found = source.runs(RunQuery(selectors=(name,)))
-        if not found:
-            raise NotFoundError(f"There are no runs in {args.target}.")
+        found = cli.runs_of(source, RunQuery(selectors=(name,), where=where))
         if len(found) > 1:
-            ids = ", ".join(one.id for one in found[:8])
-            raise UsageError(
-                f"{name!r} means {len(found)} runs; show_run takes one, or two.", f"Name one of them: {ids}"
-            )
+            raise _too_many(repr(name), found)
         runs += found
     if len(runs) == 2 and runs[0].id == runs[1].id and runs[0].project == runs[1].project:
         raise UsageError(f"Both names mean the run {runs[0].label}.")
     return source, runs
+
+
+def _too_many(what: str, runs: Sequence[Run]) -> UsageError:
+    ids = ", ".join(one.id for one in runs[:8])
+    return UsageError(f"{what} means {len(runs)} runs; show_run takes one, or two.", f"Name one of them: {ids}")
 
 
 def _flat(values: Mapping[str, Any], pattern: str | None) -> dict[str, Any]:

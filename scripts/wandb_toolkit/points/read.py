@@ -82,7 +82,31 @@ def read_points(source: Source, runs: Sequence[Run], wanted: Wanted, shown: Call
     warnings = [
         f"{runs[at].label}: {text}" for at, h in histories.items() for text in (*runs[at].warnings, *h.warnings)
     ]
-    return Points(tuple(_selected(rows, wanted) for rows in found), tuple(errors), tuple(warnings))
+    warnings += _not_numbers(runs, histories, metrics)
+    if wanted.at_best and roles.direction_of(wanted.at_best)[1].startswith("assumed"):
+        warnings.append(f"nothing says which way is better in {wanted.at_best}: the highest is taken")
+    selected = tuple(_selected(rows, wanted) for rows in found)
+    if (wanted.since or wanted.until) and not any(map(len, selected)) and any(map(len, found)):
+        warnings.append(f"no row is between these places; {_reach(found)}")
+    return Points(selected, tuple(errors), tuple(warnings))
+
+
+def _not_numbers(runs: Sequence[Run], histories: Mapping[int, History], metrics: Sequence[str]) -> list[str]:
+    """Return what to say of metrics that are numbers in some runs and something else in others."""
+    return [
+        f"{runs[at].label}: {name} is of the kind {history.kinds[name]} there, not a number, and left out"
+        for at, history in histories.items()
+        for name in metrics
+        if name not in history and history.kinds.get(name, "number") != "number"
+    ]
+
+
+def _reach(found: Sequence[Rows]) -> str:
+    """Return from where to where the rows go on their axis."""
+    import numpy as np
+
+    xs = np.concatenate([rows.x[np.isfinite(rows.x)] for rows in found])
+    return f"{found[0].axis} goes from {xs.min():g} to {xs.max():g}" if len(xs) else f"{found[0].axis} was not logged"
 
 
 def _read(

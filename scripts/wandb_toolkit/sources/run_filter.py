@@ -144,7 +144,9 @@ class _Parser:
         while at < len(text.rstrip()):
             match = _TOKEN.match(text, at)
             if not match or match.lastgroup is None:
-                raise self._wrong("cannot be read here", at)
+                place = len(text) - len(text[at:].lstrip())
+                quote = text[place] in "\"'"
+                raise self._wrong("this quote is not closed" if quote else "cannot be read here", place)
             self.tokens.append((match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             at = match.end()
         self.at = 0
