@@ -13,7 +13,7 @@ import pytest
 import wandb_runs as logs
 from plot_fakes import check_schema
 from wandb_toolkit.commands import list_runs
-from wandb_toolkit.listing.groups import Mean, mean_of, mean_text
+from wandb_toolkit.listing.groups import Mean, RunGroup, groups_table, mean_of, mean_text
 
 Capture = pytest.CaptureFixture[str]
 CURVES = {  # id → accuracy, whose summary is the last one
@@ -127,12 +127,23 @@ def test_groups_as_tables(folder: str, capsys: Capture) -> None:
         ([3, math.inf], "3 (n=1)"),
         ([math.nan, math.nan], "NaN (n=0)"),
         ([1e-20, 3e-20], "2e-20 ± 1e-20"),
+        ([9.3e-8, 9.9e-8], "9.6e-08 ± 3e-09"),
         ([2e9, 4e9], "3e+09 ± 1e+09"),
         (["x", None, True], ""),
     ],
 )
 def test_means_are_as_exact_as_their_error(values: list[object], text: str) -> None:
     assert mean_text(mean_of(values), 2) == text
+
+
+def test_a_narrow_terminal_keeps_the_leading_keys() -> None:
+    keys = {f"config.k{n}": n for n in range(30)}
+    group = RunGroup("g", keys, (), {"acc": Mean(0.5, None, 1), "loss": Mean(0.25, None, 1)})
+    text, shown = groups_table([group], ["acc", "loss"], 40, "table")
+    assert shown == 2
+    assert all(word in text for word in ("k0", "k3", "acc", "loss"))
+    assert "k29" not in text
+    assert "k29" in groups_table([group], ["acc"], None, "csv")[0]
 
 
 def test_standard_error() -> None:

@@ -13,7 +13,8 @@ from wandb_toolkit.listing.table import TableColumn, TableFormat, fitting, forma
 from wandb_toolkit.model import Run
 from wandb_toolkit.text import number
 
-_MOST_DECIMALS = 12
+_MOST_DECIMALS = 6
+_LEADING = 4  # group keys that stay however narrow the terminal
 _LARGE = 1e6  # from here on numbers are shown with their power of ten
 
 
@@ -63,8 +64,8 @@ def mean_text(mean: Mean | None, runs: int) -> str:
     decimals = 1 - math.floor(math.log10(mean.error)) if 0 < mean.error < _LARGE else -1
     if not -1 < decimals <= _MOST_DECIMALS or abs(mean.mean) >= _LARGE:
         exact = mean.error > 0 and abs(mean.mean) < _LARGE and mean.error >= 1
-        texts = [f"{v:.0f}" if exact else number(v) for v in (mean.mean, mean.error)]
-        return f"{texts[0]} ± {texts[1]}{lacking}"
+        texts = (number(mean.mean), number(mean.error, 2))
+        return f"{mean.mean:.0f} ± {mean.error:.0f}{lacking}" if exact else f"{texts[0]} ± {texts[1]}{lacking}"
     return f"{mean.mean:.{decimals}f} ± {mean.error:.{decimals}f}{lacking}"
 
 
@@ -89,7 +90,8 @@ def groups_table(
     CSV has mean, standard error and n in columns of their own.
     """
     keys = list(groups[0].values) if groups else []
-    columns = [TableColumn(key.removeprefix("config.")) for key in keys] or [TableColumn("group")]
+    columns = [TableColumn(k.removeprefix("config."), rank=0 if at < _LEADING else 3) for at, k in enumerate(keys)]
+    columns = columns or [TableColumn("group")]
     columns.append(TableColumn("runs", "right", fixed=True))
     rows: list[list[Any]] = [[*(g.values.values() if keys else [g.label]), len(g.runs)] for g in groups]
     for metric in metrics:
@@ -105,5 +107,5 @@ def groups_table(
     shown = len(metrics)
     if width and kind == "table":
         texts = [[column.text(cell) for column, cell in zip(columns, row, strict=True)] for row in rows]
-        shown = max(len(fitting(columns, texts, width)) - (len(columns) - len(metrics)), 0)
+        shown = sum(at >= len(columns) - len(metrics) for at in fitting(columns, texts, width))
     return formatted(kind, columns, rows, width), shown

@@ -156,9 +156,9 @@ def runs_table(
     for at, metric in enumerate(metrics):
         columns.append(TableColumn(metric, "right", fixed=True, rank=2 if at < _LEADING else 4, text=number))
         _append(cells, [summary.get(metric) for summary in summaries])
-    fitted = len(fitting(columns, texts_of(columns, cells), width)) if width and kind == "table" else len(columns)
+    kept = fitting(columns, texts_of(columns, cells), width) if width and kind == "table" else range(len(columns))
     text = formatted(kind, columns, cells, width, [run.url for run in runs])
-    return text, max(fitted - (len(columns) - len(metrics)), 0)
+    return text, sum(at >= len(columns) - len(metrics) for at in kept)
 
 
 def _append(cells: list[list[Any]], values: Iterable[Any]) -> None:
