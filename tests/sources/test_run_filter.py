@@ -43,6 +43,9 @@ RUN = Run(
         ("config.nothing != 1", True),
         ("config.none == null", True),
         ("summary.nan > 0 or summary.nan <= 0", False),
+        ("summary.nan == NaN", True),
+        ("summary.eval/acc == NaN", False),
+        ("summary.nan != nan", False),
         ("name == 'my run'", True),
         ('name ~ "my*"', True),
         ("tag in (other, x)", True),
@@ -97,7 +100,7 @@ def test_what_a_server_can_tell_is_told_to_it() -> None:
     told, left = split_filter(parse_filter("config.lr>=0.001 and state==finished and tag==x and summary.eval/acc>0.8"))
     assert told == [
         {"config.lr.value": {"$gte": 0.001}}, {"state": "finished"}, {"tags": {"$in": ["x"]}},
-        {"summary_metrics.eval/acc": {"$gt": 0.8}},
+        {"$or": [{"summary_metrics.eval/acc": {"$gt": 0.8}}, {"summary_metrics.eval/acc": "Infinity"}]},
     ]  # fmt: skip
     assert left == []
     told, left = split_filter(

@@ -7,7 +7,8 @@
     field    = config.KEY | summary.KEY | name | id | state | group | job_type | sweep | tag | notes
                | created_at | duration | steps
 
-A value that a run lacks meets no condition but "!=". Words may be quoted; numbers compare as numbers.
+A value that a run lacks meets no condition but "!=". Words may be quoted; numbers compare as numbers, and NaN equals
+NaN.
 """
 
 from __future__ import annotations
@@ -324,4 +325,7 @@ def _comparable(value: object) -> float | str | None:
 def _equal(one: object, other: object) -> bool:
     if one is None or other is None or isinstance(one, bool) or isinstance(other, bool):
         return one is other or (isinstance(one, (bool, int)) and isinstance(other, bool) and one == other)
-    return _comparable(one) == _comparable(other) and _comparable(one) is not None
+    left, right = _comparable(one), _comparable(other)
+    if left != left and right != right:  # loss==NaN asks for the runs whose loss is no number
+        return True
+    return left == right and left is not None

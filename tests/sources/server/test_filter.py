@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from api_cases import Command
 from wandb_server import Run, Server, Store
 
+LOSSES = (1.0, math.nan, math.inf, -math.inf)
 CONDITIONS = {
+    "summary.loss==NaN": {"r1"},
+    "summary.loss>0.5": {"r0", "r2"},
+    "summary.loss<=5 and config.lr<=0.01": {"r3"},
+    "summary.loss!=nan and summary.loss<Infinity": {"r0", "r3"},
+    "summary.loss in (nan, 1)": {"r0", "r1"},
     "config.lr<=0.01": {"r2", "r3"},
     "config.lr<=0.01 and summary.acc>0.25": {"r3"},
     "config.opt.name==adam": {"r1", "r3"},
@@ -23,7 +31,7 @@ def make_store() -> Store:
         config = {"lr": 10.0**-n, "opt": {"name": "adam" if n % 2 else "sgd"}}
         state, tags = "finished" if n else "crashed", ["odd" if n % 2 else "even"]
         store.project("ada", "p").add(
-            Run(f"r{n}", [{"_step": 0, "acc": n / 10}], config=config, tags=tags, state=state)
+            Run(f"r{n}", [{"_step": 0, "acc": n / 10, "loss": LOSSES[n]}], config=config, tags=tags, state=state)
         )
     return store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -37,7 +38,7 @@ def split_filter(where: RunFilter | None) -> tuple[list[dict[str, Any]], list[Co
     """Return the clauses of a filter that the server evaluates just as we do, and the others.
 
     Left to us are nested keys (the server's spelling of them is ambiguous), patterns in values, alternatives,
-    negations, booleans and null.
+    negations, booleans, null, and numbers that are not finite, which JSON does not have.
     """
     told: list[dict[str, Any]] = []
     left: list[Condition] = []
@@ -54,6 +55,8 @@ def _clause(clause: Compare) -> dict[str, Any] | None:
     tree, _, key = clause.field.partition(".")
     if any(value is None or isinstance(value, bool) for value in clause.values):
         return None
+    if any(isinstance(value, float) and not math.isfinite(value) for value in clause.values):
+        return None
     numeric = all(isinstance(value, float) for value in clause.values)
     if key and ("." in key or not numeric or clause.operator == "~"):
         return None  # texts of numbers compare as numbers here, not there
@@ -68,7 +71,9 @@ def _clause(clause: Compare) -> dict[str, Any] | None:
     else:
         return None
     value: Any = list(clause.values) if clause.operator == "in" else clause.values[0]
-    return {name: value} if clause.operator == "==" else {name: {_SERVER_OPERATORS[clause.operator]: value}}
+    made = {name: value} if clause.operator == "==" else {name: {_SERVER_OPERATORS[clause.operator]: value}}
+    beyond = {">": "Infinity", "<": "-Infinity"}.get(clause.operator[0]) if tree == "summary" else None
+    return {"$or": [made, {name: beyond}]} if beyond else made  # a text in the server's JSON
 
 
 def as_filter(*parts: dict[str, Any]) -> dict[str, Any]:
