@@ -39,6 +39,8 @@ _BOOKKEEPING = re.compile(
     # How often something is logged, saved or evaluated, and which checkpoint is kept, leave the training as it is.
     r"|(logging|save|eval|evaluation|log|print|val|checkpoint|video|render)_?(steps|interval|freq(uency)?|every|strategy)"
     r"|save_(total_limit|safetensors|only_model|on_each_node)|load_best_model_at_end|metric_for_best_model"
+    # Nor does whose account it uses; their values are not for showing, either.
+    r"|(api|private|access)_?key|password|passwd|secret(_?key)?|credentials?|(access|auth|hf|hub|bearer)_?token"
     r"|greater_is_better|report_to|disable_tqdm|(dataloader_)?num_workers|verbos(e|ity)|log_level"
     r")$",
     re.IGNORECASE,

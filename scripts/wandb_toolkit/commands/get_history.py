@@ -195,7 +195,7 @@ def _write(found: Sequence[Rows], args: argparse.Namespace) -> None:
         from wandb_toolkit.listing.table import csv_cell
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(titles)
+        writer.writerow([csv_cell(title) for title in titles])
         writer.writerows([csv_cell(cell) for cell in row] for row in cells)
     else:
         _print_table(titles, list(cells), args, kind)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wandb_toolkit.details.secrets import mask_text, masked, masked_args
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, RunFile
 from wandb_toolkit.sources.base import Source
@@ -16,9 +17,6 @@ from wandb_toolkit.sources.base import Source
 REQUIREMENTS, DIFF = "requirements.txt", "diff.patch"
 MOST_BYTES = 2_000_000  # of a list of packages
 _PERSONAL = ("email", "username")  # nobody asked who it was
-_SECRET = re.compile(
-    r"(^|[._-])(api_?key|secret(_?key)?|password|passwd|(access|auth|hf|bearer)_?token)$", re.IGNORECASE
-)
 _PACKAGE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*(?:===?|@)\s*(\S+)")
 
 
@@ -36,7 +34,7 @@ class Details:
     @property
     def config(self) -> dict[str, Any]:
         """The run's config, keys and passwords in it masked."""
-        return _masked(self.run.config)
+        return {key: masked(value, key) for key, value in self.run.config.items()}
 
     @property
     def git(self) -> Mapping[str, Any]:
@@ -81,20 +79,18 @@ def details_of(source: Source, run: Run, console_lines: int) -> Details:
             notes.append(f"its console could not be read: {error.message}")
     listed = next((file for file in files if file.name == REQUIREMENTS and file.size <= MOST_BYTES), None)
     packages = _packages(source, listed, notes) if listed else {}
-    known = {key: value for key, value in environment.items() if key not in _PERSONAL}
     unique = {file.name: file for file in files}
-    return Details(run, known, packages, tuple(unique.values()), tuple(console), tuple(notes))
+    lines = tuple(map(mask_text, console))
+    return Details(run, _safe(environment), packages, tuple(unique.values()), lines, tuple(notes))
 
 
-def _masked(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _masked(value)
-        if isinstance(value, Mapping)
-        else "***"
-        if value and isinstance(value, str) and _SECRET.search(key)
-        else value
-        for key, value in tree.items()
-    }
+def _safe(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run recorded of its machine and command without who ran it, and without keys and passwords."""
+    known = {key: masked(value, key) for key, value in environment.items() if key not in _PERSONAL}
+    args = environment.get("args")
+    if isinstance(args, list):
+        known["args"] = masked_args([str(word) for word in args])
+    return known
 
 
 def _packages(source: Source, file: RunFile, notes: list[str]) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import zip_longest
@@ -34,7 +35,11 @@ STATE_STYLES = {
 
 def cell_text(value: object) -> str:
     """Return a value as a table for people shows it: texts as they are, numbers short, "" for None."""
-    return value if isinstance(value, str) else number(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str) if _nested(value) else number(value)
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, (list, tuple, dict))
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
+    columns = [replace(column, title=clean(column.title)) for column in columns]
     cells = [[clean(cell, None if width else _NAME_LIMIT) for cell in row] for row in rows]
     if width is None:
         return _plain(columns, cells)
@@ -196,6 +202,8 @@ def csv_cell(value: Any) -> str:
         return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     if isinstance(value, bool):
         return number(value)
+    if _nested(value):
+        return clean(json.dumps(value, default=str))
     return "" if value is None else clean(value)
 
 
