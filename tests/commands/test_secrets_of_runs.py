@@ -68,7 +68,14 @@ def test_show_run_shows_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for name in ("a", "b"):
         own = {**config, "data": f"https://me:{TOKEN}@{name}.test/d"}
         logs.write_run(
-            tmp_path, [logs.run(name, config=own), logs.output(f"hf_{TOKEN}\n"), logs.history({"x": 1.0}, 0)], name
+            tmp_path,
+            [
+                logs.run(name, config=own),
+                logs.output(f"hf_{TOKEN}\n"),
+                logs.summary({"t": f"hf_{TOKEN}"}),
+                logs.history({"x": 1.0}, 0),
+            ],
+            name,
         )
     for words in (["a"], ["a", "b"], ["a", "--json"], ["a", "b", "--json"]):
         assert show_run.main([str(tmp_path), *words]) == 0

@@ -114,7 +114,7 @@ def _flat(values: Mapping[str, Any], pattern: str | None) -> dict[str, Any]:
 
 
 def _check_pattern(shown: Sequence[Details], pattern: str) -> None:
-    known = {key for one in shown for key in (*_flat(one.config, None), *_flat(one.run.summary, None))}
+    known = {key for one in shown for key in (*_flat(one.config, None), *_flat(one.summary, None))}
     if known and not any(fnmatchcase(key, pattern) for key in known):
         raise NotFoundError(
             f"No config or summary key matches {pattern!r}.", did_you_mean(pattern.strip("*?"), sorted(known), "key")
@@ -139,13 +139,13 @@ def _as_dict(one: Details, pattern: str | None) -> dict[str, Any]:
         "group": run.group,
         "job_type": run.job_type,
         "sweep": run.sweep,
-        "notes": run.notes,
+        "notes": one.notes_of_run,
         "url": run.url,
         "paths": list(run.paths),
         "forked_from": {"run": run.forked_from[0], "step": run.forked_from[1]} if run.forked_from else None,
         "resumed": len(run.paths) > 1,
         "config": one.config if pattern is None else _flat(one.config, pattern),
-        "summary": run.summary if pattern is None else _flat(run.summary, pattern),
+        "summary": one.summary if pattern is None else _flat(one.summary, pattern),
         "axes": dict(run.step_metrics),
         "command": one.command or None,
         "git": {"commit": one.git.get("commit"), "remote": one.git.get("remote"), "dirty": one.dirty},
@@ -162,10 +162,10 @@ def _text(one: Details, args: argparse.Namespace) -> str:
     code = f", exit code {run.exit_code}" if run.exit_code is not None else ""
     lines = [f"{clean(run.label)}: {run.state}{took}{code}"]
     lines += [f"  {label:<10} {value}" for label, value in _facts(one) if value]
-    if run.notes:
-        lines.append(f"  {'notes':<10} {json.dumps(clean(run.notes, 300), ensure_ascii=False)}")
+    if one.notes_of_run:
+        lines.append(f"  {'notes':<10} {json.dumps(clean(one.notes_of_run, 300), ensure_ascii=False)}")
     lines += _keys("Config", _flat(one.config, args.pattern), args)
-    summary = _flat(run.summary, args.pattern)
+    summary = _flat(one.summary, args.pattern)
     lines += _keys("Summary", {key: summary[key] for key in sorted(summary, key=lambda k: (k[:1] == "_", k))}, args)
     lines += _axes(run)
     if one.packages and args.full:

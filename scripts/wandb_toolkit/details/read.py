@@ -37,6 +37,16 @@ class Details:
         return {key: masked(value, key) for key, value in self.run.config.items()}
 
     @property
+    def summary(self) -> dict[str, Any]:
+        """The run's summary, what looks like a key or a password in it masked."""
+        return {key: masked(value, key) for key, value in self.run.summary.items()}
+
+    @property
+    def notes_of_run(self) -> str | None:
+        """What somebody wrote of the run, keys in it masked."""
+        return mask_text(self.run.notes) if self.run.notes else self.run.notes
+
+    @property
     def git(self) -> Mapping[str, Any]:
         """Remote and commit, {} where the run was not in a repository."""
         found = self.environment.get("git")

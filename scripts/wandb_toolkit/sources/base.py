@@ -184,7 +184,8 @@ def _order_value(run: Run, key: str) -> float | str | None:
             return _leaf(tree, key.removeprefix(prefix).removesuffix(".value"))
     raise UsageError(
         f"Cannot order by {key!r}.",
-        "Order by created_at, heartbeat_at, name, duration, steps, summary_metrics.X or config.X, after + or -.",
+        "Order by created_at, heartbeat_at, name, duration, steps, summary_metrics.X or config.X, after + or -; "
+        "list_runs also by best.X, min.X, max.X, mean.X and last.X of whole histories.",
     )
 
 
