@@ -345,6 +345,47 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class TaskScale:
+    """A task, and the levels of the primary metric that count as 0 and 1 on it."""
+
+    task: str  # values of the config keys that tell tasks apart
+    zero: float  # where its runs start (median), or the worst configuration's median, whichever is worse
+    one: float  # the best configuration's median
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A configuration over all tasks, in normalised levels. The intervals are 95%, None with a single seed."""
+
+    label: str  # the settings that tell it apart
+    runs: tuple[str, ...]
+    at: tuple[int, ...]  # places in Report.runs
+    seeds: tuple[int, ...]  # of each task
+    iqm: float
+    low: float | None
+    high: float | None
+    gap: float | None  # how much higher the first one's IQM is; None: this is the first
+    gap_low: float | None
+    gap_high: float | None
+    apart: bool | None  # whether that is more than chance; None: this is the first, or too few seeds
+    beaten: float | None  # probability that a run of the first beats one of these on the same task
+    beaten_low: float | None
+    beaten_high: float | None
+    profile: tuple[float, ...]  # share of runs above each of AcrossTasks.levels
+
+
+@dataclass(frozen=True)
+class AcrossTasks:
+    """Configurations over the tasks that they share, the best first."""
+
+    keys: tuple[str, ...]  # config keys that tell the tasks apart
+    tasks: tuple[TaskScale, ...]
+    configurations: tuple[Aggregate, ...]
+    levels: tuple[float, ...]  # of the performance profiles
+    note: str  # the lead in one sentence
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Several runs by the primary metric, the best first; runs without it come last."""
 
@@ -360,6 +401,7 @@ class Comparison:
     target: Goal | None = None
     signals: Signals | None = None
     lead_text: str = ""  # the lead in one sentence
+    across: AcrossTasks | None = None  # where configurations share several tasks
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison import lead, sentences
+from wandb_toolkit.comparison.across import across_tasks
 from wandb_toolkit.comparison.cost import COSTS, TOO_SHORT, best_common_level, common_amount, track_of
 from wandb_toolkit.comparison.entry import Entry, marks_of
 from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
@@ -90,6 +91,7 @@ def compare(
         target=goal,
         signals=_refused(tasks, by_result) or _signals(groups, direction, model=model) if len(reports) > 1 else None,
         lead_text=lead_text,
+        across=across_tasks(groups, tasks, direction) if tasks else None,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from wandb_toolkit.configs import is_seed, tells_nothing
-from wandb_toolkit.model import Comparison, Cost, Primary, RankedRun, Report, Signal, Signals, Standing
+from wandb_toolkit.model import AcrossTasks, Comparison, Cost, Primary, RankedRun, Report, Signal, Signals, Standing
 from wandb_toolkit.reports.render.escaping import cell, escape
 from wandb_toolkit.text import duration, fitting_names, listed, number, plural, quoted, spent
 
@@ -20,6 +20,8 @@ FRONT = 4  # configurations on a Pareto front that are named
 SIGNALS = 3
 SURE = 0.05  # p of a setting that goes with the result
 NAME_WIDTH = 32
+TASKS = 6  # whose scale is said
+ACROSS = "Over several tasks (levels normalised per task)"
 FEWEST_COLUMNS = 5  # of a table in a narrow terminal
 
 _UNITS: dict[Cost, str] = {"step": "steps", "time": "time", "tokens": "tokens"}
@@ -63,6 +65,10 @@ def comparison_lines(report: Report, width: int | None, *, full: bool, most: int
         return []
     lines = ["## Comparison", "", *_first(ranking(comparison, report.primary, full=full), width, most)]
     lines += ["", escape(comparison.note)] if comparison.note else []
+    over = across(comparison.across)
+    if over and comparison.across:
+        lines += ["", f"### {ACROSS}", "", *_first(over, width, most), "", escape(comparison.across.note)]
+        lines += [escape(scales(comparison.across))]
     if full:
         for title, table in (
             ("Configurations", configurations(comparison)),
@@ -147,6 +153,46 @@ def _standing(rank: int, one: Standing, label: str) -> list[str]:
         "–" if one.gap is None else {True: "yes", False: "no", None: "?"}[one.apart],
         one.how,
     ]
+
+
+def across(found: AcrossTasks | None) -> Table | None:
+    """Return the configurations over the tasks that they share, the best first."""
+    if found is None:
+        return None
+    shown = found.configurations
+    heads = ["#", "configuration", "runs", "IQM", "95%", "behind the first (95%)", "apart", "first beats it (95%)"]
+    heads += [f"runs > {level:g}" for level in found.levels]
+    labels = fitting_names([one.label for one in shown], NAME_WIDTH)
+    rows = [
+        [
+            str(rank),
+            quoted(label),
+            str(sum(one.seeds)),
+            number(one.iqm, 3),
+            _between(one.low, one.high) or "?",
+            "–" if one.gap is None else _with(one.gap, one.gap_low, one.gap_high),
+            "–" if one.gap is None else {True: "yes", False: "no", None: "?"}[one.apart],
+            "–" if one.beaten is None else _with(one.beaten, one.beaten_low, one.beaten_high),
+            *(f"{share:.0%}" for share in one.profile),
+        ]
+        for rank, (one, label) in enumerate(zip(shown, labels, strict=True), 1)
+    ]
+    return Table(heads, rows, frozenset({0, 2, 3, *range(8, len(heads))}))
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "" if low is None else f"{number(low, 3)} to {number(high, 3)}"
+
+
+def _with(value: float, low: float | None, high: float | None) -> str:
+    return number(value, 3) + ("" if low is None else f" ({_between(low, high)})")
+
+
+def scales(found: AcrossTasks) -> str:
+    """Return what 0 and 1 are on each task."""
+    each = "; ".join(f"{quoted(one.task, 40)} {number(one.zero)} and {number(one.one)}" for one in found.tasks[:TASKS])
+    more = f"; {len(found.tasks) - TASKS} more tasks in --json" if len(found.tasks) > TASKS else ""
+    return f"0 is the start or the worst configuration's median, 1 the best configuration's median: {each}{more}."
 
 
 def costs(comparison: Comparison) -> Table | None:

@@ -120,6 +120,9 @@ def _comparison(report: Report) -> Part | None:
         return None
     body = [_table(comparison.ranking(found, report.primary, full=True), "The runs, the best first", verdicts=3)]
     body += [f"<p>{prose(found.note)}</p>"] if found.note else []
+    over = comparison.across(found.across)
+    if over and found.across:
+        body += [_table(over, comparison.ACROSS), _items([found.across.note, comparison.scales(found.across)])]
     remarks = comparison.remarks(found, report.primary, full=True)
     body += [_items(remarks)] if remarks else []
     for title, table in (
