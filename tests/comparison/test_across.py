@@ -126,3 +126,12 @@ def test_the_table_has_unequal_labels_and_one_order() -> None:
     assert [row[:3] for row in table.rows] == [["1", "`algo=ppo`", "6"], ["2", "`algo=a2c`", "6"]]
     assert table.rows[1][6] == "yes"
     assert across(None) is None
+
+
+def test_equal_configurations_are_rarely_called_apart() -> None:
+    rng, false = np.random.default_rng(11), 0
+    for _ in range(20):
+        ends = {name: {task: list(rng.normal(10, 2, 3)) for task in "xyz"} for name in ("one", "two")}
+        found = over_tasks(ends).across
+        false += bool(found and found.configurations[1].apart)
+    assert false <= 3

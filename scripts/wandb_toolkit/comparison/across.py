@@ -8,6 +8,7 @@ run of one configuration beats a run of another on the same task; and the share 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,7 +17,7 @@ import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison.entry import Entry
-from wandb_toolkit.comparison.uncertainty import RESAMPLES, SEED
+from wandb_toolkit.comparison.uncertainty import RESAMPLES, SEED, t95
 from wandb_toolkit.model import AcrossTasks, Aggregate, Direction, TaskScale
 from wandb_toolkit.text import number, plural, quoted
 
@@ -178,7 +179,8 @@ def _aggregated(
             beaten = float(probability_of_improvement(scores[first], scores[at]))
             few = min(*seeds, *(len(own) for own in scores[first]))
             if few > 1:
-                gap_low, gap_high = _interval(means[first] - means[at])
+                wider = _widening([*seeds, *(len(own) for own in scores[first])])
+                gap_low, gap_high = (gap + wider * (end - gap) for end in _interval(means[first] - means[at]))
                 beaten_low, beaten_high = _interval(probability_of_improvement(drawn[first], drawn[at]))
                 apart = gap_low > 0 if few >= FEWEST_SEEDS else None
         made.append(
@@ -206,6 +208,13 @@ def _aggregated(
 def _interval(values: FloatArray) -> tuple[float, float]:
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _widening(seeds: Sequence[int]) -> float:
+    """Return by how much a bootstrap of few seeds is too narrow: its variance by (n - 1)/n, and Student's t over z."""
+    freedom = sum(count - 1 for count in seeds)
+    least = min(seeds)
+    return math.sqrt(least / (least - 1)) * t95(freedom) / t95(60)
 
 
 def _labels(entries: Sequence[Entry], identities: Iterable[str]) -> list[str]:
