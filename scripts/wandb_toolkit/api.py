@@ -277,7 +277,7 @@ def plot(
     if not any(metric in history for history in histories.values()):
         names = dict.fromkeys(name for run in chosen[:20] for name in opened.metrics(run))
         raise NotFoundError(f"No metric called {metric!r}.", did_you_mean(metric, names, "metric"))
-    smoothing = Smoothing(weight=ema_weight) if ema_weight is not None else Smoothing("none")
+    smoothing = Smoothing(weight=ema_weight, exact=True) if ema_weight is not None else Smoothing("none")
     chart = build_chart(metric, chosen, histories, smoothing, axis)
     painter = Painter(View(theme=THEMES[theme], full=full_res))
     painter.draw(chart)

@@ -142,22 +142,24 @@ def smoothing_of(args: argparse.Namespace) -> Smoothing:
         raise UsageError(f"--smoothing and --{old[0].replace('_', '-')} contradict each other.", "Give one of them.")
     if args.ema_weight is not None and args.smoothing_weight is not None:
         raise UsageError("--ema-weight and --smoothing-weight both set the weight.", "Give one of them.")
+    given = (method, args.smoothing_weight, args.ema_weight, args.viewport_scale)
     method = method or ("running" if args.smooth else "none" if args.no_ema else "twema")
     _say_what_does_not_count(method, args)
     value = args.smoothing_weight
     if method == "running":
-        return Smoothing("running_mean", window=args.smooth or _points(value))
+        return Smoothing("running_mean", window=args.smooth or _points(value), exact=True)
     if method == "gaussian":
-        return Smoothing("gaussian", sigma=_SIGMA if value is None else value)
+        return Smoothing("gaussian", sigma=_SIGMA if value is None else value, exact=True)
     if method == "none":
         return Smoothing("none")
     if value is not None and value > 1:
         raise UsageError(f"--smoothing-weight {value:g} is off the slider.", "It goes from 0 to 1.")
     weight = args.ema_weight or EMA_WEIGHT
     if method == "ema":
-        return Smoothing("ema", weight if value is None else min(value, MAX_SLIDER_WEIGHT))
+        return Smoothing("ema", weight if value is None else min(value, MAX_SLIDER_WEIGHT), exact=True)
     weight = weight if value is None else slider_weight(value)
-    return Smoothing("twema", weight, args.viewport_scale or VIEWPORT_SCALE)
+    exact = any(flag is not None for flag in given)
+    return Smoothing("twema", weight, args.viewport_scale or VIEWPORT_SCALE, exact=exact)
 
 
 def _points(value: float | None) -> int:

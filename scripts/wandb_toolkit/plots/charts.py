@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit.model import History, Run, Series
 from wandb_toolkit.plots.labels import run_labels
 from wandb_toolkit.plots.smoothing import Smoothing
+from wandb_toolkit.plots.steadiness import FEW, is_set, within_neighbours
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -54,6 +55,7 @@ class Line:
     smooth: FloatArray | None = None
     total: int | None = None  # points logged, where the source gave a sample of them
     band: Band | None = None  # of a group
+    held: bool = False  # `smooth` is held to the points beside it, and these are what the figure shows
 
 
 @dataclass(frozen=True)
@@ -128,23 +130,32 @@ def build_chart(
             lines.append(Line(runs[i], labels[i], i, x, value, None, series.total))
         else:
             notes.append(f"{labels[i]}: never logged {axis} together with {metric}")
-    curves = smoothed(lines, smoothing)
+    curves = smoothed(metric, lines, smoothing)
     missing = [labels[i] for i in range(len(runs)) if i not in found and i in histories]
     if missing:
         notes.append(f"not logged by {_listed(missing)}")
     return Chart(metric, axis, tuple(curves), smoothing, tuple(notes))
 
 
-def smoothed(lines: Sequence[Line], smoothing: Smoothing) -> list[Line]:
-    """Return the lines with their smoothed values; the x range that counts is that of all of them."""
+def smoothed(metric: str, lines: Sequence[Line], smoothing: Smoothing) -> list[Line]:
+    """Return the lines with their smoothed values; the x range that counts is that of all of them.
+
+    Unless the smoothing was asked for, what was set and not measured (`steadiness.is_set`) is not smoothed, and the
+    average of fewer than `steadiness.FEW` points is held to the range of each point and its neighbours.
+    """
     import numpy as np
 
     span = x_range(lines)
     done = []
     for line in lines:
-        enough = int(np.isfinite(line.value).sum()) >= MIN_SMOOTHED
-        smooth = smoothing.apply(line.x, line.value, span) if enough else None
-        done.append(replace(line, smooth=smooth))
+        finite = np.isfinite(line.value)
+        points = int(finite.sum())
+        wanted = points >= MIN_SMOOTHED and (smoothing.exact or not is_set(metric, line.value[finite]))
+        smooth = smoothing.apply(line.x, line.value, span) if wanted else None
+        held = smooth is not None and not smoothing.exact and points < FEW
+        if smooth is not None and held:
+            smooth = within_neighbours(smooth, line.value)
+        done.append(replace(line, smooth=smooth, held=held))
     return done
 
 
@@ -238,8 +249,9 @@ def facts(curve: Line) -> Facts:
 def direction_word(value: FloatArray) -> str | None:
     """Return whether the last tenth of finite values lies clearly above ("up") or below ("down") the first.
 
-    Clearly: by more than twice the standard error that the point-to-point noise gives, and a twentieth of the
-    range (5th to 95th percentile). None for fewer than 5 values.
+    Clearly: by a twentieth of the range (5th to 95th percentile) and by three standard errors of the two medians, the
+    scatter being that around both, and neighbours that move together counting as fewer points. A change smaller than
+    the scatter of one point is none where first and last value say the opposite. None for fewer than 5 values.
     """
     import numpy as np
 
@@ -247,10 +259,17 @@ def direction_word(value: FloatArray) -> str | None:
         return None
     scaled = value / max(float(np.abs(value).max()), 1e-300)  # so that nothing overflows
     tenth = max(2, len(value) // 10)
-    change = float(np.median(scaled[-tenth:]) - np.median(scaled[:tenth]))
-    noise = float(np.median(np.abs(np.diff(scaled)))) * 1.05  # of one point: 1.4826 / sqrt(2)
+    ends = scaled[:tenth], scaled[-tenth:]
+    change = float(np.median(ends[1]) - np.median(ends[0]))
+    steps = float(np.median(np.abs(np.diff(scaled)))) * 1.05  # the scatter of one point: 1.4826 / sqrt(2)
+    around = float(np.median(np.concatenate([np.abs(end - np.median(end)) for end in ends]))) * 1.4826
+    scatter = max(steps, around if tenth > 4 else 0.0)
+    # Where neighbours move together, the scatter is wider than their steps, and there are fewer independent points.
+    alone = max(1.0, min(float(tenth), tenth * (steps / scatter) ** 2)) if scatter > 0 else float(tenth)
     spread = float(np.subtract(*np.percentile(scaled, [95, 5])))
-    if abs(change) <= max(2 * noise * (2 / tenth) ** 0.5, 0.05 * spread):
+    if abs(change) <= max(3 * 1.25 * scatter * (2 / alone) ** 0.5, 0.05 * spread):
+        return "flat"
+    if (scaled[-1] - scaled[0]) * change < 0 and abs(change) <= 2 * scatter:
         return "flat"
     return "up" if change > 0 else "down"
 

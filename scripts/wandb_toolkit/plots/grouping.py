@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from wandb_toolkit.plots.charts import MIN_SMOOTHED, Band, Chart, Line, x_range
+from wandb_toolkit.plots.steadiness import FEW, is_set
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -50,7 +51,8 @@ def grouped(chart: Chart, groups: Mapping[str, Sequence[int]], grouping: Groupin
     done = []
     for line in lines:
         smooth, band = None, line.band
-        if len(line.x) >= MIN_SMOOTHED and band is not None:
+        wanted = chart.smoothing.exact or (len(line.x) >= FEW and not is_set(chart.metric, line.value))
+        if len(line.x) >= MIN_SMOOTHED and wanted and band is not None:
             smooth = chart.smoothing.apply(line.x, line.value, span)
             if smooth is not None:
                 low, high = (chart.smoothing.apply(line.x, edge, span) for edge in (band.low, band.high))

@@ -43,6 +43,7 @@ class Smoothing:
     viewport_scale: float = VIEWPORT_SCALE  # twema
     window: int = 1  # centered_mean: points
     sigma: float = 1.0  # gaussian: standard deviation, in mean distances between the line's points
+    exact: bool = False  # asked for: applied to every curve as it is
 
     def apply(self, x: FloatArray, value: FloatArray, range_x: float) -> FloatArray | None:
         """Return the smoothed values, None for the method none. `range_x` is the whole chart's."""

@@ -125,7 +125,7 @@ def test_equal_names_get_their_ids() -> None:
 
 
 def test_nan_and_infinity_are_gaps_with_marks_where_they_occur(painter: Painter) -> None:
-    values = [float(i) for i in range(60)]
+    values = [i + 0.3 * (i % 2) for i in range(60)]
     values[10] = values[11] = math.nan
     values[20], values[30] = math.inf, -math.inf
     chart = chart_of(line("loss", values), smoothing=Smoothing())

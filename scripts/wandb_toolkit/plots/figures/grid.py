@@ -118,7 +118,7 @@ class GridPainter(Canvas):
         band = next((curve.band for curve in curves if curve.band), None)
         if band is not None:
             parts.append(f"mean of runs, {BANDS[band.kind]}")
-        if any(curve.smooth is not None for curve in curves):
+        if any(curve.smooth is not None and not curve.held for curve in curves):
             parts.append(f"bold: {charts[0].smoothing.describe()}")
         axes = {chart.x_axis for chart in charts}
         if len(axes) == 1:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wandb_toolkit.plots.charts import Line
     from wandb_toolkit.plots.figures.view import Theme
 
-_FEW_POINTS = 25  # up to here every point gets a dot
+_FEW_POINTS = 40  # up to here every point gets a dot
 _SPARSE = 200  # up to here what was logged needs less fading behind its smoothed line
 MANY_CURVES = 8  # beyond, what was logged fades further behind the smoothed lines
 CROWD = 16  # beyond, it is not drawn: fifty faint lines are a fog
@@ -46,17 +46,16 @@ def add_curve(
     x, finite = curve.x, np.isfinite(curve.value)
     value = np.where(finite, np.clip(curve.value, -LARGEST, LARGEST), np.nan)
     style = _style(curve, theme)
-    main = value
+    smooth = None if curve.held else curve.smooth  # what the bold line is
+    main = value if smooth is None else np.clip(smooth, -LARGEST, LARGEST)
     drawn = 0
-    if curve.smooth is not None:
-        main = np.clip(curve.smooth, -LARGEST, LARGEST)
     if curve.band is not None:
         _add_band(axes, curve, style["color"])
-    elif curve.smooth is not None and crowd <= CROWD:
+    elif smooth is not None and crowd <= CROWD:
         drawn = _add_faint(axes, curve, value, style, columns=columns, rows=rows, full=full, crowd=crowd)
     kept = np.arange(len(x)) if full else marks.thin(x, main, columns)
-    thick = (2.0 if crowd <= MANY_CURVES else 1.4) if curve.smooth is not None else 1.8 if crowd <= MANY_CURVES else 1.3
-    line = Line2D([], [], **style, linewidth=thick * scale, zorder=4 if curve.smooth is not None else 3)
+    thick = (2.0 if crowd <= MANY_CURVES else 1.4) if smooth is not None else 1.8 if crowd <= MANY_CURVES else 1.3
+    line = Line2D([], [], **style, linewidth=thick * scale, zorder=4 if smooth is not None else 3)
     if crowd > CROWD:
         line.set(linewidth=1.1 * scale, alpha=0.8)
     if dash := marks.dashes(curve.index):
@@ -64,14 +63,17 @@ def add_curve(
     line.set_data(x[kept], main[kept])
     if curve.band is not None:
         _split_by_support(axes, line, curve, main, kept)
-    add(axes, line, "raw" if curve.smooth is None else "smooth", curve)
-    if curve.smooth is None or crowd > CROWD or curve.band is not None:
+    add(axes, line, "raw" if smooth is None else "smooth", curve)
+    if curve.held and curve.smooth is not None and crowd <= CROWD:
+        average = Line2D(x, curve.smooth, **style, linewidth=1.0 * scale, alpha=0.45, zorder=2)
+        add(axes, average, "smooth", curve)
+    if smooth is None or crowd > CROWD or curve.band is not None:
         drawn = len(kept)
     dots = finite if finite.sum() <= _FEW_POINTS else marks.lonely(value)
     if dots.any() and curve.band is None:
         dot = Line2D(x[dots], value[dots], color=style["color"], linestyle="none", marker="o", zorder=3)
         single = finite.sum() == 1
-        dot.set(markeredgewidth=0, markersize=(8 if single else 4.5) * scale, alpha=1 if curve.smooth is None else 0.6)
+        dot.set(markeredgewidth=0, markersize=(8 if single else 4.5) * scale, alpha=1 if smooth is None else 0.6)
         add(axes, dot, "dots", curve)
         drawn = min(len(x), drawn + int(dots.sum())) if drawn < len(x) else drawn
     if curve.band is None:
@@ -196,9 +198,8 @@ def _add_marks(axes: Axes, curve: Line, theme: Theme, scale: float) -> None:
 
 
 def end_of(curve: Line) -> tuple[float, float]:
-    """Where the (smoothed) line of a run ends; −∞ where it has no finite point."""
-    line = curve.value if curve.smooth is None else curve.smooth
-    finite = np.flatnonzero(np.isfinite(line))
+    """Where the last finite value was logged, and that value, never a smoothed one; −∞ where there is none."""
+    finite = np.flatnonzero(np.isfinite(curve.value))
     if not len(finite):
         return float(curve.x[-1]), -math.inf
-    return float(curve.x[finite[-1]]), float(line[finite[-1]])
+    return float(curve.x[finite[-1]]), float(curve.value[finite[-1]])

@@ -10,6 +10,7 @@ from wandb_toolkit.plots.figures.alt_text import short
 from wandb_toolkit.plots.figures.axes import beyond
 from wandb_toolkit.plots.figures.lines import CROWD
 from wandb_toolkit.plots.grouping import CONFIDENCE
+from wandb_toolkit.plots.steadiness import FEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,8 @@ def subtitle(axes: Axes, chart: Chart, view: View, drawn: tuple[int, ...]) -> st
     single = len(chart.curves) == 1 and chart.curves[0].band is None
     parts = [chart.curves[0].label] if single else []
     band = next((curve.band for curve in chart.curves if curve.band), None)
-    smooth = any(curve.smooth is not None for curve in chart.curves)
+    smooth = any(curve.smooth is not None and not curve.held for curve in chart.curves)
+    held = [curve for curve in chart.curves if curve.held]
     if band is not None:
         parts.append(f"mean of runs, {BANDS[band.kind]}" + (f", {chart.smoothing.describe()}" if smooth else ""))
         if any(c.band is not None and (c.band.count < len(c.band.runs)).any() for c in chart.curves):
@@ -37,6 +39,10 @@ def subtitle(axes: Axes, chart: Chart, view: View, drawn: tuple[int, ...]) -> st
     elif smooth:
         faint = ", faint: as logged" if len(chart.curves) <= CROWD else ""
         parts.append(f"bold: {chart.smoothing.describe()}{faint}")
+    if held:
+        whose = "curves of fewer than" if smooth else "fewer than"
+        average = f"; faint: {chart.smoothing.describe()}, held to neighbouring points"
+        parts.append(f"{whose} {FEW} points: as logged{average if len(chart.curves) <= CROWD else ''}")
     parts.append(_points_shown(chart.curves, drawn))
     for sign, what, test in (("×", "NaN", np.isnan), ("▲", "+∞", np.isposinf), ("▼", "−∞", np.isneginf)):
         count = sum(int(test(c.value).sum()) for c in chart.curves if c.band is None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.plots.figures.alt_text import axis_name, position, short
+from wandb_toolkit.plots.figures.axes import LARGEST, usual_range
 from wandb_toolkit.text import clean
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def terminal_plot(chart: Chart, view: View) -> str:
     for curve in chart.curves[:_MOST_LINES]:
         x, y = _shown(curve, columns * _DOTS)
         keep = np.isfinite(y) & ((y > 0) | (not view.log_y))
+        y = np.clip(y, -LARGEST, LARGEST)
         if keep.any():
             lines.append((curve, x[keep], np.log10(y[keep]) if view.log_y else y[keep]))
     if not lines:
@@ -72,7 +74,7 @@ def _colours() -> bool:
 def _shown(curve: Line, most: int) -> tuple[FloatArray, FloatArray]:
     from wandb_toolkit.plots.figures.marks import thin
 
-    y = curve.value if curve.smooth is None else curve.smooth
+    y = curve.value if curve.smooth is None or curve.held else curve.smooth
     kept = thin(curve.x, y, max(most // 4, 1))
     return curve.x[kept], y[kept]
 
@@ -88,8 +90,6 @@ def _within(y: FloatArray, low: float, high: float) -> FloatArray:
 def _limits(values: list[FloatArray], view: View) -> tuple[float, float]:
     import numpy as np
 
-    from wandb_toolkit.plots.figures.axes import usual_range
-
     low, high = usual_range(np.concatenate(values), replace(view, log_y=False), log=False)
     if view.y_limits:
         wanted = [None if v is None else float(np.log10(v)) if view.log_y else v for v in view.y_limits]
@@ -102,15 +102,14 @@ def _place(value: float, axis: str) -> str:
 
 
 def _tick(value: float, chars: int, *, log: bool) -> str:
-    return short(10.0**value if log else value)[:chars]
+    return short(10.0 ** min(value, 308.0) if log else value)[:chars]
 
 
 def _legend(curve: Line, at: int, *, colours: bool, alone: bool) -> str:
     import numpy as np
     import plotille
 
-    y = curve.value if curve.smooth is None else curve.smooth
-    known = y[np.isfinite(y)]
+    known = curve.value[np.isfinite(curve.value)]
     end = f"  ends at {short(float(known[-1]))}" if len(known) else ""
     mark = "⣿" if alone else f"{at + 1}"
     mark = plotille.color(mark, fg=_COLORS[at % len(_COLORS)], mode="names") if colours else mark

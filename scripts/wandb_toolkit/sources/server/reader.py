@@ -140,8 +140,8 @@ class Reader:
                 continue
             if len(x) != len(value):
                 return None
-            total = keys.counts.get(name)
-            series[name] = Series(name, x, value, total=total if total is not None and total > len(x) else None)
+            total = _sampled_of(keys.counts.get(name), len(x), want.samples)
+            series[name] = Series(name, x, value, total=total)
         kinds: dict[str, MetricKind] = {**keys.kinds, **dict.fromkeys(series, "number")}
         return History(series, kinds=kinds, rows=want.run.rows or 0)
 
@@ -260,6 +260,14 @@ def _with(system: System, history: History) -> History:
     )
 
 
+def _sampled_of(total: int | None, numbers: int, size: int) -> int | None:
+    """Return how many points were logged where a sample of `size` leaves some out, None where it is complete.
+
+    The server's count is of all values: fewer numbers than that may be because the others are strings.
+    """
+    return total if total is not None and total > max(numbers, size) else None
+
+
 def _sampled_history(found: Sample, keys: Keys, names: Sequence[str], size: int) -> History:
     merged = merge_columns(list(found.columns.values()))
     history = as_history(merged, {}, names)
@@ -268,5 +276,5 @@ def _sampled_history(found: Sample, keys: Keys, names: Sequence[str], size: int)
         total = keys.counts.get(name)
         if total is None and len(one) >= size:  # an older server: as many as there were steps, at most
             total = found.run.rows or max((found.run.steps or 0) + 1, len(one) + 1)
-        series[name] = replace(one, total=total) if total is not None and total > len(one) else one
+        series[name] = replace(one, total=_sampled_of(total, len(one), size))
     return replace(history, series=series, kinds={**keys.kinds, **history.kinds}, rows=found.run.rows or merged.rows)
