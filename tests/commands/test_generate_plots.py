@@ -191,6 +191,8 @@ def test_smoothing_flags(plots: Run, flags: list[str], smoothing: dict[str, Any]
         (["--metrics", "train/loss", "--group-by", "name"], "cannot be grouped"),
         (["--metrics", "train/loss", "--group-by", "config.lr"], "None of the runs has config.lr"),
         (["--metrics", "train/loss", "--band", "ci"], "needs --group-by"),
+        (["--metrics", "train/loss", "--color-by", "config.lr"], "None of the runs has config.lr"),
+        (["--metrics", "train/loss", "--color-by", "config.lr", "--group-by", "group"], "Give one"),
         (["--metrics", "train/loss", "--ylim", "2,1"], "not below"),
         (["--metrics", "train/loss", "--ylim", ","], "LO,HI"),
         (["--metrics", "train/loss", "--ylim", "0,1", "--log-y"], "log axis"),
@@ -462,6 +464,18 @@ def test_groups_pages_and_looks_through_the_command(plots: Run) -> None:
         )
         assert again.json["plots"][0]["file"] == f"v/train__m00.{kind}"
         assert again.json["plots"][0]["sha256"] == done.json["plots"][0]["sha256"]
+
+
+def test_colors_by_a_setting_and_an_axis_that_chooses_itself(plots: Run) -> None:
+    base = ("x", "run-0,run-1,run-2", "--metrics", "train/m00", "--json")
+    done = plots(many(1, 3), *base, "--color-by", "config.lr", "--log-y", "auto")
+    check_schema("generate_plots", done.json)
+    assert (done.json["color_by"], done.json["view"]["log_y"]) == ("config.lr", "auto")
+    (plot,) = done.json["plots"]
+    assert [one["label"] for one in plot["runs"]] == ["run-0 · lr=0", "run-1 · lr=1", "run-2 · lr=2"]
+    assert "colored by config.lr" in plot["notes"]
+    before_the_target = plots(many(1, 3), "--log-y", *base)
+    assert before_the_target.json["view"]["log_y"] is True
 
 
 def test_the_terminal_plot_comes_before_the_path(plots: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_metrics import axes_of, choose_metrics, read_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
-from wandb_toolkit.commands.plot_flags import add_look_flags, jobs_of, smoothing_of, view_of
+from wandb_toolkit.commands.plot_flags import add_look_flags, closed_log_y, jobs_of, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
 from wandb_toolkit.resolve import split_names
@@ -21,6 +22,7 @@ from wandb_toolkit.text import clean, plural
 if TYPE_CHECKING:
     from wandb_toolkit.commands.chosen_metrics import Chosen
     from wandb_toolkit.model import Run
+    from wandb_toolkit.plots.coloring import Coloring
     from wandb_toolkit.plots.kinds import Drawn, Kind
     from wandb_toolkit.plots.workers import Settings, Task
     from wandb_toolkit.sources.base import Source
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> Exit:
     labels = tuple(run_labels(runs))
     settings = Settings(
         tuple(map(light, runs)), labels, smoothing, view, args.x_axis, *_grouping(args, runs, chosen),
-        "grid" if args.grid else "lines", args.term,
+        "grid" if args.grid else "lines", args.term, _coloring(args, runs),
     )  # fmt: skip
     plots = _Plots(folder, runs, source, settings, args)
     try:
@@ -110,6 +112,10 @@ def _patterns(args: argparse.Namespace) -> list[str] | None:
 def _check_grouping(args: argparse.Namespace) -> None:
     from wandb_toolkit.plots.group_keys import HELP, parse_group_keys
 
+    if args.color_by and args.group_by:
+        raise UsageError("--color-by colors runs, and --group-by draws their means.", "Give one of them.")
+    if args.color_by is not None:
+        parse_group_keys(args.color_by, [args.color_by])
     if args.group_by is None:
         extra = [flag for flag in ("band", "seed") if getattr(args, flag) is not None]
         if extra:
@@ -138,6 +144,12 @@ def _grouping(args: argparse.Namespace, runs: Sequence[Run], chosen: Chosen) -> 
     if len(groups) == len(runs) > 1:
         chosen.warnings.append(f"every group of {args.group_by} is a single run: there is no band to draw")
     return Grouping(args.group_by, args.band or "std", args.seed or 0), groups
+
+
+def _coloring(args: argparse.Namespace, runs: Sequence[Run]) -> Coloring | None:
+    from wandb_toolkit.plots.coloring import coloring_of
+
+    return coloring_of(runs, args.color_by) if args.color_by else None
 
 
 def _name_axis(args: argparse.Namespace) -> None:
@@ -267,6 +279,7 @@ def _payload(plots: _Plots, chosen: Chosen) -> dict[str, Any]:
             for run, label in zip(plots.runs, plots.settings.labels, strict=True)
         ],
         "group_by": plots.args.group_by,
+        "color_by": plots.args.color_by,
         "view": plots.settings.view.as_dict(),
         "plots": plots.done,
         "skipped": chosen.skipped,
@@ -297,4 +310,4 @@ def _text(payload: Mapping[str, Any], term: Mapping[str, str]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return cli.run_command(build_parser(), run, argv)
+    return cli.run_command(build_parser(), run, closed_log_y(sys.argv[1:] if argv is None else argv))

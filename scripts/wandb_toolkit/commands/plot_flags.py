@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import re
+from collections.abc import Sequence
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import UsageError
@@ -37,12 +38,16 @@ def add_look_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("groups of runs")
     group.add_argument("--group-by", metavar="KEY", help=f"mean of the runs that share {HELP}")
     group.add_argument("--band", choices=_BANDS, help="band around the mean (std); ci: 95%% bootstrap interval")
+    group.add_argument("--color-by", metavar="KEY", help="color the lines by config.KEY, numbers on a continuous scale")
     group.add_argument("--seed", type=int, metavar="N", help="bootstrap seed (0)")
     axes = parser.add_argument_group("axes")
     axes.add_argument(
         "--x-axis", metavar="KEY", help="step, runtime, wall, or any metric such as epoch (default: as the run defined)"
     )
-    axes.add_argument("--log-y", action="store_true", help="logarithmic y axis")
+    axes.add_argument(
+        "--log-y", nargs="?", const="on", default="off", choices=("on", "off", "auto"),
+        help="logarithmic y axis; auto: where most points would lie in a twentieth of a linear one",
+    )  # fmt: skip
     axes.add_argument("--ylim", type=_limits, metavar="LO,HI", help="y axis from LO to HI; either may be omitted")
     axes.add_argument("--ignore-outliers", action="store_true", help="y axis over the 5th to 95th percentile of points")
     look = parser.add_argument_group("appearance")
@@ -116,7 +121,7 @@ def view_of(args: argparse.Namespace) -> View:
     """
     if args.ylim and args.ignore_outliers:
         raise UsageError("--ylim and --ignore-outliers both set the y axis.", "Give one of them.")
-    if args.ylim and args.log_y and any(v is not None and v <= 0 for v in args.ylim):
+    if args.ylim and args.log_y == "on" and any(v is not None and v <= 0 for v in args.ylim):
         raise UsageError("A log axis cannot reach 0 or below.", "Give --ylim limits above 0, or leave --log-y out.")
     if args.term and args.json:
         raise UsageError("--term draws for people, --json is for programs.", "Give one of them.")
@@ -125,8 +130,8 @@ def view_of(args: argparse.Namespace) -> View:
     if max(width, height) > _MOST_PIXELS:
         raise UsageError(f"{width}x{height} pixels are too many.", "Give --size, or fewer --dpi.")
     return View(
-        THEMES[args.theme], args.format, width, height, args.dpi, args.full_res, args.log_y, args.ylim,
-        args.ignore_outliers,
+        THEMES[args.theme], args.format, width, height, args.dpi, args.full_res, args.log_y == "on",
+        args.log_y == "auto", args.ylim, args.ignore_outliers,
     )  # fmt: skip
 
 
@@ -160,6 +165,15 @@ def smoothing_of(args: argparse.Namespace) -> Smoothing:
     weight = weight if value is None else slider_weight(value)
     exact = any(flag is not None for flag in given)
     return Smoothing("twema", weight, args.viewport_scale or VIEWPORT_SCALE, exact=exact)
+
+
+def closed_log_y(words: Sequence[str]) -> list[str]:
+    """Return the words with a `--log-y` that none of its values follows closed, so that it does not take the target."""
+    after = [*words[1:], ""]
+    return [
+        "--log-y=on" if word == "--log-y" and follows not in ("on", "off", "auto") else word
+        for word, follows in zip(words, after, strict=True)
+    ]
 
 
 def _points(value: float | None) -> int:

@@ -136,6 +136,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "source",
         "runs",
         "group_by",
+        "color_by",
         "view",
         "plots",
         "skipped",

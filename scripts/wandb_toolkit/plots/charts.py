@@ -55,6 +55,7 @@ class Line:
     smooth: FloatArray | None = None
     total: int | None = None  # points logged, where the source gave a sample of them
     band: Band | None = None  # of a group
+    shade: float | None = None  # its place on a colour scale, 0 to 1; NaN: grey; None: its own colour
     held: bool = False  # `smooth` is held to the points beside it, and these are what the figure shows
 
 
@@ -67,6 +68,7 @@ class Chart:
     curves: tuple[Line, ...]
     smoothing: Smoothing
     notes: tuple[str, ...] = ()  # what a reader must know: runs without the metric, rows left out
+    legend: tuple[tuple[str, Line | None], ...] = ()  # in place of a label for each line; None: no line to show
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,7 @@ class GroupKeys:
         flats = [flatten(run.config) for run in runs]
         for key in self.keys:
             if all(value_of(run, key) is None for run in runs):
-                names = dict.fromkeys(f"config.{name}" for flat in flats for name in flat)
-                raise UsageError(f"None of the runs has {key}.", did_you_mean(key, names, "config key"))
+                raise UsageError(f"None of the runs has {key}.", did_you_mean(key, names_of(runs), "config key"))
         if not self.but:
             return self.keys, ()
         left_out = tuple(key.removeprefix("config.") for key in self.keys)
@@ -69,6 +68,11 @@ def parse_group_keys(text: str, parts: Sequence[str]) -> GroupKeys:
 def is_group_key(key: str) -> bool:
     """Whether runs can be grouped by this."""
     return key in _ATTRIBUTES or (key.startswith("config.") and len(key) > len("config."))
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """Return the config keys that runs can be grouped by."""
+    return list(dict.fromkeys(f"config.{name}" for run in runs for name in flatten(run.config)))
 
 
 def value_of(run: Run, key: str) -> Any:

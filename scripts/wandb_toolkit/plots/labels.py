@@ -52,7 +52,8 @@ def _without_common_parts(names: Sequence[str]) -> list[str]:
     head = next((i for i in range(shortest) if len({words[i] for words in split}) > 1), shortest)
     tail = next((i for i in range(shortest - head) if len({words[-1 - i] for words in split}) > 1), 0)
     kept = ["".join(words[head : len(words) - tail]) for words in split]
-    return [f"…{part}{'…' if tail else ''}" if part else name for part, name in zip(kept, names, strict=True)]
+    before, after = "…" if head else "", "…" if tail else ""
+    return [f"{before}{part}{after}" if part else name for part, name in zip(kept, names, strict=True)]
 
 
 def _by_config(runs: Sequence[Run], names: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.output import digest, run_key
 from wandb_toolkit.plots.charts import Chart, build_chart
+from wandb_toolkit.plots.coloring import Coloring, colored
 from wandb_toolkit.plots.figures.view import View
 from wandb_toolkit.plots.grouping import Grouping, grouped
 from wandb_toolkit.plots.kinds import KINDS, Drawn
@@ -48,6 +49,7 @@ class Settings:
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
     kind: str = "lines"  # of `kinds.KINDS`
     term: bool = False
+    coloring: Coloring | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Artist:
     def _chart(self, metric: str, one: Task) -> Chart:
         known = self.settings
         chart = build_chart(metric, known.runs, one.histories, known.smoothing, known.x_axis, known.labels)
+        if known.coloring:
+            return colored(chart, known.coloring)
         return grouped(chart, known.groups, known.grouping) if known.grouping else chart
 
     def owner(self, title: str, charts: Sequence[Chart]) -> str:
@@ -106,6 +110,7 @@ class Artist:
         runs = {run_key(run) for c in charts for curve in c.curves for run in (curve.band or _Alone(curve.run)).runs}
         kind = [self.settings.kind] if self.settings.kind != "lines" else []
         kind += [f"by {self.settings.grouping.key}"] if self.settings.grouping else []
+        kind += [f"colored by {self.settings.coloring.key}"] if self.settings.coloring else []
         return digest("\n".join((title, *kind, *sorted(runs))), 16)
 
     def _term(self, charts: Sequence[Chart]) -> str:

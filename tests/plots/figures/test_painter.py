@@ -103,7 +103,7 @@ def test_up_to_thirty_five_runs_differ_in_colour_or_dashes() -> None:
 
 
 def test_labels_stand_outside_of_the_data_and_do_not_overlap(painter: Painter) -> None:
-    for count in (2, 5, 12, 13, 50):
+    for count in (2, 5, 12, 13, 50, 35):
         painter.draw(chart_of(*[line("loss", [0, 1, 1 + i * 1e-4]) for i in range(count)]))
         painter.canvas.draw()  # type: ignore[no-untyped-call]
         box = painter.figure.axes[0].get_window_extent()

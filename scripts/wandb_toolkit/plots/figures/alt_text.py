@@ -17,7 +17,7 @@ _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 def describe(chart: Chart) -> str:
     """Return what the figure shows: x range, and for each run start, end, extremes, trend, non-finite points."""
-    metric = clean(chart.metric)
+    metric = metric_name(chart.metric)
     if not chart.curves:
         return f"{metric} has nothing to draw."
     start = min(float(c.x[0]) for c in chart.curves)
@@ -40,6 +40,12 @@ def describe(chart: Chart) -> str:
         text = f"{metric} of {len(chart.curves)} {noun}s, {over}: {lines}{rest}"
     notes = "".join(f"; {clean(note)}" for note in chart.notes)
     return f"{text}{notes}."
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name on one line, with "␣" for blanks at its ends: `loss` and `loss ` are two metrics."""
+    inner = metric.strip(" ")
+    return "␣" * (len(metric) - len(metric.lstrip(" "))) + clean(inner) + "␣" * (len(metric) - len(metric.rstrip(" ")))
 
 
 def _fewer(curve: Line, axis: str) -> str:

@@ -24,6 +24,7 @@ LARGEST = 1e300  # matplotlib cannot lay out more
 
 _PRESSED = 1000  # the y axis leaves points out only where all others would share about one row of pixels ...
 _RARE = 2.5  # ... and where they are this few, in percent, on either side
+_MOST, _FLAT, _ENOUGH = 0.9, 0.05, 10
 _OUTLIERS = 5.0  # percent on either side that --ignore-outliers leaves out
 _MOST_DECADES = 15  # of a log axis; what is smaller is marked as beyond it
 _TIME_STEPS = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -52,7 +53,7 @@ def prepare(axes: Axes, curves: Sequence[Line], x_axis: str, view: View, *, tick
     right = max((float(c.x[-1]) for c in curves), default=1.0)
     axes.set_xlim(*_padded(left, right, 0.012))
     value = shown_values(curves)
-    log = view.log_y and bool((value > 0).any())
+    log = bool((value > 0).any()) if view.log_y else view.log_auto and is_flattened(value) and bool((value > 0).all())
     scale = "log" if log else "linear"
     if axes.get_yscale() != scale:
         axes.set_yscale(scale)
@@ -65,6 +66,17 @@ def prepare(axes: Axes, curves: Sequence[Line], x_axis: str, view: View, *, tick
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks[1], steps=_ROUND) if len(value) else NullLocator())
+
+
+def is_flattened(value: FloatArray) -> bool:
+    """Whether nine in ten of the finite values would share a twentieth of a linear axis, as after a start of 300."""
+    if len(value) < _ENOUGH:
+        return False
+    scaled = np.clip(value, -LARGEST, LARGEST) / LARGEST if np.abs(value).max() > 1e150 else value
+    span = float(scaled.max() - scaled.min())
+    most = np.sort(scaled)
+    inside = most[int(_MOST * (len(most) - 1)) :] - most[: len(most) - int(_MOST * (len(most) - 1))]
+    return span > 0 and float(inside.min()) < _FLAT * span
 
 
 def shown_values(curves: Sequence[Line]) -> FloatArray:

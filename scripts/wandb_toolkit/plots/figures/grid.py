@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wandb_toolkit.plots.figures.alt_text import axis_name, short
+from wandb_toolkit.plots.figures.alt_text import axis_name, metric_name, short
 from wandb_toolkit.plots.figures.axes import bare, beyond, prepare
 from wandb_toolkit.plots.figures.lines import add_curve, end_of
 from wandb_toolkit.plots.figures.painter import Canvas
@@ -82,7 +82,9 @@ class GridPainter(Canvas):
         axes.set_position(
             (room[0] / self.width, room[1] / self.height, room[2] / self.width, max(room[3], 1) / self.height)
         )
-        name = self.text(self.printable(chart.metric), size=10, color=theme.ink, gid=f"panel:{chart.metric}")
+        name = self.text(
+            self.printable(metric_name(chart.metric)), size=10, color=theme.ink, gid=f"panel:{chart.metric}"
+        )
         self.put(name, left + 22 * px, bottom + high - 36 * px)
         extra = self._extra(axes, chart)
         note = self.text(self.printable(extra), size=7.5, color=theme.muted, ha="right", gid=f"note:{chart.metric}")

@@ -26,10 +26,21 @@ CROWD = 16  # beyond, it is not drawn: fifty faint lines are a fog
 _STACK = 6  # rows of marks for non-finite points, so that runs do not hide each other's
 _MOST_COUNTS = 4  # notes on how many runs are left, a group
 _BAND = 0.18  # opacity
+_GREY: dict[str, Any] = {"linewidth": 0.9, "zorder": 1.5}
+_FRONT: dict[str, Any] = {"linewidth": 2.0, "alpha": 1.0}
 
 
 def add_curve(
-    axes: Axes, curve: Line, theme: Theme, *, columns: int, rows: int, full: bool, crowd: int, scale: float = 1.0
+    axes: Axes,
+    curve: Line,
+    theme: Theme,
+    *,
+    columns: int,
+    rows: int,
+    full: bool,
+    crowd: int,
+    scale: float = 1.0,
+    some_grey: bool = False,
 ) -> int:
     """Add the artists of one run's line; return how many of its points they show.
 
@@ -42,6 +53,7 @@ def add_curve(
         full: draw every point, whatever the columns can show.
         crowd: lines in the figure.
         scale: of line widths and marks.
+        some_grey: the figure has grey lines, in front of which the others stand.
     """
     x, finite = curve.x, np.isfinite(curve.value)
     value = np.where(finite, np.clip(curve.value, -LARGEST, LARGEST), np.nan)
@@ -58,7 +70,9 @@ def add_curve(
     line = Line2D([], [], **style, linewidth=thick * scale, zorder=4 if smooth is not None else 3)
     if crowd > CROWD:
         line.set(linewidth=1.1 * scale, alpha=0.8)
-    if dash := marks.dashes(curve.index):
+    if some_grey:
+        line.set(**_GREY if is_grey(curve) else _FRONT)
+    if dash := marks.dashes_of(curve):
         line.set_dashes(dash)
     line.set_data(x[kept], main[kept])
     if curve.band is not None:
@@ -82,7 +96,7 @@ def add_curve(
 
 
 def _style(curve: Line, theme: Theme) -> dict[str, Any]:
-    color = marks.color(curve.index, theme)
+    color = marks.color_of(curve, theme)
     return {"color": color, "solid_joinstyle": "round", "solid_capstyle": "round"}
 
 
@@ -105,7 +119,8 @@ def _add_faint(
 ) -> int:
     """Add what was logged, behind its smoothed line; return how many points of it."""
     x = curve.x
-    faint = (0.3 if len(x) > _SPARSE else 0.5) / (1 if crowd <= MANY_CURVES else 3)
+    dense = len(x) > 4 * columns  # a filled area rather than a line
+    faint = (0.16 if dense else 0.3 if len(x) > _SPARSE else 0.5) / (1 if crowd <= MANY_CURVES else 3)
     if beyond(axes, curve).any():  # a spike may carry the smoothed line away for long
         faint = 0.8
     area = None if full or axes.get_yscale() == "log" else marks.envelope(x, value, columns)
@@ -117,6 +132,8 @@ def _add_faint(
         return len(marks.thin(x, value, columns))
     picked = np.arange(len(x)) if full else marks.thin(x, value, columns)
     raw = Line2D(x[picked], value[picked], **style, linewidth=0.9, alpha=faint, zorder=2)
+    if full and dense:  # drawn in pieces, whose ends would show through each other
+        raw.set(alpha=None, color=marks.blended(style["color"], axes.get_facecolor(), faint))
     add(axes, raw, "raw", curve)
     return len(picked)
 
@@ -190,11 +207,16 @@ def _add_marks(axes: Axes, curve: Line, theme: Theme, scale: float) -> None:
             places = marks.spaced(curve.x[where], (high - low) / 90)
             line = Line2D(places, np.full(len(places), height), linestyle="none", marker=marker)
             line.set(markersize=6.5 * scale, markeredgewidth=1.7 * scale, zorder=5)
-            line.set_color(marks.color(curve.index, theme))
+            line.set_color(marks.color_of(curve, theme))
             if name in ("above", "below"):
                 line.set_markerfacecolor(theme.paper)
             line.set_transform(axes.get_xaxis_transform())
             add(axes, line, name, curve)
+
+
+def is_grey(curve: Line) -> bool:
+    """Whether a line is there for comparison only."""
+    return curve.shade is not None and math.isnan(curve.shade)
 
 
 def end_of(curve: Line) -> tuple[float, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.plots.figures.view import LIGHT, Theme
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wandb_toolkit.model import FloatArray
+    from wandb_toolkit.plots.charts import Line
 
 DASHES: tuple[tuple[float, ...] | None, ...] = (None, (3.5, 1.5), (1, 1), (4, 1.2, 1, 1.2), (6, 2))
 
@@ -20,9 +22,41 @@ def color(index: int, theme: Theme = LIGHT) -> str:
     return theme.lines[index % len(theme.lines)]
 
 
+DISTINCT = len(LIGHT.lines) * len(DASHES)  # runs that differ in colour or dashes
+
+
 def dashes(index: int) -> tuple[float, ...] | None:
     """Return the dash pattern of a call's n-th run: solid until the colours repeat."""
     return DASHES[index // len(LIGHT.lines) % len(DASHES)]
+
+
+def color_of(line: Line, theme: Theme) -> str:
+    """Return a line's colour: its run's own, its place on the colour scale, or grey."""
+    if line.shade is None:
+        return color(line.index, theme)
+    return theme.faded if math.isnan(line.shade) else scale_color(line.shade, theme)
+
+
+def dashes_of(line: Line) -> tuple[float, ...] | None:
+    """Return a line's dash pattern; a colour scale needs none."""
+    return dashes(line.index) if line.shade is None else None
+
+
+def scale_color(place: float, theme: Theme) -> str:
+    """Return the colour at a place of the scale, 0 to 1: viridis, without the end that the paper swallows."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    low, high = theme.scale
+    return to_hex(colormaps["viridis"](low + (high - low) * place))
+
+
+def blended(color: str, paper: Any, share: float) -> str:
+    """Return the colour that `share` of this one gives on the paper."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    pairs = zip(to_rgb(color), to_rgb(paper), strict=True)
+    return to_hex(tuple(share * over + (1 - share) * under for over, under in pairs))  # type: ignore[arg-type]
 
 
 def thin(x: FloatArray, y: FloatArray, columns: int) -> NDArray[np.intp]:

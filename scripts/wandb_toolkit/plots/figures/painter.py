@@ -10,34 +10,31 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.lines import Line2D
 
+from wandb_toolkit.plots.coloring import LABELLED, highlighted
 from wandb_toolkit.plots.figures import marks
-from wandb_toolkit.plots.figures.alt_text import axis_name, short
+from wandb_toolkit.plots.figures.alt_text import axis_name, metric_name, short
 from wandb_toolkit.plots.figures.axes import bare, prepare
 from wandb_toolkit.plots.figures.file import Raster, vector
-from wandb_toolkit.plots.figures.lines import add_curve, end_of
+from wandb_toolkit.plots.figures.fonts import Fonts
+from wandb_toolkit.plots.figures.lines import add_curve, end_of, is_grey
 from wandb_toolkit.plots.figures.subtitle import subtitle
 from wandb_toolkit.plots.figures.view import DPI, View
-from wandb_toolkit.text import clean, plural
+from wandb_toolkit.text import clean, fitting_names, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
     from wandb_toolkit.plots.charts import Chart, Line
 
-_DIRECT_LABELS = 12  # up to here a label stands at the end of its line, beyond in one list
-# Fonts for scripts that matplotlib's own lacks, where installed.
-_FALLBACKS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "WenQuanYi Zen Hei",
-)
+_DIRECT_LABELS = LABELLED  # up to here a label stands at the end of its line, beyond in one list
+_LEGEND_SHARE = 0.25  # of the width, at most
+_KEY_WIDTH = 70  # pixels at 160 dpi: a piece of the line, with the air around it
+_SHORTEST_NAME = 8
 _STYLE: dict[str, Any] = {
     "path.simplify": True,
     "agg.path.chunksize": 20_000,  # else Agg gives up on very long, noisy lines
@@ -47,6 +44,11 @@ _STYLE: dict[str, Any] = {
 }
 
 
+def _end_word(curve: Line) -> str:
+    end = end_of(curve)[1]
+    return short(end) if math.isfinite(end) else "no finite value"
+
+
 class Canvas:
     """A figure with the view's size and colours, and the fonts at hand."""
 
@@ -54,10 +56,7 @@ class Canvas:
         self.view, self.theme = view, view.theme
         self.width, self.height, self.dpi = view.width, view.height, view.dpi
         self.px = view.dpi / DPI  # one pixel of the layouts, which are written for 160 dpi
-        families = {font.name for font in fontManager.ttflist}
-        self._fonts = ["DejaVu Sans", *(name for name in _FALLBACKS if name in families)]
-        files = (findfont(FontProperties(family=name)) for name in self._fonts)
-        self._known = {code for file in files for code in get_font(file).get_charmap()}
+        self.fonts = Fonts()
         with self.style():
             size = (self.width / self.dpi, self.height / self.dpi)
             self.figure = Figure(figsize=size, dpi=self.dpi, facecolor=self.theme.paper)
@@ -65,16 +64,16 @@ class Canvas:
 
     def style(self) -> AbstractContextManager[None]:
         """Return the context in which everything is drawn."""
-        style: Any = {**_STYLE, "font.family": self._fonts}
+        style: Any = {**_STYLE, "font.family": self.fonts.families}
         return rc_context(style)
 
     def printable(self, text: str, limit: int | None = None) -> str:
         """Return a stranger's text on one line, "□" for what no font at hand can draw."""
-        return "".join(char if ord(char) in self._known else "□" for char in clean(text, limit))
+        return self.fonts.printable(clean(text, limit))
 
     def text(self, words: str, *, size: float, gid: str, **style: Any) -> Text:
         """Add text to the figure; `put` places it."""
-        text = self.figure.text(0, 0, words, fontsize=size, parse_math=False, **style)
+        text = self.figure.text(0, 0, words, fontsize=size, parse_math=False, family=self.fonts.families, **style)
         text.set_gid(gid)
         return text
 
@@ -94,10 +93,10 @@ class Canvas:
 
     def key(self, curve: Line, x: float, y: float, length: float) -> None:
         """Add a short piece of a curve's line, as legends have it."""
-        style = {"color": marks.color(curve.index, self.theme), "linewidth": 2.2}
+        style = {"color": marks.color_of(curve, self.theme), "linewidth": 2.2}
         piece = self.line([x, x + length], [y, y], **style)
         piece.set_gid(f"key:{curve.label}")
-        if dash := marks.dashes(curve.index):
+        if dash := marks.dashes_of(curve):
             piece.set_dashes(dash)
 
     def shrink(self, text: Text, room: float, smallest: float) -> None:
@@ -159,15 +158,20 @@ class Painter(Canvas):
 
     def draw(self, chart: Chart) -> tuple[int, ...]:
         """Draw the chart on `figure` in place of the last one; return the points shown of each curve."""
+        if len(chart.curves) > marks.DISTINCT and not chart.legend:
+            chart = highlighted(chart)
         with self.style():
             axes = self.axes
             self.clear()
             for artist in (*axes.lines, *axes.collections, *axes.texts):
                 artist.remove()
             prepare(axes, chart.curves, chart.x_axis, self.view)
-            crowd, columns, rows = len(chart.curves), round(self.width * 0.85), round(self.height * 0.76)
+            columns, rows = round(self.width * 0.85), round(self.height * 0.76)
+            crowd, grey = len(chart.curves), any(map(is_grey, chart.curves))
             drawn = tuple(
-                add_curve(axes, c, self.theme, columns=columns, rows=rows, full=self.view.full, crowd=crowd)
+                add_curve(
+                    axes, c, self.theme, columns=columns, rows=rows, full=self.view.full, crowd=crowd, some_grey=grey
+                )
                 for c in chart.curves
             )
             axes.set_xlabel(self.printable(axis_name(chart.x_axis)))
@@ -182,24 +186,27 @@ class Painter(Canvas):
     def _layout(self, axes: Axes, chart: Chart, drawn: tuple[int, ...]) -> None:
         """Fit the axes between the tick labels, the title above and the run labels at the right (all in pixels)."""
         px, theme = self.px, self.theme
-        title = self.text(self.printable(chart.metric), size=15, weight="bold", color=theme.ink, gid="title")
+        title = self.text(
+            self.printable(metric_name(chart.metric)), size=15, weight="bold", color=theme.ink, gid="title"
+        )
         self.put(title, 28 * px, self.height - 56 * px)
         self.shrink(title, self.width - 56 * px, 10)
-        rows = self.rows_of_text(subtitle(axes, chart, self.view, drawn), 92)
+        several = len(chart.curves) > 1 or any(curve.band for curve in chart.curves)
+        labels = [] if not several else self._legend(chart) if chart.legend else self._run_labels(chart)
+        lacking = self.fonts.words()
+        rows = self.rows_of_text(subtitle(axes, chart, self.view, drawn) + (f"  ·  {lacking}" if lacking else ""), 92)
         top, bottom = self.height - (92 + 26 * rows) * px, 96 * px
         if not any(np.isfinite(c.value).any() for c in chart.curves):
             style: dict[str, Any] = {"color": theme.muted, "ha": "center", "va": "center", "gid": "empty"}
             axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, fontsize=12, **style)
-        several = len(chart.curves) > 1 or any(curve.band for curve in chart.curves)
-        labels = self._run_labels(chart) if several else []
         axes.set_position((0.1, bottom / self.height, 0.8, (top - bottom) / self.height))
         left = 40 * px + max((self.width_of(tick) for tick in axes.yaxis.get_ticklabels()), default=0.0)
         right = self.width - 56 * px
         if labels:
-            right -= 48 * px + max(self.width_of(text) for _, text in labels)
+            right -= (_KEY_WIDTH - 22) * px + max(self.width_of(text) for _, text in labels)
         width, height = max(right - left, self.width * 0.2) / self.width, (top - bottom) / self.height
         axes.set_position((left / self.width, bottom / self.height, width, height))
-        self._place_labels(axes, labels)
+        self._place_labels(axes, labels, direct=len(labels) <= _DIRECT_LABELS and not chart.legend)
 
     def _run_labels(self, chart: Chart) -> list[tuple[Line | None, Text]]:
         """Make the label texts, the line that ends highest first; None for the line that counts those left out."""
@@ -211,30 +218,60 @@ class Painter(Canvas):
         if len(curves) > rows:
             below = (rows - 1) // 3
             shown = [*curves[: rows - 1 - below], None, *curves[len(curves) - below :]]
+        names = self._names([curve for curve in curves if curve in shown], size)
         labels: list[tuple[Line | None, Text]] = []
         for curve in shown:
             if curve is None:
                 rest = f"… {plural(left_out, 'more run')} between"
                 labels.append((None, self.text(rest, size=size, color=self.theme.muted, va="center", gid="more")))
                 continue
-            end = end_of(curve)[1]
-            value = short(end) if math.isfinite(end) else "no finite value"
-            words = f"{self.printable(curve.label)}  {value}"
+            words = f"{names[curve.label]}  {_end_word(curve)}"
             text = self.text(words, size=size, color=self.theme.ink, va="center", gid=f"label:{curve.label}")
             labels.append((curve, text))
         return labels
 
-    def _place_labels(self, axes: Axes, labels: list[tuple[Line | None, Text]]) -> None:
+    def _names(self, curves: Sequence[Line], size: float) -> dict[str, str]:
+        """Return label → the name shown: cut, and still told apart, where it would take more than its share."""
+        room = (_LEGEND_SHARE * self.width) - _KEY_WIDTH * self.px
+        names = [self.printable(curve.label) for curve in curves]
+        ends = [_end_word(curve) for curve in curves]
+        probe = self.text("", size=size, gid="probe")
+        limit = max(map(len, names), default=0)
+        shown = names
+        while limit > _SHORTEST_NAME:
+            widest = 0.0
+            for name, end in sorted(zip(shown, ends, strict=True), key=lambda pair: -len("  ".join(pair)))[:6]:
+                probe.set_text(f"{name}  {end}")
+                widest = max(widest, self.width_of(probe))
+            if widest <= room:
+                break
+            limit = max(_SHORTEST_NAME, min(limit - 1, int(limit * room / widest)))
+            shown = fitting_names(names, limit)
+        probe.remove()
+        return {curve.label: name for curve, name in zip(curves, shown, strict=True)}
+
+    def _legend(self, chart: Chart) -> list[tuple[Line | None, Text]]:
+        """Make the texts of the chart's own legend."""
+        labels: list[tuple[Line | None, Text]] = []
+        for words, curve in chart.legend:
+            color, gid = (self.theme.ink, "label") if curve else (self.theme.muted, "more")
+            text = self.text(self.printable(words), size=10.0, color=color, va="center", gid=gid)
+            self.shrink(text, _LEGEND_SHARE * self.width - _KEY_WIDTH * self.px, 7.5)
+            labels.append((curve, text))
+        return labels
+
+    def _place_labels(self, axes: Axes, labels: list[tuple[Line | None, Text]], *, direct: bool) -> None:
         if not labels:
             return
-        px, box, direct = self.px, axes.get_window_extent(), len(labels) <= _DIRECT_LABELS
+        px, box = self.px, axes.get_window_extent()
         ends = [axes.transData.transform(end_of(curve)) if curve else (0.0, 0.0) for curve, _ in labels]
-        heights = [box.y1 - 21 * px * i for i in range(len(labels))]
+        row = 21 if len(labels) > _DIRECT_LABELS else 27
+        heights = [box.y1 - row * px * i for i in range(len(labels))]
         if direct:
             wanted = [min(max(float(y), box.y0), box.y1) if math.isfinite(y) else box.y0 for _, y in ends]
             heights = marks.spread(wanted[::-1], 30 * px, box.y0, box.y1)[::-1]
         for (curve, text), height, (x, y) in zip(labels, heights, ends, strict=True):
-            self.put(text, box.x1 + 70 * px, height)
+            self.put(text, box.x1 + _KEY_WIDTH * px, height)
             if curve is None:
                 continue
             self.key(curve, box.x1 + 14 * px, height, 44 * px)
@@ -242,4 +279,4 @@ class Painter(Canvas):
                 level = min(max(float(y), box.y0), box.y1)
                 xs = [float(x), box.x1, box.x1 + 14 * px]
                 style: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.5, "linestyle": ":"}
-                self.line(xs, [level, level, height], color=marks.color(curve.index, self.theme), **style)
+                self.line(xs, [level, level, height], color=marks.color_of(curve, self.theme), **style)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit.plots.figures.alt_text import short
-from wandb_toolkit.plots.figures.axes import beyond
+from wandb_toolkit.plots.figures.axes import beyond, is_flattened, shown_values
 from wandb_toolkit.plots.figures.lines import CROWD
 from wandb_toolkit.plots.grouping import CONFIDENCE
 from wandb_toolkit.plots.steadiness import FEW
@@ -66,13 +66,16 @@ def _points_shown(curves: tuple[Line, ...], drawn: tuple[int, ...]) -> str:
 def axis_words(axes: Axes, curves: tuple[Line, ...], view: View) -> list[str]:
     """Return what is unusual about the y axis."""
     parts = []
-    if view.log_y:
+    if view.log_y or axes.get_yscale() == "log":
         parts.append("log y" if axes.get_yscale() == "log" else "no value above 0 for a log axis")
     if view.y_limits:
         low, high = (short(v) if v is not None else "" for v in view.y_limits)
         parts.append(f"y limited to {low}…{high}")
     elif view.ignore_outliers:
         parts.append("y: 5th to 95th percentile")
+    elif axes.get_yscale() == "linear" and is_flattened(shown_values(curves)):
+        log = bool((shown_values(curves) > 0).all())
+        parts.append(f"a few points flatten the rest: {'--log-y or ' if log else ''}--ignore-outliers")
     found = [c.value[beyond(axes, c)] for c in curves if c.band is None]
     outside = np.concatenate(found) if found else np.zeros(0)
     if len(outside):

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wandb_toolkit.plots.figures.alt_text import axis_name, position, short
+from wandb_toolkit.plots.figures.alt_text import axis_name, metric_name, position, short
 from wandb_toolkit.plots.figures.axes import LARGEST, usual_range
 from wandb_toolkit.text import clean
 
@@ -39,7 +39,7 @@ def terminal_plot(chart: Chart, view: View) -> str:
         if keep.any():
             lines.append((curve, x[keep], np.log10(y[keep]) if view.log_y else y[keep]))
     if not lines:
-        return f"{clean(chart.metric)}: nothing to draw"
+        return f"{metric_name(chart.metric)}: nothing to draw"
     figure = plotille.Figure()
     figure.width, figure.height, figure.color_mode = columns, ROWS, "names"
     figure.with_colors = colours
@@ -58,7 +58,7 @@ def terminal_plot(chart: Chart, view: View) -> str:
         if len(lines) > 1 and not colours:  # its number, somewhere on the line
             place = (len(x) - 1) * (at + 1) // (len(lines) + 1)
             figure.text([float(x[place])], [min(max(float(y[place]), low), high)], [str(at + 1)])
-    title = f"{clean(chart.metric)}  by {axis_name(chart.x_axis)}{', log y' if view.log_y else ''}"
+    title = f"{metric_name(chart.metric)}  by {axis_name(chart.x_axis)}{', log y' if view.log_y else ''}"
     legend = [_legend(curve, at, colours=colours, alone=len(lines) == 1) for at, (curve, _, _) in enumerate(lines)]
     if len(chart.curves) > _MOST_LINES:
         legend.append(f"  and {len(chart.curves) - _MOST_LINES} more in the picture")

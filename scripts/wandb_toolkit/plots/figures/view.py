@@ -22,6 +22,8 @@ class Theme:
     grid: str
     base: str
     lines: tuple[str, ...]
+    faded: str  # lines that are there for comparison only
+    scale: tuple[float, float]  # the part of the colour scale that stands out from the paper
 
 
 # Okabe and Ito's colours without their yellow (invisible on white); on dark paper, lighter ones of the same hues.
@@ -33,6 +35,8 @@ LIGHT = Theme(
     grid="#E4E7EB",
     base="#A0A7AF",
     lines=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"),
+    faded="#C3C9D0",
+    scale=(0.0, 0.88),
 )
 DARK = Theme(
     "dark",
@@ -42,6 +46,8 @@ DARK = Theme(
     grid="#232A33",
     base="#57606A",
     lines=("#4FA9E8", "#FF8A4C", "#2DC79B", "#E89CC5", "#F2B83B", "#A5DAFB", "#C2C9D1"),
+    faded="#3D4650",
+    scale=(0.22, 1.0),
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
@@ -57,6 +63,7 @@ class View:
     dpi: int = DPI
     full: bool = False  # every point, whatever the pixels can show
     log_y: bool = False
+    log_auto: bool = False  # a log axis where most points would lie in a twentieth of a linear one
     y_limits: tuple[float | None, float | None] | None = None
     ignore_outliers: bool = False  # the y axis spans the 5th to the 95th percentile of the points
 
@@ -69,7 +76,7 @@ class View:
             "height": self.height,
             "dpi": self.dpi,
             "full_res": self.full,
-            "log_y": self.log_y,
+            "log_y": "auto" if self.log_auto else self.log_y,
             "ylim": list(self.y_limits) if self.y_limits else None,
             "ignore_outliers": self.ignore_outliers,
         }
