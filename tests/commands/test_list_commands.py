@@ -15,11 +15,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from plot_fakes import make_run
 from repository import ROOT
 from wandb_toolkit.commands import list_metrics, list_projects, list_runs
 from wandb_toolkit.listing.choose import best_points, limited, prefix_of, telling_metrics
 from wandb_toolkit.listing.table import TableColumn, fitting, table
-from wandb_toolkit.listing.tables import metrics_table
+from wandb_toolkit.listing.tables import metrics_table, runs_table
 from wandb_toolkit.model import MetricInfo
 
 EXAMPLES = str(ROOT / "examples" / "wandb")
@@ -388,3 +389,18 @@ def test_csv_of_the_lists_has_what_json_has(capsys: Capture) -> None:
 def test_json_is_no_table_format(command: str, capsys: Capture) -> None:
     assert COMMANDS[command]([EXAMPLES, "--json", "--format", "latex"]) == 2
     assert "--json and --format latex" in capsys.readouterr().err
+
+
+def test_a_narrow_table_keeps_a_metric_and_says_what_had_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(name="a-rather-long-name-of-a-run", group="g", duration=90.0, steps=100)
+    other = make_run("def456", "another-long-name-of-a-run", group="h", duration=9.0, steps=100)
+    metrics = ["train/completions/" + "x" * 60, "train/loss", "eval/accuracy", "eval/loss"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    text, count, lacking = runs_table([run, other], [dict.fromkeys(metrics, 0.25)] * 2, metrics, 80, asked=True)
+    head, *_, last = text.splitlines()
+    assert count == 1
+    assert max(map(len, text.splitlines())) <= 80
+    assert "train/completions/" in head
+    assert "train/loss" not in head
+    assert last.startswith("no room at 80 columns: ")
+    assert all(title in lacking for title in ("group", "duration"))

@@ -16,7 +16,7 @@ from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.listing.table import terminal_width
 from wandb_toolkit.plots.group_keys import HELP
 from wandb_toolkit.resolve import plain_names, settle_names, split_names
-from wandb_toolkit.text import clean
+from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.listing.table import TableFormat
@@ -205,7 +205,7 @@ def _print_runs(
         print(_table(source, runs, kind, args, statistics or (), first, curves))
         return
     rows = [{**row, **values} for row, values in zip(summaries, statistics or [{}] * len(runs), strict=True)]
-    print(tables.runs_table(runs, rows, [*first, *chosen], terminal_width(), kind, curves)[0])
+    print(tables.runs_table(runs, rows, [*first, *chosen], terminal_width(), kind, curves, asked=True)[0])
 
 
 def _check_order(key: str, runs: Sequence[Run], source: Source) -> None:
@@ -273,16 +273,25 @@ def _table(
     most = _PIPE_METRICS if len(runs) <= _LONG else _LONG_METRICS
     columns = [*first, *(telling if width or kind == "csv" else telling[:most])]
     rows = [{**row, **values} for row, values in zip(summaries, statistics or [{}] * len(runs), strict=True)]
-    text, count = tables.runs_table(runs, rows, columns, width, kind, curves)
+    text, count, lacking = tables.runs_table(runs, rows, columns, width, kind, curves)
     more = len(names) - sum(name.startswith("_") for name in names) - max(count - len(first), 0)
     if more > 0:
         whose = " of the newest runs" if source.kind == "api" else ""
         note = f"{more} more summary metrics{whose}: --metrics A,B chooses, --json has all"
         if kind == "table":
-            return f"{text}\n{note}"
+            return f"{text}\n{_no_room(lacking, more, width) if width and lacking else note}"
         if not args.quiet:
             print(note, file=sys.stderr)
     return text
+
+
+def _no_room(columns: Sequence[str], metrics: int, width: int) -> str:
+    """Return the line that says which columns of the table had no room."""
+    for names in (", ".join(columns), plural(len(columns), "column")):
+        line = f"no room: {names}, {plural(metrics, 'metric')} (--metrics A,B chooses, --json has all)"
+        if len(line) <= width:
+            return line
+    return f"no room: {len(columns) + metrics} columns (--json has all)"
 
 
 def _notes(args: argparse.Namespace, shown: Sequence[Run], total: int, search: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ def groups_table(
             for row, mean in zip(rows, means, strict=True):
                 row.extend([mean.mean, mean.error, mean.n] if mean else [None, None, 0])
         else:
-            columns.append(TableColumn(metric, "right", fixed=True, rank=2))
+            columns.append(TableColumn(metric, "right", fixed=True, rank=2, missed=False))
             for row, mean, group in zip(rows, means, groups, strict=True):
                 row.append(mean_text(mean, len(group.runs)))
     shown = len(metrics)

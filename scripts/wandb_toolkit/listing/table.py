@@ -21,6 +21,7 @@ from wandb_toolkit.text import clean, number
 TableFormat = Literal["table", "csv", "markdown", "latex"]
 _GAP = 2  # blanks between columns
 _USUAL, _LEAST = 24, 8  # characters of a column that may be cut: before others go, and at the least
+_NAMED = 4  # columns that had no room, by name
 _NAME_LIMIT = 60  # characters of a cell in a pipe; a terminal's width decides there
 STATE_STYLES = {
     "running": "cyan",
@@ -54,6 +55,7 @@ class TableColumn:
     align: Literal["left", "right"] = "left"
     fixed: bool = False
     rank: int = 0
+    missed: bool = True  # where it does not fit, the line below the table names it
     text: Callable[[Any], str] = cell_text
 
 
@@ -156,7 +158,22 @@ def table(
     needed = sum(kept.values()) + _GAP * len(kept)  # a terminal too narrow for what must be shown wraps it
     plain = bool(os.environ.get("NO_COLOR"))
     Console(file=out, width=max(width, needed), force_terminal=not plain, highlight=False).print(grid)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*lines, *_left_out(columns, kept, width)])
+
+
+def _left_out(columns: Sequence[TableColumn], kept: Mapping[int, int], width: int) -> list[str]:
+    """Return the line that names the columns for which there was no room."""
+    names = [column.title for at, column in enumerate(columns) if at not in kept and column.missed]
+    if not names:
+        return []
+    for count in range(min(len(names), _NAMED), 0, -1):
+        shown = ", ".join(clean(name, 24) for name in names[:count])
+        more = f" and {len(names) - count} more" if len(names) > count else ""
+        line = f"no room at {width} columns: {shown}{more} (--json has all)"
+        if len(line) <= width:
+            return [line]
+    return [f"no room: {len(names)} columns (--json has all)"]
 
 
 def _style(column: TableColumn, cell: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wandb_toolkit.listing.choose import Best
 from wandb_toolkit.listing.shapes import MetricJson, ProjectJson, RunJson
 from wandb_toolkit.listing.table import TableColumn, TableFormat, fitting, formatted, texts_of
 from wandb_toolkit.model import MetricInfo, Project, Run
-from wandb_toolkit.text import duration, moment, number, plural
+from wandb_toolkit.text import duration, fitting_names, moment, number, plural
 
 _MEDIA_FACTS = ("_type", "path", "caption", "count", "nrows", "ncols", "size")
 _LEADING = 3  # metrics of a runs table that go after its group and tags
+_TITLE = 36  # characters of a metric above its column in a terminal
 _BEST_TITLES = {False: ("best @ step",), True: ("best", "best_step")}
 _RANKS = {"project": 1, "created (UTC)": 1, "steps": 1, "group": 3, "duration": 3, "tags": 5}
 
@@ -121,8 +123,13 @@ def runs_table(
     width: int | None,
     kind: TableFormat = "table",
     curves: Sequence[str] = (),
-) -> tuple[str, int]:
-    """Return the table of list_runs with a column for each of `metrics` that fits, and how many did.
+    *,
+    asked: bool = False,
+) -> tuple[str, int, list[str]]:
+    """Return the table of list_runs with a column for each of `metrics` that fits; one always stays.
+
+    And how many did, and the titles of the other columns that did not: unless the metrics were `asked` for, the line
+    below the table is left to the caller.
 
     Args:
         runs: one a row.
@@ -131,6 +138,7 @@ def runs_table(
         width: of the terminal, None in a pipe.
         kind: CSV, Markdown and LaTeX have all columns.
         curves: each run's sparkline, under the name of its metric, which comes first; () for none.
+        asked: the user named the metrics.
     """
     several = len({(run.entity, run.project) for run in runs}) > 1
     columns = [TableColumn("name"), TableColumn("id", fixed=True), TableColumn("state", fixed=True)]
@@ -153,12 +161,17 @@ def runs_table(
     ]
     for row, run in zip(cells, runs, strict=True):
         row += [run.created_at, run.duration, run.steps]
+    titles = fitting_names(metrics, _TITLE) if width else metrics
     for at, metric in enumerate(metrics):
-        columns.append(TableColumn(metric, "right", fixed=True, rank=2 if at < _LEADING else 4, text=number))
+        rank = 0 if at == 0 else 2 if at < _LEADING else 4
+        columns.append(TableColumn(titles[at], "right", fixed=True, rank=rank, text=number))
         _append(cells, [summary.get(metric) for summary in summaries])
     kept = fitting(columns, texts_of(columns, cells), width) if width and kind == "table" else range(len(columns))
+    others = len(columns) - len(metrics)
+    lacking = [column.title for at, column in enumerate(columns[:others]) if at not in kept]
+    columns = [replace(column, missed=asked) for column in columns]
     text = formatted(kind, columns, cells, width, [run.url for run in runs])
-    return text, sum(at >= len(columns) - len(metrics) for at in kept)
+    return text, sum(at >= others for at in kept), lacking
 
 
 def _append(cells: list[list[Any]], values: Iterable[Any]) -> None:
