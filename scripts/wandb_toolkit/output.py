@@ -304,6 +304,30 @@ def _temporary(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def temporary(target: Path) -> Iterator[Path]:
+    """Yield a place beside a file, whose folder is made; when all went well, it becomes the file.
+
+    Raises:
+        ToolkitError: it cannot be written. What was there before stays.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(target) as place:
+            yield place
+            place.replace(target)
+    except OSError as error:
+        raise ToolkitError(f"{target} cannot be written: {_why(error)}.", _write_hint(error)) from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which is made where it is not there: one export at a time writes to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        yield
+
+
+@contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's own lock, so that two commands at once do not lose each other's entries."""
     import fcntl

@@ -27,6 +27,7 @@ COMMANDS = (
     Command("list_metrics", "what a run logged, with statistics", "wandb-plot", "by name"),
     Command("show_run", "a run's config, code, machine, files, console; how two differ", "wandb-plot"),
     Command("get_history", "the points of metrics: CSV, a table, JSON", "wandb-plot", "list"),
+    Command("export_runs", "many runs as a dataset: Parquet, CSV or JSON lines", "wandb-plot"),
     Command("generate_plots", "draw metrics of one or more runs", "wandb-plot"),
     Command("download_plots", "copy the images of a run", "wandb-plot"),
     Command("wandb_report", "judge runs: good, bad, ugly, what to try next (also: report)", "wandb"),

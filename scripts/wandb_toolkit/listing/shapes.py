@@ -117,6 +117,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "list_metrics": tuple(MetricJson.__annotations__),
     "show_run": ("runs", "differences"),
     "get_history": tuple(PointsJson.__annotations__),
+    "export_runs": ("output_dir", "format", "written", "unchanged", "failed", "runs", "schema", "manifest", "warnings"),
     "download_plots": (
         "run",
         "source",

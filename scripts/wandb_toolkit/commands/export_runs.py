@@ -1,0 +1,102 @@
+"""export_runs: many runs as a dataset that DuckDB, Polars, pandas and Spark read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wandb_toolkit.cli import app as cli
+from wandb_toolkit.errors import Exit, UsageError
+from wandb_toolkit.text import clean, plural
+
+if TYPE_CHECKING:
+    from wandb_toolkit.export.dataset import Dataset
+    from wandb_toolkit.export.write import Exported
+
+FORMATS = ("parquet", "csv", "jsonl")
+
+EXAMPLES = """\
+export_runs examples/wandb --output dataset
+export_runs my-entity/my-project --filter 'state==finished' --output dataset --metrics 'eval/*,train/loss'
+export_runs ./wandb 'sweep-*' --output dataset --format csv
+export_runs ./wandb --output dataset --json | jq '.written | length'"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = cli.Parser("export_runs", "Export runs as a dataset; again, it goes on where it ended.", EXAMPLES)
+    parser.add_argument("target", help=cli.TARGET_HELP)
+    parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP}; or several, comma-separated (default: all)")
+    parser.add_argument("--output", metavar="DIR", required=True, help="the dataset's folder: new, empty, or an export")
+    parser.add_argument("--format", choices=FORMATS, default="parquet", help="of the files (parquet)")
+    parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
+    cli.add_filter_flag(parser)
+    parser.add_argument("--metrics", metavar="A,B", help="names or globs (default: every number)")
+    parser.add_argument("--no-system", action="store_true", help="leave out CPU, GPU, memory, ...")
+    parser.add_argument("--no-console", action="store_true", help="leave out the console output")
+    cli.add_common_flags(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """Export the runs."""
+    from wandb_toolkit.export.dataset import Dataset
+    from wandb_toolkit.export.write import Choice, Exported, export
+    from wandb_toolkit.output import locked
+    from wandb_toolkit.sources import RunQuery
+
+    if not args.output.strip():
+        raise UsageError("--output is blank.")
+    metrics = tuple(cli.comma_list(args.metrics)) if args.metrics is not None else None
+    choice = Choice(metrics, not args.no_system, not args.no_console)
+    source, selectors = cli.open_source(args, args.target)
+    if args.run is not None:
+        if selectors and selectors != (args.run,):
+            raise UsageError(f"The target already names the run {selectors[0]}.", "Give one of them.")
+        selectors = (args.run,)
+    folder = Path(args.output).expanduser()
+    dataset = Dataset.open(folder, args.format, source.description, choice.as_dict())
+    query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
+    runs = cli.runs_of(source, query)
+    done = Exported()
+    with locked(folder):
+        new = sum(not dataset.is_done(one) for one in runs)
+        export(source, runs, dataset, choice, done, lambda found: cli.progress(found, "exporting runs", new, args))
+    for line in (*done.warnings, *source.warnings):
+        cli.warn(line, args)
+    payload = _payload(dataset, done)
+    cli.emit(args, payload, lambda: _text(payload))
+    return Exit.PARTIAL if done.failed else Exit.OK
+
+
+def _payload(dataset: Dataset, done: Exported) -> dict[str, Any]:
+    from wandb_toolkit.export.dataset import MANIFEST, SCHEMA
+
+    return {
+        "output_dir": str(dataset.folder),
+        "format": dataset.form,
+        "written": done.written,
+        "unchanged": done.unchanged,
+        "failed": done.failed,
+        "runs": str(dataset.table),
+        "schema": str(dataset.folder / SCHEMA),
+        "manifest": str(dataset.folder / MANIFEST),
+        "warnings": done.warnings,
+    }
+
+
+def _text(payload: Mapping[str, Any]) -> str:
+    points = sum(one["points"] for one in payload["written"])
+    head = f"{plural(len(payload['written']), 'run')} written with {points:,} points"
+    if payload["unchanged"]:
+        head += f", {len(payload['unchanged'])} unchanged"
+    lines = [f"{head}: {clean(payload['output_dir'])}", f"the runs: {clean(payload['runs'])}"]
+    lines += [f"failed {clean(one['name'])} ({clean(one['id'])}): {clean(one['message'])}" for one in payload["failed"]]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return cli.run_command(build_parser(), run, argv)
