@@ -31,6 +31,7 @@ CASES = {
     "list_metrics": ("EXAMPLES grpo-base-s1 --include-system", "last,best_step"),
     "show_run": ("EXAMPLES grpo-base-s1", "runs.id,runs.git.commit"),
     "get_history": ("EXAMPLES grpo-base-s1 --metrics train/loss --last 3", "step,values.train/loss"),
+    "export_runs": ("EXAMPLES --output OUT", "runs,format"),
     "download_plots": ("EXAMPLES grpo-base-s1 --output OUT", "output_dir,downloaded.file"),
     "generate_plots": (
         "EXAMPLES lr-too-high --metrics train/loss,eval/accuracy --output OUT",

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from wandb_toolkit.export.dataset import Dataset
     from wandb_toolkit.export.write import Exported
 
+FOLDER = "wandb_export"
 FORMATS = ("parquet", "csv", "jsonl")
 
 EXAMPLES = """\
-export_runs examples/wandb --output dataset
+export_runs examples/wandb
 export_runs my-entity/my-project --filter 'state==finished' --output dataset --metrics 'eval/*,train/loss'
 export_runs ./wandb 'sweep-*' --output dataset --format csv
 export_runs ./wandb --output dataset --json | jq '.written | length'"""
@@ -29,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser("export_runs", "Export runs as a dataset; again, it goes on where it ended.", EXAMPLES)
     parser.add_argument("target", help=cli.TARGET_HELP)
     parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP}; or several, comma-separated (default: all)")
-    parser.add_argument("--output", metavar="DIR", required=True, help="the dataset's folder: new, empty, or an export")
+    parser.add_argument("--output", metavar="DIR", default=FOLDER, help=f"folder: new, empty, or an export ({FOLDER})")
     parser.add_argument("--format", choices=FORMATS, default="parquet", help="of the files (parquet)")
     parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
     cli.add_filter_flag(parser)
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> Exit:
     runs = cli.runs_of(source, query)
     done = Exported()
     with locked(folder):
-        new = sum(not dataset.is_done(one) for one in runs)
+        new = sum(not dataset.is_done(each) for each in runs)
         export(source, runs, dataset, choice, done, lambda found: cli.progress(found, "exporting runs", new, args))
     for line in (*done.warnings, *source.warnings):
         cli.warn(line, args)
@@ -88,12 +89,15 @@ def _payload(dataset: Dataset, done: Exported) -> dict[str, Any]:
 
 
 def _text(payload: Mapping[str, Any]) -> str:
-    points = sum(one["points"] for one in payload["written"])
-    head = f"{plural(len(payload['written']), 'run')} written with {points:,} points"
-    if payload["unchanged"]:
-        head += f", {len(payload['unchanged'])} unchanged"
+    points = sum(run["points"] for run in payload["written"])
+    parts = [f"{plural(len(payload['written']), 'run')} written ({points:,} points)"] if payload["written"] else []
+    parts += [f"{plural(len(payload['unchanged']), 'run')} unchanged"] if payload["unchanged"] else []
+    parts += [f"{plural(len(payload['failed']), 'run')} failed"] if payload["failed"] else []
+    head = ", ".join(parts) or "No run to export"
     lines = [f"{head}: {clean(payload['output_dir'])}", f"the runs: {clean(payload['runs'])}"]
-    lines += [f"failed {clean(one['name'])} ({clean(one['id'])}): {clean(one['message'])}" for one in payload["failed"]]
+    lines += [
+        f"failed: {clean(run['name'])} ({clean(run['id'])}): {clean(run['message'])}" for run in payload["failed"]
+    ]
     return "\n".join(lines)
 
 

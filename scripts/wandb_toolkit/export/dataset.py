@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wandb_toolkit import __version__, jsontext
-from wandb_toolkit.errors import ToolkitError, UsageError
+from wandb_toolkit.errors import UsageError
 from wandb_toolkit.export.tables import SUFFIX, Format
 from wandb_toolkit.model import Run
 from wandb_toolkit.output import check_folder, digest, run_key, safe_stem, temporary, utc
 
 MANIFEST, SCHEMA, RUNS = "manifest.json", "schema.json", "runs"
 VERSION = 1
+SAVE_EVERY = 2.0  # seconds between two manifests: with thousands of runs, one a run would be most of the writing
 _OVER = ("finished", "crashed", "failed", "killed", "preempted")
 
 
@@ -28,6 +30,7 @@ class Dataset:
     target: str
     options: Mapping[str, Any]  # what is exported of each run; another choice makes all runs new
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # what is done, by key
+    _saved: float = 0.0  # when the manifest was written
 
     @classmethod
     def open(cls, folder: Path, form: Format, target: str, options: Mapping[str, Any]) -> Dataset:
@@ -35,28 +38,28 @@ class Dataset:
 
         Raises:
             UsageError: the folder holds something else.
-            ToolkitError: it cannot be written.
+            ToolkitError: it cannot be written to.
         """
         check_folder(folder)
         place = folder / MANIFEST
-        made = cls(folder, form, target, dict(options))
+        dataset = cls(folder, form, target, dict(options))
         if not place.exists():
-            if folder.is_dir() and any(one.name[:1] != "." for one in folder.iterdir()):
-                raise UsageError(f"{folder} holds files, and no export.", "Give an empty or a new folder.")
-            return made
+            if folder.is_dir() and any(entry.name[:1] != "." for entry in folder.iterdir()):
+                raise UsageError(f"{folder} holds files, but no export.", "Give an empty or a new folder.")
+            return dataset
         try:
-            found = json.loads(place.read_bytes())
-            runs = dict(found["runs"])
+            before = json.loads(place.read_bytes())
+            runs = dict(before["runs"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"{place} is no manifest of an export: {error}", "Give another folder.") from error
-        if found.get("target") != target or found.get("format") != form:
+            raise UsageError(f"{place} is not the manifest of an export: {error}", "Give another folder.") from error
+        if before.get("target") != target or before.get("format") != form:
             raise UsageError(
-                f"{folder} holds an export of {found.get('target')} as {found.get('format')}.",
+                f"{folder} holds an export of {before.get('target')} as {before.get('format')}.",
                 f"Give another folder for {target} as {form}.",
             )
-        if found.get("options") == dict(options) and found.get("version") == VERSION:
-            made.runs = runs
-        return made
+        if before.get("options") == dict(options) and before.get("version") == VERSION:
+            dataset.runs = runs
+        return dataset
 
     def part_of(self, kind: str, run: Run, name: str = "points") -> Path:
         """Return where a run's file of a kind ("history", "system", "console") is."""
@@ -73,45 +76,59 @@ class Dataset:
         known = self.runs.get(run_key(run))
         if known is None or run.state not in _OVER or known.get("fingerprint") != fingerprint(run):
             return False
-        return all(self._whole(file) for file in known.get("files", ()))
+        return all(self._is_whole(file) for file in known.get("files", ()))
 
-    def _whole(self, file: Mapping[str, Any]) -> bool:
+    def _is_whole(self, file: Mapping[str, Any]) -> bool:
         try:
-            return (self.folder / str(file["path"])).stat().st_size == file["size"]
+            return bool((self.folder / str(file["path"])).stat().st_size == file["size"])
         except (OSError, KeyError):
             return False
 
     def note(self, run: Run, files: Sequence[Path], points: int) -> None:
-        """Note a run as exported."""
+        """Note a run as exported, and remove files of an earlier export that it has no longer."""
         listed = [{"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size} for path in files]
+        self._remove_all_but({str(file["path"]) for file in listed}, self.runs.get(run_key(run), {}))
         self.runs[run_key(run)] = {
             "id": run.id, "name": run.name, "entity": run.entity, "project": run.project, "state": run.state,
             "fingerprint": fingerprint(run), "points": points, "files": listed,
         }  # fmt: skip
+        if time.monotonic() - self._saved > SAVE_EVERY:
+            self.save()
+
+    def _remove_all_but(self, kept: set[str], before: Mapping[str, Any]) -> None:
+        for kind in ("history", "system", "console"):
+            for file in before.get("files", ()):
+                path = str(file["path"])
+                if path not in kept and path.startswith(f"{kind}/") and ".." not in path:
+                    (self.folder / path).unlink(missing_ok=True)
 
     def save(self) -> None:
         """Write the manifest: what it lists is whole on disk."""
-        found = {
+        content = {
             "version": VERSION, "tool_version": __version__, "target": self.target, "format": self.form,
             "options": self.options, "runs": self.runs,
         }  # fmt: skip
         with temporary(self.folder / MANIFEST) as place:
-            place.write_text(jsontext.dumps(found) + "\n", encoding="utf-8")
+            place.write_text(jsontext.dumps(content) + "\n", encoding="utf-8")
+        self._saved = time.monotonic()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What the columns of the table of runs hold, as the last export wrote it; {} where there was none."""
+        try:
+            content = json.loads((self.folder / SCHEMA).read_bytes())
+            return {str(name): str(kind) for name, kind in content["runs"]["columns"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}
 
     def save_schema(self, columns: Mapping[str, str]) -> None:
         """Write what the columns of the dataset are."""
-        found = {
+        content = {
             "version": VERSION,
             "runs": {"path": self.table.name, "columns": dict(columns)},
             "history": {
                 "path": f"history/project=*/run=*/points{SUFFIX[self.form]}",
-                "columns": {
-                    "run": "text",
-                    "_step": "int",
-                    "_runtime": "float",
-                    "_timestamp": "float",
-                    "<metric>": "float",
-                },
+                "columns": {"_step": "int", "_runtime": "float", "_timestamp": "float", "<metric>": "float"},
                 "nulls": "the row lacks the metric; a logged NaN is NaN",
             },
             "system": {
@@ -121,7 +138,7 @@ class Dataset:
             "console": {"path": "console/project=*/run=*/points.txt"},
         }
         with temporary(self.folder / SCHEMA) as place:
-            place.write_text(jsontext.dumps(found) + "\n", encoding="utf-8")
+            place.write_text(jsontext.dumps(content) + "\n", encoding="utf-8")
 
 
 def fingerprint(run: Run) -> str:
@@ -134,8 +151,3 @@ def _part(name: str) -> str:
     """Return a name that is safe as a folder, and tells apart what is cut or replaced."""
     stem = safe_stem(name)
     return stem if stem == name else f"{stem}-{digest(name)}"
-
-
-def failed(run: Run, error: ToolkitError) -> dict[str, Any]:
-    """Return what is said of a run that could not be exported."""
-    return {"id": run.id, "name": run.name, "message": error.message}

@@ -49,9 +49,14 @@ def _listed(values: FloatArray, there: Mask, *, whole: bool) -> list[Any]:
     return [(int(value) if whole else value) if known else None for value, known in found]
 
 
-def write_rows(path: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Write rows of any values, lists and dicts as JSON text; return the type of each column, as `schema.json` has it."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def write_rows(
+    path: Path, form: Format, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = ()
+) -> dict[str, str]:
+    """Write rows of any values, lists and dicts as JSON text; return each column's kind, as `kind_of` names it.
+
+    The columns are `first`, then the others by name.
+    """
+    names = [*first, *sorted({name for row in rows for name in row} - set(first))]
     kinds = {name: kind_of([row.get(name) for row in rows]) for name in names}
     cells = ({name: _cell(row.get(name), kinds[name]) for name in names} for row in rows)
     if form != "parquet":
@@ -68,21 +73,35 @@ def write_rows(path: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> d
     return kinds
 
 
-def read_rows(path: Path, form: Format) -> list[dict[str, Any]]:
-    """Return the rows that `write_rows` wrote; those of a CSV are texts, and what is absent is left out."""
+def read_rows(path: Path, form: Format, kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the rows that `write_rows` wrote with columns of these kinds; what is null is left out.
+
+    An empty text in a CSV reads as null.
+    """
     if not path.is_file():
         return []
-    found: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
     if form == "parquet":
         import pyarrow.parquet as pq
 
-        found = pq.read_table(path).to_pylist()
+        rows = pq.read_table(path).to_pylist()
     elif form == "jsonl":
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     else:
         with path.open(encoding="utf-8", newline="") as file:
-            found = [{name: _typed(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    return [{name: value for name, value in row.items() if value is not None} for row in found]
+            rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [
+        {name: _value(value, kinds.get(name, "text")) for name, value in row.items() if value is not None}
+        for row in rows
+    ]
+
+
+def _value(cell: Any, kind: str) -> Any:
+    if not isinstance(cell, str) or kind == "text":
+        return cell
+    if kind == "bool":
+        return cell == "true"
+    return json.loads(cell) if kind == "json" else {"int": int, "float": float}[kind](cell)
 
 
 def kind_of(values: Sequence[Any]) -> str:
@@ -103,15 +122,6 @@ def _cell(value: Any, kind: str) -> Any:
     if kind == "float":
         return float(value)
     return value if kind == "text" else json.dumps(jsontext.jsonable(value), ensure_ascii=False, sort_keys=True)
-
-
-def _typed(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": True, "false": False}.get(text, text)
 
 
 def _write_rows(path: Path, form: Format, names: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:

@@ -9,17 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wandb_toolkit.details.secrets import mask_text, masked
 from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.export.dataset import Dataset, failed
+from wandb_toolkit.export.dataset import Dataset
 from wandb_toolkit.export.tables import read_rows, write_points, write_rows
 from wandb_toolkit.model import History, MetricKind, Run, Series
-from wandb_toolkit.output import temporary, utc
+from wandb_toolkit.output import run_key, temporary, utc
 from wandb_toolkit.points.rows import STEP, joined
 from wandb_toolkit.resolve import settle_names
 from wandb_toolkit.sources.base import Source
+from wandb_toolkit.sources.threads import gather
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 CONSOLE_LINES = 10_000
+_CONSOLES_AT_ONCE = 8
 _TIMES = ("_runtime", "_timestamp")
 
 
@@ -56,29 +59,58 @@ def export(
 ) -> None:
     """Write what of the runs is not there yet, and note in `done` what became of each.
 
-    Interrupted, or with a full disk, what is in the manifest is whole: the next export goes on behind it.
+    What the manifest lists is whole, also when this is interrupted or the disk is full: the next export goes on there.
 
     Raises:
         ToolkitError: a file cannot be written.
     """
-    new = [run for run in runs if not dataset.is_done(run)]
-    going_on = {id(run) for run in new}
-    done.unchanged += [{"id": run.id, "name": run.name} for run in runs if id(run) not in going_on]
-    keys = partial(_keys, choice.metrics)
-    found = source.histories(new, keys, system=choice.system)
-    good = [run for run in runs if id(run) not in going_on]
-    for run, history in shown(found):
-        if isinstance(history, ToolkitError):
-            done.failed.append(failed(run, history))
-            continue
-        files, points = _write_run(source, run, history, dataset, choice, done)
-        dataset.note(run, files, points)
+    unchanged = [run for run in runs if dataset.is_done(run)]
+    known = {id(run) for run in unchanged}
+    new = _of_own_place([run for run in runs if id(run) not in known], dataset, done)
+    done.unchanged += [{"id": run.id, "name": run.name} for run in unchanged]
+    good = list(unchanged)
+    histories = source.histories(new, partial(_keys, choice.metrics), system=choice.system)
+    consoles = _consoles(source, new if choice.console else [])
+    try:
+        for run, history in shown(histories):
+            console = next(consoles, [])
+            if isinstance(history, ToolkitError):
+                done.failed.append(_failed(run, history.message))
+                continue
+            if isinstance(console, ToolkitError):
+                done.warnings.append(f"{run.label}: its console could not be read: {console.message}")
+                console = []
+            files, points = _write_run(run, history, console, dataset)
+            dataset.note(run, files, points)
+            good.append(run)
+            done.written.append({"id": run.id, "name": run.name, "points": points})
+            done.warnings += [f"{run.label}: {text}" for text in (*run.warnings, *history.warnings)]
+        dataset.save_schema(_write_table(source, good, dataset))
+    finally:
         dataset.save()
-        good.append(run)
-        done.written.append({"id": run.id, "name": run.name, "points": points})
-        done.warnings += [f"{run.label}: {text}" for text in (*run.warnings, *history.warnings)]
-    dataset.save_schema(_write_table(source, good, dataset))
-    dataset.save()
+
+
+def _of_own_place(runs: Sequence[Run], dataset: Dataset, done: Exported) -> list[Run]:
+    """Return the runs whose files no other run has; two of one project and id, of different entities, share theirs."""
+    owners = {known["files"][0]["path"]: key for key, known in dataset.runs.items() if known.get("files")}
+    own = []
+    for run in runs:
+        path = dataset.part_of("history", run).relative_to(dataset.folder).as_posix()
+        if owners.setdefault(path, run_key(run)) == run_key(run):
+            own.append(run)
+        else:
+            done.failed.append(_failed(run, f"{owners[path]} has the same project and id; export it elsewhere."))
+    return own
+
+
+def _failed(run: Run, message: str) -> dict[str, Any]:
+    return {"id": run.id, "name": run.name, "message": message}
+
+
+def _consoles(source: Source, runs: Sequence[Run]) -> Iterator[list[str] | ToolkitError]:
+    """Yield each run's console; a server is asked for several at once."""
+    calls = (partial(source.console, run, CONSOLE_LINES) for run in runs)
+    return gather(calls, _CONSOLES_AT_ONCE if source.kind == "api" else 1)
 
 
 def _keys(patterns: tuple[str, ...] | None, kinds: Mapping[str, MetricKind]) -> list[str]:
@@ -89,26 +121,18 @@ def _keys(patterns: tuple[str, ...] | None, kinds: Mapping[str, MetricKind]) -> 
     return [*names, *_TIMES]
 
 
-def _write_run(
-    source: Source, run: Run, history: History, dataset: Dataset, choice: Choice, done: Exported
-) -> tuple[list[Path], int]:
+def _write_run(run: Run, history: History, console: Sequence[str], dataset: Dataset) -> tuple[list[Path], int]:
     metrics = [name for name in history if name not in _TIMES and history[name].axis == STEP]
     system = [name for name in history if history[name].axis != STEP]
     files = [dataset.part_of("history", run)]
     points = _write_history(files[0], run, history, metrics, dataset)
-    if choice.system and system:
+    if system:
         files.append(dataset.part_of("system", run))
         _write_system(files[-1], {name: history[name] for name in system}, run, dataset)
-    if choice.console:
-        try:
-            lines = source.console(run, CONSOLE_LINES)
-        except ToolkitError as error:
-            done.warnings.append(f"{run.label}: its console could not be read: {error.message}")
-            lines = []
-        if lines:
-            files.append(dataset.part_of("console", run))
-            with temporary(files[-1]) as place:
-                place.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if console:
+        files.append(dataset.part_of("console", run))
+        with temporary(files[-1]) as place:
+            place.write_text("\n".join(mask_text(line) for line in console) + "\n", encoding="utf-8")
     return files, points
 
 
@@ -141,23 +165,36 @@ def _write_table(source: Source, runs: Sequence[Run], dataset: Dataset) -> dict[
     mine = {(run.entity, run.project, run.id) for run in runs}
     old = [
         row
-        for row in read_rows(dataset.table, dataset.form)
-        if (row.get("entity"), row.get("project"), str(row.get("id"))) not in mine
+        for row in read_rows(dataset.table, dataset.form, dataset.columns)
+        if (row.get("entity"), row.get("project"), row.get("id")) not in mine
     ]
     rows = [*(_row(run) for run in source.loaded(runs)), *old]
-    return write_rows(dataset.table, dataset.form, rows)
+    rows.sort(key=lambda row: (row.get("created_at") or "", row["id"]), reverse=True)
+    return write_rows(dataset.table, dataset.form, rows, first=tuple(_FACTS))
+
+
+# Column of the table of runs → its value.
+_FACTS: Mapping[str, Callable[[Run], Any]] = {
+    "id": lambda run: run.id,
+    "name": lambda run: run.name,
+    "entity": lambda run: run.entity,
+    "project": lambda run: run.project,
+    "state": lambda run: run.state,
+    "created_at": lambda run: utc(run.created_at),
+    "last_activity": lambda run: utc(run.last_activity),
+    "group": lambda run: run.group,
+    "job_type": lambda run: run.job_type,
+    "sweep": lambda run: run.sweep,
+    "tags": lambda run: list(run.tags),
+    "notes": lambda run: run.notes,
+    "duration": lambda run: run.duration,
+    "steps": lambda run: run.steps,
+    "exit_code": lambda run: run.exit_code,
+    "url": lambda run: run.url,
+}
 
 
 def _row(run: Run) -> dict[str, Any]:
-    facts = {
-        "id": run.id, "name": run.name, "entity": run.entity, "project": run.project, "state": run.state,
-        "created_at": utc(run.created_at), "last_activity": utc(run.last_activity), "group": run.group,
-        "job_type": run.job_type, "sweep": run.sweep, "tags": list(run.tags), "notes": run.notes,
-        "duration": run.duration, "steps": run.steps, "exit_code": run.exit_code, "url": run.url,
-    }  # fmt: skip
-    trees: Iterator[tuple[str, Any]] = (
-        (f"{name}.{key}", value)
-        for name, tree in (("config", run.config), ("summary", run.summary))
-        for key, value in leaves(dict(tree))
-    )
-    return {**facts, **dict(trees)}
+    trees = (("config", masked(dict(run.config))), ("summary", dict(run.summary)))
+    facts = {name: value(run) for name, value in _FACTS.items()}
+    return facts | {f"{name}.{key}": value for name, tree in trees for key, value in leaves(tree)}

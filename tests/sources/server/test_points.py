@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from api_cases import Command
@@ -51,3 +54,15 @@ def test_statistics_and_groups_are_those_of_the_server_s_rows(command: Command) 
     means = {group["label"]: group["means"]["mean.acc"]["mean"] for group in groups}
     assert means == {"lr=0.1": pytest.approx(0.48), "no lr": pytest.approx(0.23)}
     assert "▁" in command("list_runs", "ada/p", "--spark").out
+
+
+def test_a_dataset_of_the_server_s_runs(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = command("export_runs", "ada/p", "--output", str(out), "--format", "jsonl", "--json").json
+    assert sorted((run["id"], run["points"]) for run in found["written"]) == [("r", 110), ("s", 55)]
+    place = out / "history" / "project=p" / "run=r" / "points.jsonl"
+    rows = [json.loads(line) for line in place.read_text().splitlines()]
+    assert [{name: row[name] for name in ROWS[0].keys() | ROWS[3].keys() if name in row} for row in rows] == ROWS
+    assert (out / "console" / "project=p" / "run=r" / "points.txt").read_text() == "a\nb\n"
+    again = command("export_runs", "ada/p", "--output", str(out), "--format", "jsonl", "--json").json
+    assert (again["written"], len(again["unchanged"])) == ([], 2)
