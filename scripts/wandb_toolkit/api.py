@@ -7,7 +7,6 @@ that `wt.runs` returned.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,31 +122,20 @@ def history(
 
 
 def table(
-    target: str | Path, run: str, key: str, step: int | Literal["last"] = "last", *, source: From = "auto",
+    target: str | Path, run: str, key: str, step: int | Literal["last", "all"] = "last", *, source: From = "auto",
     timeout: float = TIMEOUT,
 ) -> pd.DataFrame:  # fmt: skip
-    """Return a W&B table that a run logged under a key, at a step or the last time.
+    """Return a W&B table that a run logged under a key: the last one, that of a step, or all, with a column `_step`.
 
     Raises:
-        NotFoundError: the run logged no such table.
+        NotFoundError: the run logged no such table, or not at that step.
         ToolkitError: as the scripts, or the table cannot be read.
     """
+    from wandb_toolkit.downloads.tables import tables_of
     from wandb_toolkit.frames import table_frame
 
     opened, chosen = _chosen(target, run, None, source, timeout)
-    tables = [file for file in opened.files(chosen[0]) if file.name.endswith(".table.json") and file.key]
-    mine = [file for file in tables if file.key == key]
-    if not mine:
-        keys = dict.fromkeys(file.key for file in tables if file.key)
-        raise NotFoundError(f"{chosen[0].label} logged no table {key!r}.", did_you_mean(key, keys, "table"))
-    at = [file for file in mine if step == "last" or file.step == step]
-    if not at:
-        steps = ", ".join(str(file.step) for file in mine[:10])
-        raise NotFoundError(f"{key!r} was not logged at step {step}.", f"It was at: {steps}")
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder, "table.json")
-        opened.fetch(at[-1], place)
-        return table_frame(place)
+    return table_frame(tables_of(opened, chosen[0], key, step), steps=step == "all")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Project, Run
 from wandb_toolkit.points.rows import Rows, long_form
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wandb_toolkit.downloads.tables import Table
 
 _RUN_COLUMNS = (
     "name", "state", "created_at", "last_activity", "entity", "project", "group", "job_type", "sweep", "tags", "notes",
@@ -68,31 +67,17 @@ def points_frame(found: Sequence[Rows], *, long: bool) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def table_frame(path: Path) -> pd.DataFrame:
-    """Return a W&B table (`.table.json`) as a frame; media cells are their paths, where the file has them.
-
-    Raises:
-        ToolkitError: the file is no table.
-    """
+def table_frame(tables: Sequence[Table], *, steps: bool) -> pd.DataFrame:
+    """Return the rows of W&B tables under one another, `_step` first where `steps`; media cells are their paths."""
     import pandas as pd
 
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ToolkitError(f"{path.name} is no W&B table: {error}") from error
-    columns, data = (found.get("columns"), found.get("data")) if isinstance(found, dict) else (None, None)
-    if not isinstance(columns, list) or not isinstance(data, list):
-        raise ToolkitError(f"{path.name} is no W&B table: it has no columns and data.")
-    rows = [[_cell(value) for value in row] if isinstance(row, list) else [row] for row in data]
-    width = max([len(columns), *map(len, rows)])
-    names = [str(name) for name in columns] + [f"column {at}" for at in range(len(columns), width)]
-    return pd.DataFrame([row + [None] * (width - len(row)) for row in rows], columns=names)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, Mapping) and "_type" in value and isinstance(value.get("path"), str):
-        return value["path"]
-    return value
+    parts = []
+    for table in tables:
+        part = pd.DataFrame(table.rows, columns=list(table.columns))
+        if steps:
+            part.insert(0, "_step", table.step, allow_duplicates=True)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
 def _index(values: Sequence[str]) -> Any:

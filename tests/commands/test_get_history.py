@@ -200,3 +200,44 @@ def test_nothing_in_a_range_says_where_the_run_is(folder: str, capsys: Capture) 
 def test_best_of_what_has_no_better_way_is_a_guess_that_is_said(folder: str, capsys: Capture) -> None:
     assert get_history.main([folder, "a", "--metrics", "n", "--at-best", "n"]) == 0
     assert "which way is better in n:" in capsys.readouterr().err
+
+
+# ---- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_tables_are_rows_of_their_steps(tmp_path: Path, capsys: Capture) -> None:
+    def logged(name: str) -> dict[str, Any]:
+        return {"_type": "table-file", "path": f"media/table/{name}", "ncols": 3, "nrows": 2}
+
+    tables = {
+        3: {"columns": ["q", "q", "n"], "data": [["a\u202eb", "x, y", 1], ["c", None, 2.5]]},
+        12: {
+            "columns": ["q", "picture"],
+            "data": [["d", {"_type": "image-file", "path": "media/images/p.png"}], ["e"]],
+        },
+    }
+    names = {step: f"eval/samples_{step}_0123456789abcdefabcd.table.json" for step in tables}
+    records = [logs.history({"eval/samples": logged(names[step]), "loss": 1.0}, step) for step in tables]
+    files = {f"media/table/{names[step]}": json.dumps(table) for step, table in tables.items()}
+    logs.write_run(tmp_path, [logs.run("r"), *records, logs.exit_()], "r", files=files)
+    logs.write_run(tmp_path, [logs.run("other"), logs.history({"loss": 1.0}, 0), logs.exit_()], "other")
+    words = [str(tmp_path), "r", "--table", "eval/samples"]
+    assert lines(capsys, *words) == [{"q": "d", "picture": "media/images/p.png"}, {"q": "e", "picture": ""}]
+    [first, second] = lines(capsys, *words, "--step", "3")
+    assert list(first.values())[1:] == ["x, y", "1"]
+    assert list(second.values()) == ["c", "", "2.5"]
+    assert "\u202e" not in first["q"]
+    found = rows(capsys, *words, "--step", "all")
+    assert [(row["log_step"], len(row["values"])) for row in found] == [(3, 3), (3, 3), (12, 2), (12, 2)]
+    assert found[0]["values"]["q (2)"] == "x, y"
+    assert get_history.main([str(tmp_path), "*", "--table", "eval/samples"]) == 0
+    assert "logged no table" in capsys.readouterr().err
+    for more, code, text in (
+        (["--table", "eval/sample"], 4, "Nearest tables: eval/samples"),
+        (["--table", "eval/samples", "--step", "4"], 4, "It did at 3, 12."),
+        (["--table", "eval/samples", "--long"], 2, "--long is about metrics"),
+        (["--table", "eval/samples", "--step", "x"], 2, "'x' is not last, all or a step"),
+        (["--step", "3"], 2, "--step says which --table"),
+    ):
+        assert get_history.main([str(tmp_path), "r", *more]) == code
+        assert text in capsys.readouterr().err

@@ -32,6 +32,7 @@ WORDS = {
     "TAG": "baseline",
     "GROUP": "baseline",
     "KEY": "beta",
+    "TABLE": "samples",
 }
 SLOW = ("--html", "--all-metrics", "'*'", "'train/*'", "--full-res")  # drawn from local runs only
 LINE = re.compile(r"python3 scripts/(?P<name>\w+)\.py(?P<words>[^`\n]*)")

@@ -6,7 +6,7 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, nan
@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
+from wandb_toolkit.commands.history_table import (
+    add_table_flags,
+    check_table_flags,
+    read_tables,
+    table_cells,
+    table_objects,
+)
 from wandb_toolkit.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +38,8 @@ EXAMPLES = """\
 get_history examples/wandb grpo-base-s1 --metrics train/loss,eval/accuracy | head
 get_history ./wandb run-a,run-b --metrics 'eval/*' --last 5
 get_history ./wandb latest --metrics train/loss,train/lr --around 8000 --rows 10
-get_history ./wandb latest --metrics 'train/*' --at-best eval/accuracy --json | jq '.[0]'"""
+get_history ./wandb latest --metrics 'train/*' --at-best eval/accuracy --json | jq '.[0]'
+get_history examples/wandb grpo-base-s1 --table samples"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--long", action="store_true", help="one row a point: metric and value are columns")
     parser.add_argument("--smoothed", action="store_true", help="also what figures draw: time-weighted EMA 0.99")
     parser.add_argument("--samples", type=cli.positive_int, metavar="N", help="about N rows a run (default: every row)")
+    add_table_flags(parser)
     which = parser.add_argument_group("which rows (of each run)")
     which.add_argument("--first", type=cli.positive_int, metavar="N", help="the first N")
     which.add_argument("--last", type=cli.positive_int, metavar="N", help="the last N")
@@ -85,6 +94,8 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.points.read import Wanted, read_points
 
     _check(args)
+    if args.table is not None:
+        return _run_on_tables(args)
     metrics = tuple(cli.comma_list(args.metrics)) if args.metrics is not None else None
     source, runs = open_runs(args)
     wanted = Wanted(
@@ -110,6 +121,18 @@ def run(args: argparse.Namespace) -> Exit:
     return Exit.PARTIAL if found.errors else Exit.OK
 
 
+def _run_on_tables(args: argparse.Namespace) -> Exit:
+    source, runs = open_runs(args)
+    tables, missing = read_tables(source, runs, args)
+    for line in (*source.warnings, *missing):
+        cli.warn(line, args)
+    if args.json:
+        cli.emit(args, table_objects(tables), str)
+    else:
+        _print(*table_cells(tables), args)
+    return Exit.OK
+
+
 def _check(args: argparse.Namespace) -> None:
     chosen = [flag for flag in ("first", "last", "around", "at_best") if getattr(args, flag) is not None]
     if len(chosen) > 1:
@@ -119,6 +142,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--rows says how many rows --around shows.", "Give --around STEP, or --first or --last N.")
     if args.at_best and (args.long or args.smoothed):
         raise UsageError("--at-best is one row a run, as logged.", "Leave --long and --smoothed out.")
+    check_table_flags(args)
     format_of(args)
 
 
@@ -190,6 +214,10 @@ def _write(found: Sequence[Rows], args: argparse.Namespace) -> None:
     metrics = list(dict.fromkeys(name for rows in found for name in rows.values if name not in axes))
     titles = [*head, *(["metric", "value"] if args.long else metrics)]
     cells = (_cells(line, head, None if args.long else metrics) for line in lines)
+    _print(titles, cells, args)
+
+
+def _print(titles: Sequence[str], cells: Iterable[Sequence[Any]], args: argparse.Namespace) -> None:
     kind = format_of(args, "table" if sys.stdout.isatty() else "csv")
     if kind == "csv":
         from wandb_toolkit.listing.table import csv_cell

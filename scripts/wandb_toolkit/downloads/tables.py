@@ -1,14 +1,96 @@
-"""Images inside logged tables: which cells they are, and which of the run's files hold them."""
+"""W&B tables: which files they are, what they hold, and which of their cells are images."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import Run, RunFile
+    from wandb_toolkit.sources.base import Source
+
+SUFFIX = ".table.json"
 _IMAGE = "image-file"
+Steps: TypeAlias = 'int | Literal["last", "all"]'
+
+
+@dataclass(frozen=True)
+class Table:
+    """A W&B table as it was logged at one step."""
+
+    columns: tuple[str, ...]  # unique: of two equal names the second has " (2)" behind it
+    rows: tuple[tuple[Any, ...], ...]  # as long as `columns`; a media cell is its path, where the file has it
+    step: int | None  # W&B's `_step`
+
+
+def tables_of(source: Source, run: Run, key: str, step: Steps = "last") -> list[Table]:
+    """Return the tables that a run logged under a key: the last one, that of a step, or all in their order.
+
+    Raises:
+        NotFoundError: the run logged no such table, or not at that step.
+        ToolkitError: a table cannot be fetched or read.
+    """
+    files = [file for file in source.files(run) if file.name.endswith(SUFFIX) and file.key]
+    mine = [file for file in files if file.key == key]
+    if not mine:
+        keys = dict.fromkeys(file.key for file in files if file.key)
+        raise NotFoundError(f"{run.label} logged no table {key!r}.", did_you_mean(key, keys, "table"))
+    mine.sort(key=lambda file: -1 if file.step is None else file.step)
+    chosen = mine[-1:] if step == "last" else [file for file in mine if step in ("all", file.step)]
+    if not chosen:
+        steps = ", ".join(str(file.step) for file in mine[:10])
+        more = f" and {len(mine) - 10} more" if len(mine) > 10 else ""
+        raise NotFoundError(f"{run.label} logged no table {key!r} at step {step}.", f"It did at {steps}{more}.")
+    return [_fetched(source, file) for file in chosen]
+
+
+def _fetched(source: Source, file: RunFile) -> Table:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "table.json")
+        source.fetch(file, place)
+        return read_table(place, file.name, file.step)
+
+
+def read_table(path: Path, name: str, step: int | None = None) -> Table:
+    """Return the table in a `.table.json` file; `name` is for messages.
+
+    Raises:
+        ToolkitError: the file is no table.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ToolkitError(f"{name} is no W&B table: {error}") from error
+    columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise ToolkitError(f"{name} is no W&B table: it has no columns and data.")
+    rows = [row if isinstance(row, list) else [row] for row in data]
+    width = max([len(columns), *map(len, rows)])
+    names = _unique([str(columns[at]) if at < len(columns) else f"column {at}" for at in range(width)])
+    return Table(names, tuple((*map(_cell, row), *[None] * (width - len(row))) for row in rows), step)
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    unique: dict[str, None] = {}
+    for name in names:
+        new, count = name, 1
+        while new in unique:
+            count += 1
+            new = f"{name} ({count})"
+        unique[new] = None
+    return tuple(unique)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Mapping) and "_type" in value and isinstance(value.get("path"), str):
+        return value["path"]
+    return value
 
 
 @dataclass(frozen=True)
@@ -22,7 +104,7 @@ class Cell:
 
 
 def image_cells(path: Path) -> list[Cell]:
-    """Return the images of a ``.table.json`` file, [] where it has none or is no table.
+    """Return the images of a `.table.json` file, [] where it has none or is no table.
 
     Older SDKs wrote where each image's file is. Newer ones write the word "Image" and keep the images in an artifact.
     """
