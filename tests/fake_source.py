@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
+from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.resolve import select_runs
 from wandb_toolkit.sources.base import KeyChoice, RunQuery
 
@@ -38,6 +38,9 @@ class FakeSource:
     def runs(self, query: RunQuery) -> list[Run]:
         chosen = select_runs(query.selectors, self.all) if query.selectors else self.all
         return [run for run in chosen if not query.states or run.state in query.states]
+
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        return []
 
     def loaded(self, runs: Sequence[Run]) -> list[Run]:
         return list(runs)

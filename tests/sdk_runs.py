@@ -116,12 +116,28 @@ def killed(init: Any) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def tables(init: Any) -> None:
+    """A table with images, logged twice, and one that is only in an artifact."""
+    import numpy as np
+    import wandb
+
+    run = init(id="tables01")
+    for step in (0, 5):
+        rows = [[at, wandb.Image(np.full((4, 4, 3), 40 * at + step, np.uint8), caption=f"c{at}")] for at in range(3)]
+        run.log({"eval/samples": wandb.Table(columns=["i", "img"], data=rows)}, step=step)
+    artifact = wandb.Artifact("answers", "dataset")
+    artifact.add(wandb.Table(columns=["q", "a"], data=[["why", 42], ["who", None]]), "qa")
+    run.log_artifact(artifact)
+    run.finish()
+
+
 SCENARIOS = {
     "values": values,
     "resumed_first": resumed_first,
     "resumed_second": resumed_second,
     "raised": raised,
     "killed": killed,
+    "tables": tables,
 }
 
 
@@ -136,11 +152,9 @@ def main(scenario: str, folder: str) -> None:
     SCENARIOS[scenario](init)
 
 
-def write_all(folder: Path) -> None:
-    """Write every scenario's run into ``folder/wandb``, several at once; nothing is sent anywhere."""
-    home = folder / "home"
-    home.mkdir(parents=True)
-    env = {
+def environment(home: Path) -> dict[str, str]:
+    """Return the variables of a process that logs, with nobody's home but its own."""
+    return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(home),
         "WANDB_MODE": "offline",
@@ -148,6 +162,13 @@ def write_all(folder: Path) -> None:
         "WANDB_DISABLE_GIT": "true",
         "PYTHONWARNINGS": "ignore",
     }
+
+
+def write_all(folder: Path) -> None:
+    """Write the runs of all scenarios but `tables` into ``folder/wandb``, several at once; nothing is sent anywhere."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    env = environment(home)
     # What takes longest comes first.
     chains = [["values"], ["resumed_first", "resumed_second"], ["raised", "killed"]]
 

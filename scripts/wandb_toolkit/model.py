@@ -162,6 +162,15 @@ class RunFile:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """An artifact that a run logged; the names of its files are paths inside it."""
+
+    name: str  # with its version, where a server gave it one
+    kind: str  # W&B's type of artifact: "run_table", "dataset", "model", ...
+    files: tuple[RunFile, ...]
+
+
+@dataclass(frozen=True)
 class LeadUp:
     """Something that moved before a finding's onset. It came first; that does not make it the cause."""
 

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from .artifacts import file_at
 from .faults import Call, Fault, Host
 
 if TYPE_CHECKING:
@@ -175,6 +176,12 @@ class ApiHandler(_Handler):
             self.send(call, status, json.dumps(found, allow_nan=False).encode(), more=limit)
         elif call.path.startswith("/files/"):
             self._file(call, signed_in, limit)
+        elif call.path.startswith("/artifactsV2/") and signed_in:
+            content = file_at(owner.store, call.path.lstrip("/"))
+            if content is None:
+                self.error(call, 404, "not found", limit)
+            else:
+                self.send(call, 200, content, "application/octet-stream", limit)
         else:
             self.error(call, 404, "not found", limit)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .store import EPOCH, Export, File, Run, Store, User
+from .store import EPOCH, Artifact, Export, File, Run, Store, User
 
 _BLOCK = 32768
 _HEADER = 7  # of the file, and of each chunk: CRC-32, length, type
@@ -55,6 +55,7 @@ class _Log:
         self.preempting = False
         self.newest = 0.0
         self.files: dict[str, File] = {}
+        self.artifacts: list[Artifact] = []
 
     def read(self, path: Path) -> None:
         """Take the log's records and the files beside it."""
@@ -79,6 +80,7 @@ class _Log:
         for name in ("config", "summary", "rows", "step_metrics", "files"):
             getattr(self, name).update(getattr(later, name))
         self.events += later.events
+        self.artifacts += later.artifacts
         self.console += later.console
         self.exit_code, self.preempting = later.exit_code, later.preempting
         self.newest = max(self.newest, later.newest)
@@ -113,6 +115,7 @@ class _Log:
             export=export,
             step_metrics=self.step_metrics,
             exit_code=self.exit_code,
+            artifacts=self.artifacts,
         )
 
     # One method a record type, found by its name.
@@ -165,6 +168,12 @@ class _Log:
     def _take_metric(self, record: Any) -> None:
         if record.step_metric:
             self.step_metrics[record.glob_name or record.name] = record.step_metric
+
+    def _take_artifact(self, record: Any) -> None:
+        entries = [(entry.path, Path(entry.local_path)) for entry in record.manifest.contents if entry.local_path]
+        files = [File(name, place) for name, place in entries if place.is_file()]
+        version = sum(known.name == record.name for known in self.artifacts)
+        self.artifacts.append(Artifact(record.name, record.type, files, version))
 
     def _take_exit(self, record: Any) -> None:
         self.exit_code = record.exit_code

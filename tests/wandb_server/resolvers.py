@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema
 
+from . import artifacts
 from .answers import ForbiddenError, Request, connection, moment
 from .filters import FilterError, like, matches, ordered
 from .history import dumps, jsonable, sample
@@ -25,7 +26,8 @@ FEATURES = ("SWEEPS_QUERY_FILTERING", "TOTAL_COUNT_IN_FILE_CONNECTION", "EXPAND_
 def bind(schema: GraphQLSchema) -> GraphQLSchema:
     """Give each field of the schema its resolver; a field left out of an older schema is passed over."""
     tables = (("Query", QUERY), ("Project", PROJECT), ("Run", RUN), ("File", FILE), ("Sweep", SWEEP), ("User", USER))
-    for name, table in (*tables, ("Entity", ENTITY)):
+    artifact = (("Artifact", artifacts.ARTIFACT), ("ArtifactSequence", artifacts.SEQUENCE))
+    for name, table in (*tables, *artifact, ("Entity", ENTITY)):
         kind = schema.type_map[name]
         if isinstance(kind, GraphQLObjectType):
             for field_name, resolver in table.items():
@@ -243,6 +245,7 @@ QUERY: dict[str, Callable[..., Any]] = {
     "project": _project,
     "model": _project,
     "models": _models,
+    "artifact": artifacts.by_id,
     "organization": lambda _, request, name: {"id": name, "name": name, "featureFlags": []},
     "serverInfo": lambda _, request: {
         "cliVersionInfo": {"min_cli_version": "0.10.0", "max_cli_version": "0.99.0"},
@@ -318,6 +321,7 @@ RUN: dict[str, Callable[..., Any]] = {
     "logLines": _log_lines,
     "fileCount": lambda run, _: len(run.files),
     "files": _files,
+    "outputArtifacts": artifacts.output_artifacts,
 }
 FILE: dict[str, Callable[..., Any]] = {
     "id": lambda owner, _: base64.b64encode(f"File:{owner[0].id}:{owner[1].name}".encode()).decode(),

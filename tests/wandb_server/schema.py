@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
+from . import artifacts
+
 SDL = """
 scalar Int64
 scalar DateTime
@@ -184,7 +186,7 @@ OLD_SERVER = frozenset(
 
 def make_schema(without: Collection[str] = ()) -> GraphQLSchema:
     """Return the schema, less the fields and arguments of `without`."""
-    schema = build_schema(SDL)
+    schema = build_schema(SDL + artifacts.SDL)
     for name in without:
         owner, _, rest = name.partition(".")
         field, _, argument = rest.rstrip(")").partition("(")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from graphql import DocumentNode, FieldNode, GraphQLError, OperationDefinitionNode, execute_sync, parse, validate
 
 from .answers import ForbiddenError, Limits, Request, UnavailableError
+from .artifacts import manifest
 from .faults import Call, Fault, Host, Kind, Record
 from .hosts import ApiHandler, Listener, StorageHandler
 from .parquet import export_of
@@ -214,6 +215,8 @@ class Server:
         if kind == "exports":
             files = export_of(run)
             return files[int(name)] if name.isdecimal() and int(name) < len(files) else None
+        if kind == "artifacts":
+            return manifest(run, name)
         return next((file.data for file in run.files if file.name == name), None)
 
     def public(self, path: str) -> bool:

@@ -65,6 +65,16 @@ class File:
 
 
 @dataclass
+class Artifact:
+    """A version of an artifact that a run logged."""
+
+    name: str
+    kind: str
+    files: list[File]
+    version: int = 0
+
+
+@dataclass
 class Export:
     """How much of a run's history is in Parquet files, and how they are cut."""
 
@@ -102,6 +112,7 @@ class Run:
     export: Export = field(default_factory=Export)
     step_metrics: Mapping[str, str] = field(default_factory=dict)  # metric or glob → its x axis (define_metric)
     exit_code: int | None = None
+    artifacts: list[Artifact] = field(default_factory=list)
     failing: dict[str, str] = field(default_factory=dict)  # GraphQL fields that end in an error, with its message
 
     def __post_init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -24,7 +23,9 @@ from wandb_toolkit.downloads.fetch import (
     with_caption,
 )
 from wandb_toolkit.downloads.images import SUFFIXES, is_image_name
-from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
+from wandb_toolkit.downloads.table_images import TableImages, images_in_tables
+from wandb_toolkit.downloads.tables import SUFFIX as TABLE_SUFFIX
+from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.output import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
 from wandb_toolkit.text import clean, plural, size
 
@@ -34,11 +35,9 @@ if TYPE_CHECKING:
 
 SECTION = "downloads"
 JOBS = 8
-_TABLE = ".table.json"
-_MOST_TABLES, _LARGEST_TABLE = 20, 5_000_000  # that are looked into for images
 _KINDS = {
     "video": (".mp4", ".webm", ".mov", ".avi"),
-    "table": (_TABLE,),
+    "table": (TABLE_SUFFIX,),
     "audio file": (".wav", ".mp3", ".ogg", ".flac"),
     "HTML file": (".html", ".htm"),
     "3D object": (".obj", ".gltf", ".glb", ".pts.json"),
@@ -100,15 +99,16 @@ def run(args: argparse.Namespace) -> Exit:
         check_folder(given)
     source, a_run = the_run(args)
     folder = Folder(given or output_folder([a_run]))
-    files = source.files(a_run)
-    tables, captions = _tables(source, files, args)
-    files = [with_caption(file, captions.get(file.name)) for file in files]
+    listed = source.files(a_run)
+    asked = _keys_meant(keys, listed)
+    images = images_in_tables(source, a_run, listed, asked) if args.pattern is None else TableImages()
+    files = [*(with_caption(file, images.captions.get(file.name)) for file in listed), *images.files]
     wanted = _of_steps(_of_keys([file for file in files if _matches(file.name, args.pattern)], keys, files), args.step)
     folder.reserve(SECTION)
     # Named over all files of the run, so that another pattern gives the same file the same name.
     chosen = set(wanted)
     names = {file: claim(folder, a_run, file) for file in files if file in chosen or is_image_name(file.name)}
-    done, warnings, sheets = Fetched(), list(a_run.warnings), list[dict[str, Any]]()
+    done, warnings, sheets = Fetched(), [*a_run.warnings, *images.warnings], list[dict[str, Any]]()
     try:
         options = FetchOptions(args.jobs, args.max_mb, args.force)
         show = partial(cli.progress, what="fetching", total=len(wanted), args=args)
@@ -120,10 +120,10 @@ def run(args: argparse.Namespace) -> Exit:
             warnings += folder.record(SECTION, done.recorded, [a_run], source.description)
     for warning in (*warnings, *source.warnings):
         cli.warn(warning, args)
-    payload = _payload(folder, source, a_run, done, warnings, _kinds(files), args)
-    payload |= {"sheets": sheets, "tables": tables}
-    cli.emit(args, payload, lambda: _text(payload, a_run))
-    return Exit.PARTIAL if done.failed else Exit.OK
+    payload = _payload(folder, source, a_run, done, warnings, _kinds(listed), args)
+    payload |= {"sheets": sheets, "tables": images.tables}
+    cli.emit(args, payload, lambda: _text(payload, a_run, asked))
+    return Exit.PARTIAL if done.failed or images.warnings else Exit.OK
 
 
 def _matches(name: str, pattern: str | None) -> bool:
@@ -142,9 +142,15 @@ def _of_keys(files: Sequence[RunFile], keys: Sequence[str] | None, everything: S
         return list(files)
     known = dict.fromkeys(file.key for file in everything if file.key)
     for key in keys:
-        if not any(key == one or fnmatchcase(one, key) for one in known):
+        if not _keys_meant([key], everything):
             raise NotFoundError(f"No key {key!r} has logged files.", did_you_mean(key.strip("*?[]"), known, "key"))
-    return [f for f in files if f.key and any(f.key == key or fnmatchcase(f.key, key) for key in keys)]
+    meant = set(_keys_meant(keys, everything))
+    return [file for file in files if file.key in meant]
+
+
+def _keys_meant(keys: Sequence[str] | None, files: Sequence[RunFile]) -> list[str]:
+    known = dict.fromkeys(file.key for file in files if file.key)
+    return [name for name in known if any(name == key or fnmatchcase(name, key) for key in keys or ())]
 
 
 def _of_steps(files: Sequence[RunFile], steps: str | tuple[int | None, int | None]) -> list[RunFile]:
@@ -163,36 +169,6 @@ def _of_steps(files: Sequence[RunFile], steps: str | tuple[int | None, int | Non
         for file in files
         if file.step is not None and (low is None or file.step >= low) and (high is None or file.step <= high)
     ]
-
-
-def _tables(
-    source: Source, files: Sequence[RunFile], args: argparse.Namespace
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return which tables hold images and where those are, and captions of files from the tables' cells."""
-    from wandb_toolkit.downloads.tables import image_cells
-
-    if args.pattern is not None:
-        return [], {}
-    tables = [file for file in files if file.name.endswith(_TABLE) and file.size <= _LARGEST_TABLE]
-    found: list[dict[str, Any]] = []
-    captions: dict[str, str] = {}
-    there = {file.name for file in files}
-    with tempfile.TemporaryDirectory() as temporary:
-        for file in tables[-_MOST_TABLES:]:
-            place = Path(temporary, "table.json")
-            try:
-                source.fetch(file, place)
-            except ToolkitError:
-                continue
-            cells = image_cells(place)
-            for column in dict.fromkeys(cell.column for cell in cells):
-                own = [cell for cell in cells if cell.column == column]
-                in_files = [cell.path for cell in own if cell.path in there]
-                about = {"source": file.name, "key": file.key, "step": file.step, "column": column}
-                found.append({**about, "images": len(own), "in_files": len(in_files)})
-            where = f"table {file.key or file.name}"
-            captions |= {c.path: f"{where}, {c.column}, row {c.row}: {c.caption or ''}" for c in cells if c.path}
-    return found, captions
 
 
 def _sheets(
@@ -267,10 +243,10 @@ def _payload(
     }
 
 
-def _text(payload: Mapping[str, Any], a_run: Run) -> str:
+def _text(payload: Mapping[str, Any], a_run: Run, asked: Sequence[str]) -> str:
     done = [payload[part] for part in ("downloaded", "skipped", "failed")]
     if not any(done):
-        return "\n".join([_nothing(payload, a_run), *_table_lines(payload)])
+        return "\n".join([_nothing(payload, a_run), *_table_lines(payload, asked)])
     lines = []
     for one in payload["downloaded"]:
         what = " ".join(filter(None, (one["key"] or "", _where(one))))
@@ -281,7 +257,7 @@ def _text(payload: Mapping[str, Any], a_run: Run) -> str:
         lines.append(f"and {len(payload['skipped']) - 20} more skipped (--json lists them)")
     lines += [f"failed {clean(one['source'])}: {clean(one['reason'])}" for one in payload["failed"]]
     lines += [f"{clean(one['file'])}  {one['alt']}" for one in payload["sheets"]]
-    lines += _table_lines(payload)
+    lines += _table_lines(payload, asked)
     counts = ", ".join(
         f"{len(part)} {word}" for part, word in zip(done, ("downloaded", "skipped", "failed"), strict=True)
     )
@@ -297,16 +273,17 @@ def _where(one: Mapping[str, Any]) -> str:
     return f"step {one['step']:,}" + (f", image {one['index']}" if one["index"] is not None else "")
 
 
-def _table_lines(payload: Mapping[str, Any]) -> list[str]:
-    """Say which tables hold images that are not among the run's files."""
+def _table_lines(payload: Mapping[str, Any], asked: Sequence[str]) -> list[str]:
+    """Say which tables hold images that are not among the run's files, and were not fetched from their artifacts."""
     lines = []
     for one in payload["tables"]:
-        away = one["images"] - one["in_files"]
+        away = one["images"] - one["in_files"] - one["in_artifact"]
         if away:
             step = f" (step {one['step']:,})" if one["step"] is not None else ""
             lines.append(
                 f"table {clean(one['key'] or one['source'])}{step}, column {clean(one['column'])}:"
-                f" {plural(away, 'image')} in the table's artifact, not among the run's files"
+                f" {plural(away, 'image')} in the table's artifact, "
+                + ("which could not be read" if one["key"] in asked else f"which --keys {clean(one['key'])} looks into")
             )
     return lines
 

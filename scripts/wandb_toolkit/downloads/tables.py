@@ -1,11 +1,11 @@
-"""W&B tables: which files they are, what they hold, and which of their cells are images."""
+"""W&B tables: which of a run's files they are, and what they hold."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from wandb_toolkit.sources.base import Source
 
 SUFFIX = ".table.json"
-_IMAGE = "image-file"
 Steps: TypeAlias = 'int | Literal["last", "all"]'
 
 
@@ -32,12 +31,18 @@ class Table:
 def tables_of(source: Source, run: Run, key: str, step: Steps = "last") -> list[Table]:
     """Return the tables that a run logged under a key: the last one, that of a step, or all in their order.
 
+    A table that was added to an artifact has the name that it has there as its key, and no step.
+
     Raises:
         NotFoundError: the run logged no such table, or not at that step.
         ToolkitError: a table cannot be fetched or read.
     """
     files = [file for file in source.files(run) if file.name.endswith(SUFFIX) and file.key]
     mine = [file for file in files if file.key == key]
+    if not mine:
+        others = _in_artifacts(source, run)
+        mine = [file for file in others if file.key == key]
+        files += others
     if not mine:
         keys = dict.fromkeys(file.key for file in files if file.key)
         raise NotFoundError(f"{run.label} logged no table {key!r}.", did_you_mean(key, keys, "table"))
@@ -48,6 +53,16 @@ def tables_of(source: Source, run: Run, key: str, step: Steps = "last") -> list[
         more = f" and {len(mine) - 10} more" if len(mine) > 10 else ""
         raise NotFoundError(f"{run.label} logged no table {key!r} at step {step}.", f"It did at {steps}{more}.")
     return [_fetched(source, file) for file in chosen]
+
+
+def _in_artifacts(source: Source, run: Run) -> list[RunFile]:
+    """Return the tables in a run's artifacts, [] where those cannot be read."""
+    try:
+        artifacts = source.artifacts(run)
+    except ToolkitError:
+        return []
+    files = (file for artifact in artifacts for file in artifact.files if file.name.endswith(SUFFIX))
+    return [replace(file, key=file.name.removesuffix(SUFFIX)) for file in files]
 
 
 def _fetched(source: Source, file: RunFile) -> Table:
@@ -91,41 +106,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, Mapping) and "_type" in value and isinstance(value.get("path"), str):
         return value["path"]
     return value
-
-
-@dataclass(frozen=True)
-class Cell:
-    """An image in a table."""
-
-    column: str
-    row: int
-    path: str | None  # among the run's files; None: only in the table's artifact
-    caption: str | None = None
-
-
-def image_cells(path: Path) -> list[Cell]:
-    """Return the images of a `.table.json` file, [] where it has none or is no table.
-
-    Older SDKs wrote where each image's file is. Newer ones write the word "Image" and keep the images in an artifact.
-    """
-    try:
-        table = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
-    if not isinstance(table, dict) or not isinstance(table.get("data"), list):
-        return []
-    names = table.get("columns")
-    columns = names if isinstance(names, list) else []
-    cells = []
-    for number, row in enumerate(table["data"]):
-        for at, value in enumerate(row if isinstance(row, list) else []):
-            column = str(columns[at]) if at < len(columns) else str(at)
-            if value == "Image":
-                cells.append(Cell(column, number, None))
-            elif isinstance(value, Mapping) and value.get("_type") == _IMAGE:
-                cells.append(Cell(column, number, _text(value.get("path")), _text(value.get("caption"))))
-    return cells
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
-from wandb_toolkit.model import History, MetricInfo, MetricKind, Project, Run, RunFile
+from wandb_toolkit.model import Artifact, History, MetricInfo, MetricKind, Project, Run, RunFile
 from wandb_toolkit.sources.run_filter import RunFilter
 from wandb_toolkit.sources.wandb_log.records import leaves
 
@@ -116,6 +116,10 @@ class Source(Histories, Protocol):
 
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, sorted by name."""
+        ...
+
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        """Return the artifacts that the run logged, of one type or all, in their order: on a server the newest 100."""
         ...
 
     def fetch(self, file: RunFile, destination: Path) -> None:

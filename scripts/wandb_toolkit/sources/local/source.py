@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
+from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.resolve import select_runs
 from wandb_toolkit.sources.base import METADATA, KeyChoice, RunQuery, filter_runs, order_runs
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
+from wandb_toolkit.sources.local.artifacts import list_artifacts
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.run import build_run, started_beside
 from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs, own_file, read_json
@@ -136,6 +137,10 @@ class LocalSource:
     def files(self, run: Run) -> list[RunFile]:
         """Return the files saved with the run, sorted by name."""
         return list_files(self._dirs_of(run))
+
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        """Return the artifacts, of one type or all, with those files of which the SDK's copy is on this machine."""
+        return list_artifacts([found.log for found in self._dirs_of(run) if found.log is not None], kind)
 
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Copy the file's bytes to `destination`."""

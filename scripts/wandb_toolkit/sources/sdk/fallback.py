@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wandb_toolkit.errors import ToolkitError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
+from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.sources.base import KeyChoice, RunQuery, Source
 from wandb_toolkit.sources.http.responses import SchemaError
 
@@ -22,6 +22,8 @@ class ServerSource:
     def __init__(self, own: Source, other: Callable[[str], Source]) -> None:
         self._used = own
         self._other: Callable[[str], Source] | None = other
+        self._artifacts: Source | None = None  # what reads artifacts
+        self._in_artifacts: set[str] = set()  # locations of their files
 
     def _asked(self, ask: Callable[[Source], T]) -> T:
         try:
@@ -95,9 +97,18 @@ class ServerSource:
         """Return the files saved with the run."""
         return self._asked(lambda source: source.files(run))
 
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        """Return the artifacts that the run logged, of one type or all: always through the SDK."""
+        if self._artifacts is None:
+            self._artifacts = self._other("") if self._other is not None else self._used
+        found = self._artifacts.artifacts(run, kind)
+        self._in_artifacts |= {file.location for artifact in found for file in artifact.files}
+        return found
+
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination`."""
-        self._used.fetch(file, destination)
+        source = self._artifacts if self._artifacts is not None and file.location in self._in_artifacts else self._used
+        source.fetch(file, destination)
 
     def console(self, run: Run, lines: int = 50) -> list[str]:
         """Return the last lines of the console output."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile, Series
+from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile, Series
 from wandb_toolkit.sources.base import KeyChoice, RunQuery
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.console import last_lines
@@ -36,6 +36,7 @@ from wandb_toolkit.sources.wandb_package import open_api, translated
 T = TypeVar("T")
 
 PAGE = 1000
+MOST_ARTIFACTS = 100  # whose lists of files are read, a request each
 _LOG = "output.log"
 _NODE = {
     "displayName": "name", "state": "state", "tags": "tags", "group": "group", "jobType": "job_type",
@@ -240,12 +241,36 @@ class SdkSource:
                         media.append((key, int(step) if isinstance(step, (int, float)) else None, value))
         return facts_by_path(media)
 
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        """Return the newest artifacts that the run logged, of one type or all."""
+
+        def read() -> list[Any]:
+            return [one for one in self._run(run).logged_artifacts(per_page=PAGE) if kind in (None, one.type)]
+
+        found = self._asked(f"list the artifacts of {run.label}", read)
+        return [self._artifact(one) for one in found[-MOST_ARTIFACTS:]]
+
+    def _artifact(self, artifact: Any) -> Artifact:
+        entries = self._asked(f"list the files of {artifact.name}", lambda: artifact.manifest.entries)
+        files = []
+        for path in entries:
+            entry = artifact.get_entry(path)
+            location = f"{artifact.qualified_name}/{path}"
+            self._files[location] = entry
+            files.append(RunFile(str(path), int(entry.size or 0), location, md5=_md5_of(entry)))
+        return Artifact(artifact.name, str(artifact.type), tuple(files))
+
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination`."""
+        known = self._files[file.location]
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".wandb-toolkit-") as folder:
             what = f"download {file.name}"
-            self._asked(what, lambda: self._files[file.location].download(root=folder, replace=True).close())
-            Path(folder, file.name).replace(destination)
+            if hasattr(known, "parent_artifact"):
+                written = self._asked(what, lambda: known.download(root=folder, skip_cache=True))
+            else:
+                self._asked(what, lambda: known.download(root=folder, replace=True).close())
+                written = Path(folder, file.name)
+            Path(written).replace(destination)
 
     def console(self, run: Run, lines: int = 50) -> list[str]:
         """Return the last lines of the console output, [] where there is none."""
@@ -276,6 +301,12 @@ def _attribute(thing: Any, name: str) -> Any:
         return getattr(thing, name)
     except (AttributeError, KeyError):
         return None
+
+
+def _md5_of(entry: Any) -> str | None:
+    """Return the digest of an artifact's file where it is an MD5; newer artifacts may have others, references none."""
+    digest = str(entry.digest or "")
+    return digest if entry.ref is None and len(digest) == 24 and "xxh" not in str(entry.extra).lower() else None
 
 
 def _parsed(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
-from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile
+from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.sources.base import METADATA, MOST_METADATA, KeyChoice, RunQuery
 from wandb_toolkit.sources.http.cache import Cache
 from wandb_toolkit.sources.http.connection import Connection
@@ -143,6 +143,10 @@ class ApiSource:
         files, elsewhere = list_files(self._at(), run)
         self._elsewhere |= elsewhere
         return files
+
+    def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
+        """Refuse: artifacts are read through the wandb package, which the source around this one does."""
+        raise ToolkitError(f"The artifacts ({kind or 'all'}) of {run.label} are read through the wandb package.")
 
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination`, from the cache where the server has the same content."""
