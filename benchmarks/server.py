@@ -57,6 +57,13 @@ for run, history in source.histories(runs, keys, full=sys.argv[3] == "full"):
 """
 
 
+FRAME = f"""
+import sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+import wandb_toolkit as wt
+"""
+
+
 @dataclass(frozen=True)
 class Task:
     """The same work done in two ways or more; the first is the SDK's."""
@@ -158,6 +165,41 @@ def tasks() -> list[Task]:
             {"our full read": [PYTHON, "-c", READ, "ada/million", "long", "full", one]},
         ),
         Task(
+            "history",
+            "histories of 100 runs, 10 metrics x 1,000 rows each, as one frame",
+            {
+                "SDK scan_history a run": sdk(
+                    "import pandas\n"
+                    "frames = [pandas.DataFrame(run.scan_history()) for run in api.runs('ada/frames')]\n"
+                    "assert len(pandas.concat(frames)) == 100_000"
+                ),
+                "wt.history": [PYTHON, "-c", FRAME + "assert len(wt.history('ada/frames')) == 100_000"],
+                "export_runs": script("export_runs", "ada/frames", "--output", "OUT"),
+            },
+        ),
+        Task(
+            "configs",
+            "configs and summaries of 1,000 runs as one frame",
+            {
+                "SDK loop": sdk(
+                    "import pandas\n"
+                    "rows = [{**run.config, **dict(run.summary)} for run in api.runs('ada/thousand')]\n"
+                    "assert len(pandas.DataFrame(rows)) == 1000"
+                ),
+                "wt.runs": [PYTHON, "-c", FRAME + "assert len(wt.runs('ada/thousand')) == 1000"],
+            },
+        ),
+        Task(
+            "export",
+            "export of 50 and of 500 runs",
+            {
+                "export_runs, 50": script(
+                    "export_runs", "ada/thousand", "run00?,run01?,run02?,run03?,run04?", "--output", "OUT"
+                ),
+                "export_runs, 500": script("export_runs", "ada/thousand", "run[0-4]??", "--output", "OUT"),
+            },
+        ),
+        Task(
             "memory",
             "reports on 10 and on 100 runs",
             {
@@ -193,6 +235,10 @@ def make_store(wanted: Sequence[Task]) -> Store:
     store = Store()
     names = {task.name for task in wanted}
     store.project("ada", "bench").add(*(made_up(f"run{n:03}", 1000, 5, n, Export()) for n in range(100)))
+    if "history" in names:
+        store.project("ada", "frames").add(*(made_up(f"run{n:03}", 1000, 10, n, Export()) for n in range(100)))
+    if names & {"configs", "export"}:
+        store.project("ada", "thousand").add(*(made_up(f"run{n:03}", 200, 5, n, Export()) for n in range(1000)))
     if "scan" in names:
         store.project("ada", "long").add(made_up("long", 100_000, 5, 1, Export(row_group=10_000)))
     if "scan4" in names:
