@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api_cases import Command
-from wandb_server import File, Run, Store
+from wandb_server import Export, File, Run, Server, Store
 
 ROWS = [{"_step": n, "loss": 1 / (n + 1), **({"acc": n / 100} if n % 10 == 3 else {})} for n in range(100)]
 
@@ -66,3 +66,27 @@ def test_a_dataset_of_the_server_s_runs(command: Command, tmp_path: Path) -> Non
     assert (out / "console" / "project=p" / "run=r" / "points.txt").read_text() == "a\nb\n"
     again = command("export_runs", "ada/p", "--output", str(out), "--format", "jsonl", "--json").json
     assert (again["written"], len(again["unchanged"])) == ([], 2)
+
+
+def test_many_short_runs_are_read_whole_in_few_requests(server: Server, command: Command) -> None:
+    project = server.store.project("ada", "many")
+    for number in range(45):
+        rows = [{"_step": n, "a": n * number, "b": -n} for n in range(30)]
+        project.add(Run(f"m{number:02}", rows, export=Export(rows=20 if number % 3 == 0 else None)))
+
+    def read(metric: str) -> tuple[list[tuple[str, int, float]], int, int]:
+        found = command("get_history", "ada/many", "m*", "--metrics", metric, "--json").json
+        asked = [call.host for call in server.record.calls]
+        return [(row["run"], row["log_step"], row["values"][metric]) for row in found], *map(
+            asked.count, ("api", "storage")
+        )
+
+    points, api, storage = read("a")
+    assert sorted(points) == [(f"m{number:02}", n, n * number) for number in range(45) for n in range(30)]
+    # A listing, the keys, three of exports, and windows for the tails of 15; a file a run.
+    assert (api <= 10 + 15, storage) == (True, 45)
+    points, *_ = read("b")
+    assert sorted(points) == [(f"m{number:02}", n, -n) for number in range(45) for n in range(30)]
+    for metric in ("a", "b"):  # both are kept
+        _, api, storage = read(metric)
+        assert (api <= 3, storage) == (True, 0)

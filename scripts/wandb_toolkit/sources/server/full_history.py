@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
+from wandb_toolkit.errors import ServerError, ToolkitError
 from wandb_toolkit.model import Run
-from wandb_toolkit.sources.http.connection import Connection, SchemaError
+from wandb_toolkit.sources.http.connection import Connection
 from wandb_toolkit.sources.server import queries as q
+from wandb_toolkit.sources.server.exports import Exports, exports_of
 from wandb_toolkit.sources.server.parquet import read_columns
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.rows import RowColumns
@@ -30,19 +31,23 @@ PAGE_STEPS = 1_000  # steps of a page of whole rows: what the SDK asks for
 MOST_PAGES = 5_000
 
 
-def read_full(place: Place, run: Run, metrics: Sequence[str] | None, keys: Keys) -> list[RowColumns]:
+def read_full(
+    place: Place, run: Run, metrics: Sequence[str] | None, keys: Keys, exports: Exports | None = None
+) -> list[RowColumns]:
     """Return all rows of `metrics` (None: all) as columns, in the order of steps except where files overlap.
+
+    `exports`: where they are, for who has just asked; None: asked for now.
 
     Raises:
         ToolkitError: the server failed for good.
     """
-    urls, live = _exports(place, run)
-    if not urls:
+    exports = exports or exports_of(place, run)
+    if not exports.urls:
         return _behind(place, run, metrics, keys, None, {})
     if metrics is None and keys.known:
         metrics = list(keys.kinds)
-    boundary = min(live, default=None)
-    columns, last = _read_files(place, urls, metrics, boundary)
+    boundary = min(exports.live, default=None)
+    columns, last = _read_files(place, exports.urls, metrics, boundary)
     if boundary is None and ((run.rows or 0) > columns.count or (keys.last_step or -1) > last):
         boundary = last + 1  # a tail that the server has not announced
     parts = [columns]
@@ -76,23 +81,6 @@ def _behind(
         return [_pages(place, run, low or 0, last_step(place, run, keys) + 1)]
     expected = {name: keys.counts[name] - before.get(name, 0) for name in metrics if name in keys.counts}
     return _windows(place, run, metrics, low, expected)
-
-
-def _exports(place: Place, run: Run) -> tuple[list[str], list[float]]:
-    """Return the exported files' URLs, and the steps that are in none of them yet."""
-    if "parquetHistory" in place.missing:
-        return [], []
-    try:
-        project = place.ask(q.PARQUET, f"the exports of {run.label}", run=run.id, liveKeys=["_step"])
-    except SchemaError as error:  # an older server
-        place.missing.update(error.fields)
-        return [], []
-    node = project.get("run")
-    if node is None:
-        raise NotFoundError(f"The run {run.label} is not there any more.")
-    history = node.get("parquetHistory") or {}
-    live = [row.get("_step") for row in history.get("liveData") or () if isinstance(row, Mapping)]
-    return [str(url) for url in history.get("parquetUrls") or ()], [s for s in live if isinstance(s, (int, float))]
 
 
 def _read_files(

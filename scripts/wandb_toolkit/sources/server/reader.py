@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.history import SYSTEM, Merged, as_history, merge_columns, metric_infos
 from wandb_toolkit.sources.http.cache import Cache
 from wandb_toolkit.sources.server import queries as q
+from wandb_toolkit.sources.server.exports import Exports, exports_together
 from wandb_toolkit.sources.server.full_history import last_step, read_full
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.sampled_history import SAMPLES, Keys, Sample, Want, history_keys, sample
@@ -29,6 +31,8 @@ BUDGET = 20_000_000  # points of a run that are read whole for its statistics; a
 ENDED = frozenset({"finished", "crashed", "failed", "killed"})
 RUNS_TOGETHER = 100  # what they logged is in memory at once
 WHOLE_TOGETHER = 3  # runs read whole at once, and as many again wait to be taken
+SMALL = 50_000  # points of a run up to which more are read at once, and kept in one entry of the cache
+SMALL_TOGETHER = 12
 
 System: TypeAlias = "dict[str, Series] | ToolkitError"
 
@@ -157,20 +161,45 @@ class Reader:
     def _whole(
         self, runs: Sequence[Run], names: Sequence[Sequence[str] | None], shown: Sequence[Keys | ToolkitError]
     ) -> Iterator[tuple[Run, History | ToolkitError]]:
+        """Yield the whole histories; where all runs are small, what they have in the cache is looked up beforehand."""
+        if all(isinstance(keys, ToolkitError) or _is_small(keys) for keys in shown):
+            cached = [
+                {} if isinstance(keys, ToolkitError) else self._cached(run, wanted or (), keys)
+                for run, wanted, keys in zip(runs, names, shown, strict=True)
+            ]
+            unread = [
+                run
+                for run, wanted, keys, had in zip(runs, names, shown, cached, strict=True)
+                if isinstance(keys, Keys) and _unread(wanted or (), keys, had)
+            ]
+            exports = exports_together(self._place, unread) if len(unread) > 1 else {}
+            small = (
+                partial(self._read, run, wanted, keys, had, exports.get(run.id))
+                for run, wanted, keys, had in zip(runs, names, shown, cached, strict=True)
+            )
+            yield from zip(runs, gather(small, SMALL_TOGETHER), strict=True)
+            return
         calls = (partial(self._read, *of) for of in zip(runs, names, shown, strict=True))
         yield from zip(runs, gather(calls, WHOLE_TOGETHER), strict=True)
 
-    def _read(self, run: Run, wanted: Sequence[str] | None, keys: Keys | ToolkitError) -> History:
+    def _read(
+        self,
+        run: Run,
+        wanted: Sequence[str] | None,
+        keys: Keys | ToolkitError,
+        cached: Mapping[str, Series] | None = None,
+        exports: Exports | None = None,
+    ) -> History:
         """Return the whole of the wanted metrics: from the cache what an ended run had, the rest from the server."""
         if isinstance(keys, ToolkitError):
             raise keys
         names = list(wanted or ())
-        cached = {name: one for name in names if (one := self._cached(run, name, keys)) is not None}
-        there = [name for name in names if name not in cached and (not keys.known or keys.counts.get(name))]
-        merged = merge_columns(read_full(self._place, run, there, keys)) if there else Merged({}, {}, {}, 0)
-        for name in there:
-            if name in merged.series:
-                self._keep(run, name, keys, merged.series[name])
+        cached = self._cached(run, names, keys) if cached is None else cached
+        unread = _unread(names, keys, cached)
+        merged = Merged({}, {}, {}, 0)
+        if unread:
+            merged = merge_columns(read_full(self._place, run, unread, keys, exports))
+            self._keep(run, keys, {name: merged.series[name] for name in unread if name in merged.series})
         series = {**cached, **merged.series}
         kinds: dict[str, MetricKind] = {**dict.fromkeys(cached, "number"), **merged.kinds}
         both = Merged({name: series[name] for name in names if name in series}, kinds, merged.non_null, merged.rows)
@@ -186,16 +215,38 @@ class Reader:
         place = [host, self._place.entity, self._place.project, run.id]
         return [*place, run.created_at, run.last_activity, run.rows, run.steps, keys.last_step, *what]
 
-    def _cached(self, run: Run, name: str, keys: Keys) -> Series | None:
-        key = self._key(run, keys, ["series", name, keys.counts.get(name)])
-        found = self._cache.get(key) if key else None
-        good = found and found.keys() == {"x", "value"} and len(found["x"]) == len(found["value"])
-        return Series(name, found["x"], found["value"]) if good and found else None
+    def _cached(self, run: Run, names: Sequence[str], keys: Keys) -> dict[str, Series]:
+        """Return those of the metrics that are in the cache: a small run's in one entry, a large one's one by one."""
+        found: dict[str, Series] = {}
+        if _is_small(keys):
+            key = self._key(run, keys, ["small", sorted(keys.counts.items())])
+            arrays = (self._cache.get(key) if key and names else None) or {}
+            entries = {name: _entry(arrays, _part(name)) for name in names}
+        else:
+            entries = {name: self._alone(run, name, keys) for name in names}
+        for name, pair in entries.items():
+            if pair is not None:
+                found[name] = Series(name, *pair)
+        return found
 
-    def _keep(self, run: Run, name: str, keys: Keys, series: Series) -> None:
+    def _alone(self, run: Run, name: str, keys: Keys) -> tuple[FloatArray, FloatArray] | None:
         key = self._key(run, keys, ["series", name, keys.counts.get(name)])
-        if key:
-            self._cache.put(key, {"x": series.x, "value": series.value})
+        arrays = self._cache.get(key) if key else None
+        return _entry(arrays, "") if arrays else None
+
+    def _keep(self, run: Run, keys: Keys, series: Mapping[str, Series]) -> None:
+        if _is_small(keys):
+            key = self._key(run, keys, ["small", sorted(keys.counts.items())])
+            if key and series:
+                arrays = dict(self._cache.get(key) or {})
+                for name, one in series.items():
+                    arrays |= {f"x{_part(name)}": one.x, f"value{_part(name)}": one.value}
+                self._cache.put(key, arrays)
+            return
+        for name, one in series.items():
+            key = self._key(run, keys, ["series", name, keys.counts.get(name)])
+            if key:
+                self._cache.put(key, {"x": one.x, "value": one.value})
 
     def metrics(self, run: Run, *, system: bool) -> Mapping[str, MetricInfo]:
         """Return what the run logged, exact from its whole history, or from samples where that is over the budget."""
@@ -245,6 +296,24 @@ class Reader:
             name: replace(one, exact=one.kind != "number" or numbers.get(name, 0) >= keys.counts.get(name, math.inf))
             for name, one in infos.items()
         }
+
+
+def _is_small(keys: Keys) -> bool:
+    return keys.known and sum(keys.counts.get(name, 0) for name in numeric(keys)) <= SMALL
+
+
+def _unread(names: Sequence[str], keys: Keys, cached: Mapping[str, Series]) -> list[str]:
+    return [name for name in names if name not in cached and (not keys.known or keys.counts.get(name))]
+
+
+def _part(name: str) -> str:
+    """Return what a metric's arrays are called in an entry of several: names may hold anything."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _entry(arrays: Mapping[str, FloatArray], part: str) -> tuple[FloatArray, FloatArray] | None:
+    x, value = arrays.get(f"x{part}"), arrays.get(f"value{part}")
+    return (x, value) if x is not None and value is not None and len(x) == len(value) else None
 
 
 def numeric(keys: Keys) -> list[str]:
