@@ -102,7 +102,7 @@ def test_a_value_of_zero_or_below_gets_one_to_start_from() -> None:
     (first, *_) = proposed(judged("run", finding, verdict="ugly", config={"ent_coef": 0.0}))
     assert first.change == "`ent_coef` from 0 to 0.001"
     (first, *_) = proposed(judged("run", finding, verdict="ugly", config={"ent_coef": -0.3}), judged("well"))
-    assert first.change == "`ent_coef` from -0.3 to 0.001"
+    assert first.change == "`ent_coef` from -0.3 to 0.01"
 
 
 def test_whole_numbers_stay_whole() -> None:

@@ -214,16 +214,17 @@ def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Findin
     label="the poor value function",
     lens=("explained_variance",),
 )
-def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5) -> Finding | None:
+def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5, clear: float = 0.02) -> Finding | None:
     """Explained variance is below `least` (0: worse than the mean of the returns) over the second half of the run.
 
-    Zero needs no source: it is what a constant explains. Early on it is usual; where it still rises, nothing is found.
+    Zero needs no source: it is what a constant explains. Less than `clear` below it is no worse than a constant. Early
+    on it is usual; where it still rises, nothing is found.
     """
     explained = view.curve("explained_variance", 20)
     t = explained.trend
     late = t.raw[t.part >= since]
     level = float(np.median(late))
-    if level >= least or float(np.mean(late < least)) < 0.75 or stats.rising(late) > 2:
+    if level >= least - clear or float(np.mean(late < least)) < 0.75 or stats.rising(late) > 2:
         return None
     below = stats.lasting(t.y < least)
     step = int(t.x[below]) if below is not None else None

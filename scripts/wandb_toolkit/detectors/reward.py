@@ -18,7 +18,14 @@ from wandb_toolkit.roles import direction_of
     "ugly",
     ("reward", "task"),
     lens=("reward",),
-    explains=("plateau_early", "reward_std_collapse", "primary_worse", "metric_frozen", "length_collapse"),
+    explains=(
+        "plateau_early",
+        "reward_std_collapse",
+        "primary_worse",
+        "metric_frozen",
+        "length_collapse",
+        "entropy_collapse",
+    ),
     takes_back=("reward_improved", "primary_improved", "kl_stable"),
 )
 def reward_hacking(

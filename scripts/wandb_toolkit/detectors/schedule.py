@@ -55,7 +55,15 @@ def stopped_in_warmup(view: RunView) -> bool:
     "bad",
     ("lr",),
     label="the learning-rate schedule",
-    explains=("no_learning", "plateau_early", "metric_frozen", "chance_level", "kl_too_low"),
+    explains=(
+        "no_learning",
+        "plateau_early",
+        "metric_frozen",
+        "chance_level",
+        "kl_too_low",
+        "value_function_poor",
+        "far_from_siblings",
+    ),
 )
 def lr_schedule_mismatch(
     view: RunView, left: float = 0.3, zero: float = 1e-3, flat: float = 1e-3, cold: float = 0.1

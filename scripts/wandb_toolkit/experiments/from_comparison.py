@@ -9,12 +9,14 @@ from wandb_toolkit.comparison.levels import Level
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.detectors.progress import is_evaluation
+from wandb_toolkit.experiments.programs import is_boosting
 from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
 LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
+AT_ONCE = 0.1  # of the run: a best value before that is the start's luck, or the first round's
 
 
 def titled(who: str, change: str, runs: int) -> str:
@@ -40,8 +42,8 @@ def from_comparison(
         return []
     report = reports[best.at]
     length = _length(report, best, levels[best.at] if best.at < len(levels) else None, primary, len(reports))
-    if best.verdict == "ugly":  # a broken run's luck needs no second look
-        return length
+    if best.verdict == "ugly" or (best.verdict == "bad" and len(reports) == 1):
+        return length  # a fault needs no second seed before it is mended
     return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
 
 
@@ -130,7 +132,8 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
         return []
     gain, lost = abs(level.end - level.start), abs(level.best - level.end)
     metric, who = quoted(primary.metric), quoted(best.name)
-    if lost > LOST * gain and lost > 3 * level.noise and level.best_step < EARLY * level.last_step:
+    early = AT_ONCE * level.last_step < level.best_step < EARLY * level.last_step
+    if lost > LOST * gain and lost > 3 * level.noise and early:
         why = f"{metric} was best at step {level.best_step:,} ({number(level.best)}) and ended at {number(level.end)}"
         change = _shortened(report, level.best_step, level.last_step)
         expect = f"{metric} ends at {number(level.best)} or better"
@@ -172,6 +175,8 @@ def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: in
     rate = find_setting(report.run.config, "learning_rate")
     if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
         return []
+    if is_boosting(report.run.config):
+        return []  # larger steps of fewer trees rarely end better
     tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
     if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
         return []
@@ -190,9 +195,12 @@ def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: in
 
 
 def next_looks(
-    reports: Sequence[RunReport], comparison: Comparison | None, primary: Primary | None
+    reports: Sequence[RunReport], comparison: Comparison | None, primary: Primary | None, *, idle: bool
 ) -> list[Experiment]:
-    """What any training can be asked next: another seed, an evaluation, what is not logged, a lower rate."""
+    """What any training can be asked next: another seed, an evaluation, what is not logged, a lower rate.
+
+    `idle`: the run moves too little as it is, and a lower rate is no help.
+    """
     at = comparison.best_at if comparison and comparison.best_at is not None else 0
     report = reports[at]
     who, runs = quoted(report.run.name), (report.run.id,)
@@ -204,7 +212,7 @@ def next_looks(
 
     roles = {match.role for match in report.roles}
     mine = next((one for one in comparison.configurations if at in one.at), None) if comparison else None
-    if report.verdict != "ugly" and (mine is None or len(mine.at) == 1):
+    if report.verdict in ("good", "unknown") and (mine is None or len(mine.at) == 1):
         line = next((line for line in comparison.runs if line.at == at), None) if comparison else None
         made.append(_two_more_seeds(report.run.id, line.value if line else None, who, metric, len(reports)))
     evaluated = bool(roles & {"eval_loss", "task"}) or (primary is not None and is_evaluation(primary.metric))
@@ -230,7 +238,7 @@ def next_looks(
             "it stays: then look at the reward before anything else",
         )
     unlogged = [word for role, word in (("lr", "learning rate"), ("grad_norm", "gradient norm")) if role not in roles]
-    if unlogged:
+    if unlogged and not is_boosting(report.run.config):
         add(
             f"log the {' and the '.join(unlogged)} with the loss",
             f"without {'them' if len(unlogged) > 1 else 'it'} a step that is too large or too small cannot be told "
@@ -245,10 +253,11 @@ def next_looks(
     rate = find_setting(report.run.config, "learning_rate")
     others = [find_setting(other.run.config, "learning_rate") for other in reports]
     lower = [one for one in others if one and rate and isinstance(one.value, float) and one.value < rate.value]
-    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1 and not lower:
+    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1 and not lower and not idle:
         new = rounded(rate.value / 2)
+        rounds = ", with twice as many rounds" if is_boosting(report.run.config) else ""
         add(
-            f"{quoted(rate.key)} from {number(rate.value)} to {number(new)}",
+            f"{quoted(rate.key)} from {number(rate.value)} to {number(new)}{rounds}",
             "no run tried a lower rate",
             f"{metric} ends better, more slowly",
             "it ends worse: then the present rate is not too high",

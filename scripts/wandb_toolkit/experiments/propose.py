@@ -16,12 +16,15 @@ from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import causes, told
 from wandb_toolkit.experiments.from_comparison import faster, from_comparison, next_looks, rounded, titled
 from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy
+from wandb_toolkit.experiments.programs import programs_of
 from wandb_toolkit.experiments.settings import find_setting, find_switch, rule_book
+from wandb_toolkit.experiments.steady_rate import steady_rate
+from wandb_toolkit.experiments.usual import is_idle, with_usual
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.text import number, quoted, short_names
 
 MOST = 6
-_ONE_SETTING = re.compile(r"(`[^`]+`) from [^`]+ to ")  # what a change of one setting begins with
+_SETTINGS = re.compile(r"(`[^`]+`) from \S+ to ")  # the settings that a change is of
 LOOSE_CLIP = 100.0  # a gradient norm's limit beyond it is none
 FEWEST = 3  # below it, second choices of the same findings are added
 
@@ -48,10 +51,12 @@ def propose(
     names = dict(zip(map(id, reports), short_names([report.run for report in reports]), strict=True))
     first: list[Experiment] = []
     more: list[Experiment] = []
+    rest: list[Experiment] = []
     for case in _cases(reports):
         made = list(_from_finding(case, reports, names, primary))
         first += made[: not case.minor]
         more += made[not case.minor :][:1]
+        rest += made[not case.minor :][1:]
     projects = {(report.run.entity, report.run.project) for report in reports}
     asked = []
     if comparison and primary and len(projects) == 1:
@@ -61,9 +66,11 @@ def propose(
             more += faster(reports[comparison.best_at], comparison, primary, len(reports))
     chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
-        chosen = _distinct([*chosen, *more])[:FEWEST]
+        chosen = _distinct([*chosen, *more, *rest])[:FEWEST]
     if len(chosen) < FEWEST and reports:
-        chosen = _distinct([*chosen, *next_looks(reports, comparison, primary)])[:FEWEST]
+        at = comparison.best_at if comparison and comparison.best_at is not None else 0
+        looks = next_looks(reports, comparison, primary, idle=is_idle(reports[at]))
+        chosen = _distinct([*chosen, *looks])[:FEWEST]
     return tuple(chosen)
 
 
@@ -83,7 +90,7 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
     found: dict[tuple[str, int], list[tuple[Finding, RunReport]]] = {}
     for report in reports:
         for finding in causes(report):
-            rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding)), None)
+            rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding, report)), None)
             if finding.severity in ("ugly", "bad") and rule is not None:
                 found.setdefault((finding.id, rule), []).append((finding, report))
     cases = []
@@ -94,12 +101,16 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
 
 
 def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Drop experiments that propose the same change to the same run, or another value of the same setting."""
-    kept: dict[tuple[object, ...], Experiment] = {}
+    """Drop experiments that propose the same change to the same run, or another value of settings changed already."""
+    kept: list[Experiment] = []
+    changed: set[tuple[str, tuple[str, ...]]] = set()
     for experiment in experiments:
-        setting = _ONE_SETTING.match(experiment.change)
-        kept.setdefault((setting[1] if setting else experiment.change, experiment.runs[:1]), experiment)
-    return list(kept.values())
+        parts = _SETTINGS.findall(experiment.change) or [experiment.change]
+        new = {(part, experiment.runs[:1]) for part in parts}
+        if not new <= changed:
+            changed |= new
+            kept.append(experiment)
+    return kept
 
 
 def _from_finding(
@@ -116,9 +127,11 @@ def _from_finding(
     known = DETECTORS.get(finding.id)
     if known is None or known.about == "training":
         goal = words.get("primary", "the main metric")
+        yield from steady_rate(finding, report, goal, words["run"], len(reports))
         like_a_healthy_run = beside_healthy(finding, report, reports, case.rule, words["run"], goal)
         if like_a_healthy_run is not None:
             yield like_a_healthy_run
+        yield from with_usual(finding, report, reports, words["run"], goal)
     for attempt, change in changes:
         if change:
             alike = _same_setting(attempt.get("setting"), case.reports)
@@ -152,8 +165,8 @@ def _said(text: str, words: Mapping[str, str], runs: int) -> str:
     return text.format_map(words)
 
 
-def _applies(rule: Mapping[str, Any], finding: Finding) -> bool:
-    if rule["finding"] != finding.id:
+def _applies(rule: Mapping[str, Any], finding: Finding, report: RunReport) -> bool:
+    if rule["finding"] != finding.id or ("program" in rule and rule["program"] not in programs_of(report)):
         return False
     told_of = " ".join(str(finding.evidence.get(key) or "") for key in ("error", "case"))
     return "when" not in rule or re.search(rule["when"], told_of, re.IGNORECASE) is not None

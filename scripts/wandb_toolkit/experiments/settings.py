@@ -15,6 +15,7 @@ from wandb_toolkit import configs
 _FILE = Path(__file__).with_name("experiments.toml")
 
 
+_DUMPED = "learner."  # how XGBoost's callback logs the model's own dump beside the settings that a person chose
 _SWITCH = re.compile(r"(?:use|enable|with)_(\w+)")
 
 
@@ -35,17 +36,18 @@ def rule_book() -> Mapping[str, Any]:
 def find_setting(config: Mapping[str, Any], name: str) -> Setting | None:
     """Return the config's key and value for one of the named settings, None where it has none that can be changed."""
     flat = configs.flatten(config)
-    for ending in rule_book()["settings"][name]:
+    found: list[tuple[tuple[object, ...], str]] = []
+    for order, ending in enumerate(rule_book()["settings"][name]):
         pattern = re.compile(rf"(^|[./]){re.escape(ending)}$", re.IGNORECASE)
-        hits = [
-            key
+        found += [
+            ((key.startswith(_DUMPED), order, "critic" in key, "ref" in key.split("."), len(key), key), key)
             for key, value in flat.items()
             if pattern.search(key) and _meant(name, value) and not _switch_of(key, flat)
         ]
-        if hits:
-            key = min(hits, key=lambda k: ("critic" in k, "ref" in k.split("."), len(k), k))
-            return Setting(key, flat[key])
-    return None
+    if not found:
+        return None
+    key = min(found)[1]
+    return Setting(key, _plain(flat[key]))
 
 
 def find_switch(config: Mapping[str, Any], name: str) -> str | None:
@@ -72,3 +74,13 @@ def _switch_of(key: str, flat: Mapping[str, Any]) -> str | None:
 def _meant(name: str, value: Any) -> bool:
     """Whether the value is one; Hugging Face's max_steps of -1 says that another key decides."""
     return value is not None and not (name == "steps" and isinstance(value, (int, float)) and value <= 0)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number that is written as text, as boosting libraries do, as a number."""
+    if isinstance(value, str):
+        try:
+            return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
+        except ValueError:
+            return value
+    return value

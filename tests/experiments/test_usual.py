@@ -1,0 +1,106 @@
+"""Settings outside their usual range are corrected first, where they can cause what was found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from report_cases import ACCURACY, a_finding, judged
+from wandb_toolkit.experiments.propose import propose
+from wandb_toolkit.experiments.settings import find_setting, rule_book
+from wandb_toolkit.experiments.usual import ranges
+from wandb_toolkit.model import Finding, LeadUp, RunReport
+
+POLICY = {"total_timesteps": 30000, "env_name": "CartPole-v1"}
+TREES = {"num_leaves": 15, "objective": "binary"}
+
+
+def first_change(finding: Finding, config: dict[str, Any], *others: RunReport) -> str:
+    verdict = "ugly" if finding.severity == "ugly" else "bad"
+    return propose([judged("run", finding, verdict=verdict, config=config), *others], None, ACCURACY)[0].change
+
+
+@pytest.mark.parametrize(
+    ("found", "config", "change"),
+    [
+        ("no_learning", {"gamma": 0.0, **POLICY}, "`gamma` from 0 to 0.99"),
+        ("plateau_early", {"ent_coef": 1.0, **POLICY}, "`ent_coef` from 1 to 0.01"),
+        ("clipfrac_high", {"clip_coef": 0.001, **POLICY}, "`clip_coef` from 0.001 to 0.2"),
+        ("chance_level", {"initializer_range": 4.0}, "`initializer_range` from 4 to 0.02"),
+        ("no_learning", {"warmup_steps": 50000, "max_steps": 400}, "`warmup_steps` from 50000 to 20"),
+        ("metric_frozen", {"learning_starts": 90000, **POLICY}, "`learning_starts` from 90000 to 1500"),
+        ("no_learning", {"optimizer": "adam", "lr": 1e-8}, "`lr` from 1e-08 to 0.001"),
+        ("loss_divergence", {"optimizer": "SGD", "lr": 4.0}, "`lr` from 4 to 0.05"),
+        ("overfitting", {"learning_rate": "0.6", **TREES}, "`learning_rate` from 0.6 to 0.1"),
+        ("no_learning", {"freeze_backbone": True}, "`freeze_backbone` from true to false"),
+        ("loss_spike", {"shuffle": False}, "`shuffle` from false to true"),
+        (
+            "nan_or_inf",
+            {"learning_rate": 3.0, "max_grad_norm": 1e9, "per_device_train_batch_size": 8},
+            "`learning_rate` from 3 to 0.0002, `max_grad_norm` from 1e+09 to 1",
+        ),
+    ],
+)
+def test_a_setting_outside_its_range_is_brought_back_into_it(found: str, config: dict[str, Any], change: str) -> None:
+    assert first_change(a_finding(found), config) == change
+
+
+@pytest.mark.parametrize(
+    ("found", "config"),
+    [
+        ("overfitting", {"gamma": 0.0, **POLICY}),  # cannot cause it
+        ("no_learning", {"gamma": 0.0, **TREES}),  # a booster's gamma is another thing
+        ("loss_divergence", {"optimizer": "SGD", "lr": 0.1}),  # usual for it
+        ("no_learning", {"warmup_steps": 40, "max_steps": 400}),
+        ("no_learning", {"warmup_steps": 500, "num_train_epochs": 3}),  # the epochs' length is not known
+    ],
+)
+def test_a_usual_setting_and_one_that_explains_nothing_are_left(found: str, config: dict[str, Any]) -> None:
+    change = first_change(a_finding(found), config)
+    assert "gamma" not in change
+    assert "warmup" not in change
+    assert "0.05" not in change
+
+
+def test_a_value_that_a_healthy_run_has_is_not_the_cause() -> None:
+    config = {"optimizer": "adam", "lr": 1e-6, "layers": 1, "width": 2, "depth_": 3, "heads": 4}
+    well = judged("well", config={"optimizer": "adam", "lr": 1e-6, "layers": 9, "width": 9, "depth_": 9, "heads": 9})
+    assert first_change(a_finding("no_learning"), config) == "`lr` from 1e-06 to 0.001"
+    assert "0.001" not in first_change(a_finding("no_learning"), config, well)
+
+
+def test_every_range_names_a_setting_and_diagnoses_that_exist() -> None:
+    rules = {rule["finding"] for rule in rule_book()["rule"]}
+    for entry in ranges()["usual"]:
+        assert entry["setting"] in rule_book()["settings"]
+        assert entry["low"] <= entry["to"] <= entry["high"]
+        named = {
+            id_ for side in ("below", "above") for one in entry[side] for id_ in ranges()["causes"].get(one, [one])
+        }
+        assert named <= rules
+
+
+def test_the_rate_is_kept_where_a_step_of_it_led_up_to_the_fault() -> None:
+    step = LeadUp("train/lr", "rose", 800, 20, 1e-4, 3e-2)
+    fault = a_finding("loss_divergence", "ugly", step=820, leading_up=(step,))
+    run = judged("run", fault, verdict="ugly", roles={"lr": "train/lr"})
+    (first, *_) = propose([run], None, ACCURACY)
+    assert first.change == "`train/lr` kept near 0.0001 from step 800 on, where it rose to 0.03"
+    assert first.finding == "loss_divergence"
+
+
+def test_trees_are_not_asked_for_gradients_batches_or_weight_decay() -> None:
+    for found in ("overfitting", "no_learning"):
+        texts = " ".join(
+            f"{one.change} {one.expect} {one.refute}"
+            for one in propose([judged("run", a_finding(found), verdict="bad", config=TREES)], None, ACCURACY)
+        )
+        assert not any(word in texts for word in ("gradient", "batch", "weight decay", "checkpoint"))
+
+
+def test_a_number_written_as_text_and_a_dump_of_the_library_do_not_hide_what_was_set() -> None:
+    config = {"learner": {"tree_train_param": {"learning_rate": "0.300000012"}}, "eta": "0.05"}
+    setting = find_setting(config, "learning_rate")
+    assert setting is not None
+    assert (setting.key, setting.value) == ("eta", 0.05)
