@@ -24,6 +24,9 @@ from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunRep
 from wandb_toolkit.text import number, quoted, short_names
 
 MOST = 6
+_SHORTER = re.compile(
+    r"(stop|end) near step|schedule shortened with it$"
+)  # the ways to say that a run should end earlier
 _SETTINGS = re.compile(r"(`[^`]+`) from \S+ to ")  # the settings that a change is of
 LOOSE_CLIP = 100.0  # a gradient norm's limit beyond it is none
 FEWEST = 3  # below it, second choices of the same findings are added
@@ -105,7 +108,8 @@ def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
     kept: list[Experiment] = []
     changed: set[tuple[str, tuple[str, ...]]] = set()
     for experiment in experiments:
-        parts = _SETTINGS.findall(experiment.change) or [experiment.change]
+        shorter = _SHORTER.search(experiment.change) is not None
+        parts = ["its length"] if shorter else _SETTINGS.findall(experiment.change) or [experiment.change]
         new = {(part, experiment.runs[:1]) for part in parts}
         if not new <= changed:
             changed |= new
