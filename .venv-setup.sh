@@ -171,12 +171,12 @@ usable() { # the environment's Python starts and is new enough
   return 1
 }
 
-requirements() { # pyproject.toml's list, the only one there is
+requirements() { # pyproject.toml's list, the only one there is, with the extra `parquet`: servers are read faster
   "$PY" -I -c '
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
     project = tomllib.load(file)["project"]
-lines = list(project["dependencies"])
+lines = project["dependencies"] + project.get("optional-dependencies", {}).get("parquet", [])
 for extra in sys.argv[2:]:
     lines += project["optional-dependencies"][extra]
 print("\n".join(lines))' "$ROOT/pyproject.toml" ${EXTRA:+"$EXTRA"} > "$LOCK/requirements.txt" 2>> "$LOG"

@@ -17,7 +17,6 @@ NEEDS = (
     ("matplotlib", ()),
     ("rich", ()),
     ("yaml", ()),
-    ("pyarrow", ()),
     ("plotille", ()),
     ("urllib3", (2, 2)),
 )

@@ -44,10 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> Exit:
     """Export the runs."""
     from wandb_toolkit.export.dataset import Dataset
+    from wandb_toolkit.export.tables import check_format
     from wandb_toolkit.export.write import Choice, Exported, export
     from wandb_toolkit.output import locked
     from wandb_toolkit.sources import RunQuery
 
+    check_format(args.format)
     if not args.output.strip():
         raise UsageError("--output is blank.")
     metrics = tuple(cli.comma_list(args.metrics)) if args.metrics is not None else None

@@ -6,10 +6,12 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wandb_toolkit import jsontext
+from wandb_toolkit.errors import UsageError
 from wandb_toolkit.output import temporary
 
 if TYPE_CHECKING:
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
 SUFFIX: Mapping[Format, str] = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl"}
+
+
+def check_format(form: Format) -> None:
+    """Refuse a format that this environment cannot write.
+
+    Raises:
+        UsageError: Parquet without pyarrow.
+    """
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise UsageError(
+            "Parquet needs the package pyarrow, which is not installed.",
+            "Give --format csv or jsonl, or install it: pip install pyarrow",
+        )
 
 
 def write_points(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,17 @@ def test_many_short_runs_are_read_whole_in_few_requests(server: Server, command:
     for metric in ("a", "b"):  # both are kept
         _, api, storage = read(metric)
         assert (api <= 6, storage) == (True, 0)
+
+
+def test_without_pyarrow_histories_are_the_same(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ("get_history", "ada/p", "r,s", "--no-cache")
+    expected = command(*words).out
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert command(*words).out == expected
+    export = ("export_runs", "ada/p", "--output", str(tmp_path / "out"))
+    refused = command(*export)
+    assert refused.code == 2
+    assert "--format csv" in refused.err
+    assert command(*export, "--format", "csv").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
@@ -31,7 +32,7 @@ def exports_of(place: Place, run: Run) -> Exports:
         NotFoundError: the run is gone.
         ToolkitError: the server failed for good.
     """
-    if "parquetHistory" in place.missing:
+    if not _readable(place):
         return Exports()
     try:
         project = place.ask(q.PARQUET, f"the exports of {run.label}", run=run.id, liveKeys=["_step"])
@@ -46,11 +47,16 @@ def exports_of(place: Place, run: Run) -> Exports:
 
 def exports_together(place: Place, runs: Sequence[Run]) -> dict[str, Exports]:
     """Return the exports of several runs by id, many in a request; those that could not be read so are left out."""
-    if "parquetHistory" in place.missing:
+    if not _readable(place):
         return {}
     calls = [partial(_together, place, part) for part in q.chunks(runs, RUNS_A_REQUEST)]
     answers = (found for found in place.connection.gather(calls) if not isinstance(found, ToolkitError))
     return {run_id: exports for found in answers for run_id, exports in found.items()}
+
+
+def _readable(place: Place) -> bool:
+    """Whether the server has exports and this machine a reader of them; else windows of steps are asked for."""
+    return "parquetHistory" not in place.missing and find_spec("pyarrow") is not None
 
 
 def _together(place: Place, runs: Sequence[Run]) -> dict[str, Exports]:
