@@ -163,9 +163,11 @@ class Report:
     def to_html(self) -> str:
         """Return the page of `wandb_report --html`, with its figures."""
         from wandb_toolkit.reports.charts import charts_of
+        from wandb_toolkit.reports.evidence import beside_sentences
         from wandb_toolkit.reports.render.html import page
 
-        return page(self._report, charts_of(self._report, [one.history for one in self._readings]))
+        histories = [one.history for one in self._readings]
+        return page(self._report, charts_of(self._report, histories), beside_sentences(self._report, histories))
 
     def findings(self) -> pd.DataFrame:
         """Return one row a finding: run, name, verdict of the run, id, severity, title, step, advice."""

@@ -197,6 +197,8 @@ class Finding:
     consequence_of: str | None = None  # the id of the finding that explains this one
     log_step: int | None = None  # W&B's `_step` at `step`, which is on the training's own axis
     leading_up: tuple[LeadUp, ...] = ()  # what moved before it, the nearest first
+    figure: str | None = None  # the file that shows it; None: none was asked for, or it has no curve
+    curves: tuple[Series, ...] = field(default=(), compare=False, repr=False)  # what it rests on, the main one first
 
 
 @dataclass(frozen=True)

@@ -449,3 +449,33 @@ def test_thin_runs_give_a_report_in_every_form(
     valid(capsys.readouterr().out)
     assert main(words[:3]) == Exit.OK
     assert "`other`" in capsys.readouterr().out
+
+
+def test_each_bad_or_ugly_finding_has_its_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "a folder"
+    words = [EXAMPLES, "--figures", str(folder), "--json", "-q"]
+    assert main(words) == Exit.OK
+    document = valid(capsys.readouterr().out)
+    shown = 0
+    for run in document["runs"]:
+        for finding in run["findings"]:
+            if finding["severity"] not in ("bad", "ugly"):
+                assert finding["figure"] is None
+                continue
+            with Image.open(finding["figure"]) as picture:
+                assert picture.text["Description"].startswith(run["name"])  # type: ignore[attr-defined]
+                assert picture.width >= 800
+            shown += 1
+    assert shown >= 10
+    assert len(list(folder.glob("*.png"))) == shown
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(words) == Exit.OK
+    assert valid(capsys.readouterr().out)["runs"] == document["runs"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main([EXAMPLES, "--figures", str(folder)]) == Exit.OK
+    assert f"Wrote {shown} figures in {folder}" in capsys.readouterr().out
+    for wrong in (" ", __file__):
+        assert main([EXAMPLES, "--figures", wrong]) == Exit.USAGE
+        assert "--figures" in capsys.readouterr().err

@@ -6,13 +6,15 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import jsontext
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import ToolkitError, UsageError
+from wandb_toolkit.text import plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Report
@@ -28,9 +30,10 @@ class Outputs:
 
     out: Path | None = None
     html: Path | None = None
+    figures: Path | None = None  # a folder
 
     def __bool__(self) -> bool:
-        return self.out is not None or self.html is not None
+        return self.out is not None or self.html is not None or self.figures is not None
 
 
 def check_outputs(args: argparse.Namespace) -> Outputs:
@@ -47,7 +50,20 @@ def check_outputs(args: argparse.Namespace) -> Outputs:
         raise UsageError(f"--out: a report cannot be written as {out.suffix}.", hint)
     if html and html.suffix.lower() not in PAGES:
         raise UsageError(f"--html {str(html)!r} is not an HTML file name.", "Give a name that ends in .html.")
-    return Outputs(out, html)
+    return Outputs(out, html, _check_figures(args.figures) if args.figures is not None else None)
+
+
+def _check_figures(text: str) -> Path:
+    from wandb_toolkit.output import check_folder
+
+    if not text.strip():
+        raise UsageError("--figures is blank.", "Give it a folder, existing or new.")
+    folder = Path(text).expanduser()
+    try:
+        check_folder(folder)
+    except ToolkitError as error:
+        raise type(error)(error.message, error.hint.replace("--output", "--figures")) from error
+    return folder
 
 
 def _check(text: str, flag: str) -> Path:
@@ -68,8 +84,8 @@ def _check(text: str, flag: str) -> Path:
 
 def deliver(built: Built, outputs: Outputs, args: argparse.Namespace) -> None:
     """Write the files asked for; then print what was written and the gist, or, without files, the report."""
-    write_files(built, outputs, args)
-    cli.emit(args, document(built.report, outputs), lambda: text(built.report, outputs, args))
+    report = write_files(built, outputs, args)
+    cli.emit(args, document(report, outputs), lambda: text(report, outputs, args))
 
 
 def document(report: Report, outputs: Outputs) -> dict[str, Any]:
@@ -88,14 +104,16 @@ def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
 
     if outputs:
         wrote = [f"Wrote {path}" for path in (outputs.out, outputs.html) if path]
+        count = sum(finding.figure is not None for one in report.runs for finding in one.findings)
+        wrote += [f"Wrote {plural(count, 'figure')} in {outputs.figures}"] if outputs.figures else []
         return "\n".join([*wrote, *summary(report)])
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
     return markdown(report, width, full=args.full, compare=args.compare)
 
 
-def write_files(built: Built, outputs: Outputs, args: argparse.Namespace) -> None:
-    """Write the files asked for, each whole or not at all."""
-    report = built.report
+def write_files(built: Built, outputs: Outputs, args: argparse.Namespace) -> Report:
+    """Write the files asked for, each whole or not at all; return the report with the names of its figures."""
+    report = _with_figures(built, outputs.figures, args) if outputs.figures else built.report
     if outputs.out:
         suffix = outputs.out.suffix.lower()
         if suffix == ".json" or (args.json and suffix not in (".md", ".markdown")):
@@ -107,10 +125,46 @@ def write_files(built: Built, outputs: Outputs, args: argparse.Namespace) -> Non
         _write(outputs.out, content + "\n", "--out")
     if outputs.html:
         from wandb_toolkit.reports.charts import charts_of
+        from wandb_toolkit.reports.evidence import beside_sentences
         from wandb_toolkit.reports.render.html import page
 
-        charts = charts_of(report, [reading.history for reading in built.readings])
-        _write(outputs.html, page(report, charts, compare=args.compare), "--html")
+        histories = [reading.history for reading in built.readings]
+        figures = beside_sentences(report, histories)
+        _write(outputs.html, page(report, charts_of(report, histories), figures, compare=args.compare), "--html")
+    return report
+
+
+def _with_figures(built: Built, path: Path, args: argparse.Namespace) -> Report:
+    """Write a picture of each bad or ugly finding; return the report with their names."""
+    from wandb_toolkit.output import Folder, digest, run_key, safe_stem
+    from wandb_toolkit.plots.figures.evidence import evidence_png
+    from wandb_toolkit.reports.evidence import figures_of
+
+    folder, report, files = Folder(path), built.report, dict[tuple[int, int], str]()
+    made = list(figures_of(report, [reading.history for reading in built.readings]))
+    for at, place, figure in cli.progress(made, "drawing", len(made), args):
+        run, finding = report.runs[at].run, report.runs[at].findings[place]
+        owner = digest("\n".join((run_key(run), finding.id)), 16)
+        content = evidence_png(figure, f"{figure.run}: {figure.sentence}", owner)
+        stem = safe_stem(f"{run.name}/{finding.id}")
+        written = folder.place(owner, stem, ".png", content, partial(_is_of, owner))
+        files[at, place] = str(folder.path / written["file"])
+    runs = [
+        replace(
+            one,
+            findings=tuple(
+                replace(finding, figure=files.get((at, place))) for place, finding in enumerate(one.findings)
+            ),
+        )
+        for at, one in enumerate(report.runs)
+    ]
+    return replace(report, runs=tuple(runs))
+
+
+def _is_of(owner: str, path: Path) -> bool:
+    from wandb_toolkit.plots.figures.file import owner_of
+
+    return owner_of(path) == owner
 
 
 def _write(out: Path, content: str, flag: str) -> None:

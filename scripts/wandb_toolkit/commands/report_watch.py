@@ -75,14 +75,14 @@ def _once(args: argparse.Namespace, outputs: Outputs, look: Look, last: Report |
             sleep(args.watch)
     report = built.report
     if last is None:
-        report_output.write_files(built, outputs, args)
+        report = report_output.write_files(built, outputs, args)
         if not args.json:
             print(report_output.text(report, outputs, args), flush=True)
         _say(f"Watching every {args.watch:g} s; Ctrl-C ends it.", args)
         return report
     lines = changes(last, report)
-    if lines:
-        report_output.write_files(built, outputs, args)
+    if lines or outputs.figures:  # the last report, too, names its figures
+        report = report_output.write_files(built, outputs, args)
     for line in lines:
         print(f"{datetime.now(UTC):%H:%M:%S} {clean(line)}", file=sys.stderr if args.json else sys.stdout, flush=True)
     return report

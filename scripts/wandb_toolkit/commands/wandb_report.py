@@ -81,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument("--full", action="store_true", help="everything: all runs, findings, tables and reasons")
     output.add_argument("--out", metavar="FILE", help="write the report there; .json is JSON, else Markdown")
     output.add_argument("--html", metavar="FILE", help="write a single page with figures")
+    output.add_argument("--figures", metavar="DIR", help="write a PNG of each bad or ugly finding; --json names them")
     output.add_argument(
         "--fail-on",
         choices=tuple(FAILING),

@@ -89,6 +89,7 @@ def _said(curve: Curve, what: str, level: float, *others: Curve) -> Finding:
         curve,
         *others,
         evidence={"end": curve.trend.level(0.8), "chance": level, "best": float(np.max(curve.y))},
+        levels={"chance": level},
         advice="Overfit one small batch first; look at labels, their alignment with the inputs, and the learning rate.",
     )
 
@@ -250,6 +251,7 @@ def class_imbalance(view: RunView, high: float = 0.7, none: float = 0.02, points
             beside,
             step=step,
             evidence={"end": float(curve.y[-1]), "accuracy": level, "thresholds": {"high": high, "none": none}},
+            levels={"nothing told apart": floor * scale},
             advice="Weight the loss by class or resample, choose the threshold on a precision-recall curve, and rank "
             f"runs by {curve.metric}.",
         )

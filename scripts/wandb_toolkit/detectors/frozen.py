@@ -53,6 +53,7 @@ def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Findin
             curve,
             step=step,
             evidence={"value": float(curve.y[-1]), "rows": len(curve) - same, "thresholds": {"lasts": lasts}},
+            levels={"frozen at": float(curve.y[-1])},
             advice="Look whether it is still computed (a stale variable, a detached loss), or never earned at all.",
             margin=(len(curve) - same) / needed,
         )
@@ -76,6 +77,7 @@ def _never_earned(view: RunView, needed: int = 5) -> Finding | None:
         main,
         step=main.step(0),
         evidence={"value": 0.0, "rows": len(main), "case": "never earned", "thresholds": {"points": needed}},
+        levels={"never earned": 0.0},
         advice="Look whether the evaluation can succeed at all: its environment and limits, how the policy acts there.",
     )
 

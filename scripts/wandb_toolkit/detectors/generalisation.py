@@ -73,6 +73,7 @@ def overfitting(
             "noise": noise,
             "thresholds": {"rise": enough, "clear": clear, "steady": steady},
         },
+        levels={"best": low, f"best + {enough:.0%}": low + enough * scale},
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
         margin=min(up / (enough * scale), up / (clear * noise) if noise > 0 else 9.0),
     )
@@ -149,6 +150,7 @@ def _to_nothing(view: RunView, loss: Curve, epochs: float, nothing: float) -> Fi
         "that other data gain",
         loss,
         evidence={"start": start, "end": end, "epochs": epochs, "thresholds": {"nothing": nothing}},
+        levels={"start": start, f"{nothing:.0%} of the start": nothing * start},
         advice="Log an eval loss or a task metric on held-out data.",
         severity="note",
     )

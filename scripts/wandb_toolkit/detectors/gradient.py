@@ -58,6 +58,7 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
                     "until_step": int(x[last - 1]),
                     "thresholds": {"times": times, "lasts": lasts},
                 },
+                levels={"level before": base, f"{times:g} × level before": times * base},
                 advice="Clip the gradient norm near its usual level, lower the learning rate, look at its batches.",
                 margin=peak / base / times,
             )
@@ -83,6 +84,7 @@ def _grows(view: RunView, norm: Curve, times: float = 5.0, steady: float = 0.6) 
         norm,
         step=step,
         evidence={"level": early, "exploded": end, "thresholds": {"times": times}},
+        levels={"early level": early, f"{times:g} × early level": times * early},
         advice="Clip the gradient norm near its early level, and lower the learning rate.",
         severity="bad",
         margin=end / early / times,
@@ -126,6 +128,7 @@ def grad_norm_vanishing(
         norm,
         step=step,
         evidence={"early": early, "end": end, "thresholds": {"left": left, "lasts": lasts}},
+        levels={"early level": early, f"{left:.0%} of it": left * early},
         advice="Look for dead or saturated units, a loss that is detached or masked away, groups of equal reward.",
         margin=left * early / end if end > 0 else None,
     )

@@ -82,6 +82,8 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
             "gains": {name: {"own": own, "siblings": theirs} for name, (own, theirs) in gains.items()},
             "thresholds": {"tenth": tenth, "nothing": nothing},
         },
+        levels={"other runs": usual, f"{tenth:g} × other runs": tenth * usual},
+        beside=siblings,
         advice="Raise the learning rate, or loosen what holds the policy: KL coefficient, clip range.",
         margin=min(tenth * usual / mine if mine > 0 else 9.0, 1.4 if len(siblings) < 3 else 9.0),
     )
@@ -141,6 +143,7 @@ def kl_spike(
             "level": worst[3],
             "thresholds": {"times": times, "stays": stays, "points": points},
         },
+        levels={"level before": worst[3], f"{times:g} × level before": times * worst[3]},
         advice="Clip gradients or lower the learning rate; an adaptive KL target caps it.",
         margin=worst[2] / worst[3] / times,
     )
@@ -209,6 +212,11 @@ def kl_runaway(
             "siblings": len(siblings),
             "thresholds": {"times": times, "still": still, "alone": alone},
         },
+        levels={
+            "other runs" if siblings else "midway": usual,
+            f"{times if siblings else alone:g} × that": (times if siblings else alone) * usual,
+        },
+        beside=siblings,
         advice="Raise the KL coefficient or make it adaptive, lower the learning rate; take an earlier checkpoint.",
         margin=t.end / usual / times if siblings else 1.4,
     )
@@ -227,6 +235,7 @@ def _below_zero(kl: Curve, least: float = 0.1) -> Finding | None:
         kl,
         step=step,
         evidence={"start": t.start, "end": t.end, "thresholds": {"least": least}},
+        levels={"zero": 0.0},
         advice="Sample from the policy as it is (temperature 1, no top-k, no forced lengths), and log an estimate "
         "that is never negative.",
         severity="bad",
@@ -257,6 +266,7 @@ def _for_nothing(view: RunView, kl: Curve, idle: float, far: float) -> Finding |
         step=step,
         evidence={"early": early, "end": t.end, "reward_middle": middle, "reward_end": late,
                   "thresholds": {"idle": idle, "far": far}},
+        levels={"early level": early, "limit": max(far, idle * early)},
         advice=f"Stop near step {step:,}, or raise the KL coefficient: the drift brings nothing any more.",
         margin=t.end / max(far, idle * early),
     )  # fmt: skip

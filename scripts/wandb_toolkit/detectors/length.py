@@ -74,6 +74,11 @@ def length_explosion(
         length,
         step=step,
         evidence={"early": early, "end": end, "cap": cap, "thresholds": {"times": times, "onset": onset}},
+        levels={
+            "early level": early,
+            f"{times:g} × early level": times * early,
+            **({"cap": cap} if cap is not None else {}),
+        },
         advice="Read the long responses; penalise length beyond a limit, mask truncated ones, normalise by length.",
         margin=max(growth / times, 1.4 if capped else 0.0),
     )
@@ -109,6 +114,7 @@ def length_collapse(view: RunView, left: float = 1 / 3, onset: float = 0.7) -> F
         reward,
         step=step,
         evidence={"early": early, "end": end, "thresholds": {"left": left, "onset": onset}},
+        levels={"early level": early, "a third of it": left * early},
         advice="Read the short responses; look for a length penalty too strong, or an end token that is rewarded.",
         margin=left * early / end if end > 0 else None,
     )
@@ -142,6 +148,7 @@ def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Fin
         share,
         step=step,
         evidence={"over": over, "top": top, "cap": _cap(view), "thresholds": {"cut": cut, "lasts": lasts}},
+        levels={"limit": cut * scale},
         advice="Raise the cap, or mask what was cut off from the loss, or pay less for length.",
         margin=min(over / lasts, top / cut),
     )

@@ -102,6 +102,7 @@ def _from_the_start(view: RunView, loss: Curve, start: float, times: float) -> F
             "noise": noise,
             "thresholds": {"start": start, "times": times},
         },
+        levels={"first value": first, f"{start:g} × first value": start * first},
         advice="Lower the learning rate by an order of magnitude, warm it up, clip gradients; nothing of it is of use.",
         margin=max(end / (start * first), float(np.max(loss.y)) / (times * first)),
     )
@@ -141,6 +142,7 @@ def _from_its_best(loss: Curve, share: float, clear: float, visible: float) -> F
             "noise": loss.noise,
             "thresholds": {"share": share, "clear": clear, "visible": visible},
         },
+        levels={"best level": low, "left its level": low + margin},
         advice=f"Take the checkpoint before step {step:,}; lower the learning rate, clip gradients.",
         margin=min(rise / (share * gain) if gain > 0 else 9.0, rise / floor if floor > 0 else 9.0),
     )
@@ -162,6 +164,7 @@ def _wild_growth(loss: Curve, wild: float) -> Finding | None:
         loss,
         step=step,
         evidence={"early_size": early, "end_size": end, "thresholds": {"wild": wild}},
+        levels={"early size": early, f"{wild:g} × early size": wild * early},
         advice="Lower the learning rate and clip gradients; look at the advantages' scale.",
     )
 
@@ -238,6 +241,7 @@ def loss_spike(
             "recovered": not open_end,
             "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
         },
+        levels={"level before": float(base[first[0]]), "limit of a jump": float(base[first[0]] + limit[first[0]])},
         advice="Clip gradients tighter or lower the peak learning rate; look at the batches of those steps.",
         severity="note" if len(events) < repeats and not open_end and worst[2] < slight * _gain(loss) else "bad",
         margin=max(longest / slow, len(events) / repeats),

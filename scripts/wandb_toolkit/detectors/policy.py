@@ -108,6 +108,7 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05, non
         entropy,
         step=step,
         evidence={"start": start, "end": end, "left": end / start, "thresholds": {"left": left, "lasts": lasts}},
+        levels={"start": start, f"{left:.0%} of the start": left * start},
         advice="Raise the entropy bonus or the sampling temperature, lower the learning rate; restart from before.",
         margin=left * start / end if end > 0 else None,
     )
@@ -128,6 +129,7 @@ def _none_from_the_start(view: RunView, entropy: Curve, none: float) -> Finding 
         step=step,
         evidence={"first": first, "siblings_start": float(np.median(starts)) if starts else None,
                   "thresholds": {"none": none}},
+        levels={"no choice left": none}, beside=view.relatives("entropy", entropy),
         advice="Lower the learning rate by orders of magnitude, clip gradients, fewer epochs per batch.",
         margin=none / first if first > 0 else None,
     )  # fmt: skip
@@ -164,6 +166,7 @@ def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onse
         fraction,
         step=step,
         evidence={"over": over, "top": top, "thresholds": {"clipped": clipped, "lasts": lasts}},
+        levels={"limit": clipped * scale},
         advice="Lower the learning rate or the number of epochs per batch, or widen the clip range.",
         margin=max(over / lasts, top / clipped) if over >= 2 * lasts else over / lasts,
     )
@@ -200,6 +203,7 @@ def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Findin
         ratio,
         step=step,
         evidence={"over": over, "worst": worst, "end": end, "thresholds": {"apart": apart, "lasts": lasts}},
+        levels={"limit": apart, "on policy": 1.0, "lower limit": 1 / apart},
         advice="Take fewer updates per batch, sync the sampler's weights sooner; compare its log-probabilities with "
         "the trainer's on one batch, and truncate the ratios meanwhile.",
         margin=over / lasts,
@@ -234,6 +238,7 @@ def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5, c
         explained,
         step=step,
         evidence={"level": level, "thresholds": {"least": least, "since": since}},
+        levels={"a constant": least},
         advice="Raise the value loss's weight or its learning rate, normalise returns, share less of the network.",
         margin=float(np.mean(late < least)) / 0.75,
     )

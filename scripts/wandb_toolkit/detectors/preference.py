@@ -51,6 +51,7 @@ def _accuracy(view: RunView, fair: float, points: int = 10) -> Finding | None:
         f"{accuracy.metric} is {num(end)} over the second half of the run: {what}",
         accuracy,
         evidence={"end": end, "case": "swapped" if below else "coin", "thresholds": {"fair": fair}},
+        levels={"a coin": 0.5 * scale, "limit": fair * scale},
         advice="Look whether chosen and rejected are swapped in some of the data, and at the reference model."
         if below
         else "Raise the learning rate; read some pairs: is there a preference to learn?",
@@ -74,6 +75,7 @@ def _loss(view: RunView, most: float) -> Finding | None:
         f"{loss.metric} is above a coin's {level:.3g} (ln 2) over {above:.0%} of the run and ends at {num(t.end)}",
         loss,
         evidence={"above": above, "end": t.end, "coin": level, "thresholds": {"most": most}},
+        levels={"a coin, ln 2": level},
         advice="Lower the learning rate or raise beta; look whether chosen and rejected are swapped in some data.",
         margin=above / most,
     )
@@ -102,7 +104,7 @@ def _chosen_falls(view: RunView, share: float) -> Finding | None:
             chosen,
             step=step,
             evidence={"start": begin, "end": end, "fall_of_margin": fall / moved if moved else None,
-                      "thresholds": {"share": share}},
+                      "thresholds": {"share": share}}, levels={"start": begin},
             advice="Add an SFT term on the chosen answers (rpo_alpha), lower the learning rate, raise beta.",
             margin=fall / (share * moved) if moved else None,
         )  # fmt: skip

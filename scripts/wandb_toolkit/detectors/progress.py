@@ -86,6 +86,8 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
             "siblings": len(siblings),
             "thresholds": {"early": early, "short": short},
         },
+        levels={"its level": end, "siblings' end": theirs},
+        beside=siblings,
         advice="Compare its config with the better siblings': learning rate, update size, exploration, data.",
         margin=min(missing / (short * their_gain), len(siblings) / needed),
     )
@@ -130,6 +132,7 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
             "share_of_gain": brought / total,
             "thresholds": {"share": share, "sure": sure},
         },
+        levels={"end": t.end},
         advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
         severity="note" if leads else None,  # ahead of all others, there is more to gain and nothing wrong
         margin=min(brought / (share * total), brought / (sure * error) if error > 0 else 9.0),
@@ -173,6 +176,7 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: f
         f"{main.metric} ended worse than it began: {num(end)} after {num(start)}",
         main,
         evidence={"start": start, "end": end, "noise": main.noise, "thresholds": {"share": share, "clear": clear}},
+        levels={"start": start, "end": end},
         advice="Check the direction of what is optimised and its learning rate; keep an early checkpoint.",
         margin=lost / enough if enough > 0 else None,
     )
@@ -203,6 +207,7 @@ def _lost_again(view: RunView, main: Curve, sign: int, half: float, clear: float
         step=step,
         evidence={"start": t.start, "best": best, "best_step": step, "end": end, "lost_of_gain": lost / gain,
                   "thresholds": {"half": half, "clear": clear}},
+        levels={"best": best, f"{half:.0%} of the gain lost": best - half * (best - t.start)},
         advice=f"Keep the checkpoint near step {step:,}; look at what changed after it: data, learning rate, phase.",
         margin=min(lost / (half * gain), lost / solid if solid > 0 else 9.0),
     )  # fmt: skip
@@ -240,7 +245,7 @@ def eval_noisy(view: RunView, share: float = 0.25, needed: int = 2) -> Finding |
         f"{main.metric} scatters by {num(noise)} between evaluations; the runs' ends differ by {num(apart)}",
         main,
         evidence={"noise": noise, "ends_std": apart, "gain": t.end - t.start, "siblings": len(siblings),
-                  "thresholds": {"share": share}},
+                  "thresholds": {"share": share}}, beside=siblings,
         advice="Evaluate on more samples, average the last evaluations, and compare configurations over several seeds.",
         margin=noise / limit if limit > 0 else None,
     )  # fmt: skip

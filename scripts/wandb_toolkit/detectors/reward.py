@@ -198,6 +198,7 @@ def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Fi
             "lost_of_gain": drop / gain,
             "thresholds": {"lost": lost, "onset": onset},
         },
+        levels={"best": top, f"{lost:.0%} of the gain lost": top - lost * gain},
         advice=f"Keep the checkpoint before step {step:,}; lower the learning rate, tighten KL or clipping.",
         margin=min(drop / (lost * gain), drop / solid if solid > 0 else 9.0),
     )
@@ -238,6 +239,7 @@ def reward_std_collapse(view: RunView, left: float = 0.12, solved: float = 0.9) 
         spread,
         step=step,
         evidence={"early": early, "end": end, "left": end / early, "thresholds": {"left": left, "solved": solved}},
+        levels={"early level": early, f"{left:.0%} of it": left * early},
         advice="Sample hotter or with larger groups, drop groups of equal reward, make the tasks or the reward finer.",
         margin=left * early / end if end > 0 else None,
     )

@@ -98,6 +98,7 @@ def _never_warm(view: RunView, lr: Curve, peak: float, cold: float) -> Finding |
         f"{lr.metric} was still warming up at the end of the run: {num(peak)} of the configured {num(rates[0])}",
         lr,
         evidence={"peak": peak, "configured": rates[0], "thresholds": {"cold": cold}},
+        levels={"configured": rates[0]},
         advice="Give the warm-up in steps of the optimizer, or as a share of the run: a few percent of it.",
     )
 
@@ -116,6 +117,7 @@ def _zero_too_soon(lr: Curve, peak: float, last: float, left: float, zero: float
         lr,
         step=step,
         evidence={"peak": peak, "to_go": to_go, "thresholds": {"left": left, "zero": zero}},
+        levels={"peak": peak, "zero": 0.0},
         advice="Set the schedule's total steps to the run's length (mind gradient accumulation and devices).",
     )
 
@@ -132,5 +134,6 @@ def _never_decays(view: RunView, lr: Curve, peak: float, last: float, flat: floa
         f"The config says {schedule}, but {lr.metric} ended at its peak, {num(peak)}",
         lr,
         evidence={"peak": peak, "end": float(lr.y[-1]), "schedule": schedule, "thresholds": {"flat": flat}},
+        levels={"peak": peak},
         advice="Look whether the scheduler is stepped, and whether its total steps are the run's.",
     )

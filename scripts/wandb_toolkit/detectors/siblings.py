@@ -149,6 +149,8 @@ def _judge(
             "differs": differs[:20],
             "thresholds": {"spreads": spreads, "short": short},
         },
+        levels={"siblings' median end": sign * usual, "farthest sibling": sign * worst},
+        beside=[other for _, other in others],
         advice="Look first at the settings in which it differs, then at its data and labels."
         if differs
         else "Its recorded config does not differ: look at data, labels, initialisation and code.",

@@ -60,6 +60,7 @@ def no_signal(view: RunView, points: int = 5, lasts: float = 0.3) -> Finding | N
             curve,
             step=step,
             evidence={"role": role, "rows": rows, "of": len(curve), "thresholds": {"points": points, "lasts": lasts}},
+            levels={"exactly zero": 0.0} if role != "zero_std" else {"all groups alike": float(curve.y[-1])},
             advice=_ADVICE[role],
             severity="ugly" if since <= 0.1 * len(curve) else "bad",
         )

@@ -61,6 +61,7 @@ def gpu_idle(
         f"The {of} {what} (mean use {mean:.0f}%)",
         worst,
         evidence={"idle": waiting, "gpus": len(used), "thresholds": {"idle": idle, "share": share}},
+        levels={"idle": idle},
         advice="Look whether the work runs on it at all, or is too small for it."
         if hardly
         else "Look at what it waits for: data loading, generation, a single environment, logging, synchronisation.",
@@ -107,6 +108,7 @@ def memory_creep(view: RunView, grown: float = 0.5, steady: float = 0.8, samples
         f"{name} grew from {num(t.start)}{unit} to {num(t.end)}{unit}, steadily and to the end",
         curve,
         evidence={"start": t.start, "end": t.end, "thresholds": {"grown": grown, "steady": steady}},
+        levels={"start": t.start, f"{1 + grown:g} × the start": (1 + grown) * t.start},
         advice="Look for tensors kept with their graph, lists of results that grow, a replay buffer, loader workers.",
         margin=gain / (grown * t.start),
     )

@@ -153,6 +153,7 @@ def throughput_drop(view: RunView, fall: float = 0.4, lasts: float = 0.1) -> Fin
             speed,
             step=step,
             evidence={"before": usual, "after": now, "time_lost": lost, "thresholds": {"fall": fall, "lasts": lasts}},
+            levels={"before": usual, f"{fall:.0%} slower": (1 - fall) * usual},
             advice="Look at data loading, a slow or throttled node, swapping, and what else runs on the machine.",
             severity="note" if passing else None,
             margin=(1 - now / usual) / fall,

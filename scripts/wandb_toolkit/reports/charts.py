@@ -40,7 +40,9 @@ def charts_of(report: Report, histories: Sequence[History]) -> list[Chart]:
         main = report.primary is not None and metric == report.primary.metric
         chosen = _chosen(there, [] if main else list(dict.fromkeys(faulty.get(metric, []))))
         if chosen:
-            charts.append(_chart(metric, runs, chosen, len(there), histories, labels))
+            made = _chart(metric, runs, chosen, len(there), histories, labels)
+            counted = {report.runs[at].step_metric for at in chosen}
+            charts.append(replace(made, x_axis=counted.pop()) if len(counted) == 1 else made)
         if len(charts) == FIGURES:
             break
     return charts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.detectors import DETECTORS
@@ -15,9 +16,24 @@ FEW_POINTS = 6  # below it, a level is said to rest on that many
 PEAK_WORTH_NAMING = 0.15  # of the gain, between the best point and the final level
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """A sentence, and the finding that it tells of: of several runs' the first."""
+
+    sentence: str
+    at: int  # of the run
+    finding: Finding
+
+
 def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple[str, ...]:
     """Return one sentence for each finding of this severity, the most widespread first, consequences folded in."""
+    return tuple(one.sentence for one in troubles(reports, severity))
+
+
+def troubles(reports: Sequence[RunReport], severity: Severity) -> list[Trouble]:
+    """Return the sentences as `trouble_sentences` does, with the finding of each."""
     names = short_names([report.run for report in reports])
+    places = {id(report): at for at, report in enumerate(reports)}
     groups: dict[tuple[str, str], list[tuple[str, RunReport, Finding]]] = {}
     for name, report in zip(names, reports, strict=True):
         for finding in causes(report):
@@ -27,7 +43,8 @@ def trouble_sentences(reports: Sequence[RunReport], severity: Severity) -> tuple
                 groups.setdefault(same, []).append((name, report, finding))
     # What happened in training before what happened to the process.
     ordered = sorted(groups.values(), key=lambda group: (-len(group), not _of_training(group[0][2].id)))
-    return tuple(_trouble(group, alone=len(reports) == 1) for group in ordered)
+    alone = len(reports) == 1
+    return [Trouble(_trouble(group, alone=alone), places[id(group[0][1])], group[0][2]) for group in ordered]
 
 
 def _trouble(group: Sequence[tuple[str, RunReport, Finding]], *, alone: bool) -> str:

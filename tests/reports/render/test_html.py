@@ -19,9 +19,13 @@ import pytest
 from report_cases import NOW, a_run, memory_source, rising
 from wandb_toolkit.model import Report
 from wandb_toolkit.plots.charts import Chart
+from wandb_toolkit.plots.evidence import Evidence
+from wandb_toolkit.plots.svg_chart import COLORS
 from wandb_toolkit.reports.build import ReportOptions, build_report
 from wandb_toolkit.reports.charts import FIGURES, RUNS, charts_of
-from wandb_toolkit.reports.render.html import page, prose
+from wandb_toolkit.reports.evidence import beside_sentences
+from wandb_toolkit.reports.render.html import FINDINGS, page, prose
+from wandb_toolkit.reports.render.html import RUNS as RUNS_APART
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&`</style></title><script>alert(2)</script>\x1b[31m\u202e"
 VOID = {"meta", "img", "source", "br"}
@@ -61,7 +65,7 @@ class Tree(HTMLParser):
         return "".join(self.words)
 
 
-def a_report(count: int = 4, name: str = "run", **facts: Any) -> tuple[Report, list[Chart]]:
+def a_report(count: int = 4, name: str = "run", **facts: Any) -> tuple[Report, list[Chart], dict[str, Evidence]]:
     content = []
     for i in range(count):
         values = rising(0.9 - 0.3 * i / max(count - 1, 1), 150)
@@ -73,7 +77,8 @@ def a_report(count: int = 4, name: str = "run", **facts: Any) -> tuple[Report, l
     source = memory_source(content)
     built = build_report(source, source.all, ReportOptions(NOW, command="wandb_report x"))
     report = replace(built.report, **facts)
-    return report, charts_of(report, [reading.history for reading in built.readings])
+    histories = [reading.history for reading in built.readings]
+    return report, charts_of(report, histories), beside_sentences(report, histories)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_the_page_is_one_tree_with_its_landmarks(drawn: str) -> None:
     assert set(targets) <= set(ids)
     assert targets[0] == "main"
     order = [found["id"] for found in tree.all("section")]
-    assert order[:3] == ["good", "bad", "ugly"]
+    assert order[:3] == ["ugly", "figure", "good"]
     assert order.index("comparison") < order.index("next") < order.index("checked") < order.index("reproduce")
 
 
@@ -101,12 +106,12 @@ def test_tables_and_figures_speak_to_those_who_do_not_see_them(drawn: str) -> No
     assert all(found.get("scope") in ("col", "row") for found in tree.all("th"))
     scrolling = [found for found in tree.all("div") if found.get("class") == "scroll"]
     assert all(found["tabindex"] == "0" and found["role"] == "region" and found["aria-label"] for found in scrolling)
-    for image in tree.all("img"):
-        assert len(image["alt"] or "") > 40
-        assert image["width"]
-    assert "NaN" in (tree.all("img")[1]["alt"] or "")
+    drawings = tree.all("svg")
+    assert all(found["role"] == "img" and len(found["aria-label"] or "") > 40 for found in drawings)
+    assert [found["class"] for found in drawings[:2]] == ["evidence", "chart"]
+    assert "`train/loss`" not in (drawings[0]["aria-label"] or "")
+    assert "NaN" in (drawings[2]["aria-label"] or "")
     assert all(found["aria-hidden"] == "true" for found in tree.all("span") if found.get("class") == "spark")
-    assert tree.tags["details"] == 4
 
 
 def test_nothing_is_asked_of_anybody(drawn: str) -> None:
@@ -127,13 +132,14 @@ def test_nothing_is_asked_of_anybody(drawn: str) -> None:
 
 
 def test_strangers_text_stays_text() -> None:
-    made, charts = a_report(3, HOSTILE, target=HOSTILE, command=f"wandb_report {HOSTILE}")
+    made, charts, evidence = a_report(3, HOSTILE, target=HOSTILE, command=f"wandb_report {HOSTILE}")
     errors = ({"run": "x", "name": HOSTILE, "message": HOSTILE},)
-    text = page(replace(made, errors=errors, good=(HOSTILE, f"`{HOSTILE}`")), charts)
+    text = page(replace(made, errors=errors, good=(HOSTILE, f"`{HOSTILE}`")), charts, evidence)
     tree = Tree(text)
-    assert tree.tags["script"] == 0
-    assert tree.tags["img"] == len(charts)
-    assert tree.tags["title"] == tree.tags["style"] == 1
+    assert tree.tags["script"] == tree.tags["img"] == 0
+    assert tree.tags["svg"] == len(charts) + len(evidence) > len(charts)
+    assert tree.tags["title"] == 1 + sum(len(chart.curves) for chart in charts)  # the page's, and a line's
+    assert tree.tags["style"] == 1
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "onerror=alert(1)" in tree.text
@@ -143,7 +149,7 @@ def test_strangers_text_stays_text() -> None:
 
 
 def test_only_web_links_become_links() -> None:
-    made, _ = a_report(1)
+    made, *_ = a_report(1)
     run = replace(made.runs[0].run, url='https://wandb.ai/a/b/runs/c?x="1"')
     tree = Tree(page(replace(made, runs=(replace(made.runs[0], run=run),)), []))
     (link,) = [found for found in tree.all("a") if not (found["href"] or "").startswith("#")]
@@ -165,13 +171,13 @@ def test_one_run_that_nothing_could_be_judged_of_has_a_page() -> None:
 
 
 def test_compare_puts_the_comparison_first() -> None:
-    made, _ = a_report(2)
+    made, *_ = a_report(2)
     order = [found["id"] for found in Tree(page(made, [], compare=True)).all("section")]
     assert order.index("comparison") < order.index("good")
 
 
 def test_five_hundred_runs_make_a_page_quickly_and_few_figures() -> None:
-    made, charts = a_report(3)
+    made, charts, _ = a_report(3)
     many = tuple(made.runs[i % 3] for i in range(500))
     lines = made.comparison.runs if made.comparison else ()
     runs = tuple(replace(lines[i % 3], at=i) for i in range(500))
@@ -179,12 +185,13 @@ def test_five_hundred_runs_make_a_page_quickly_and_few_figures() -> None:
     report = replace(made, runs=many, comparison=replace(made.comparison, runs=runs))
     text = page(report, [])
     assert len(text) < 2_000_000
-    assert Tree(text).tags["details"] == 500
+    assert Tree(text).tags["details"] < RUNS_APART + 12
+    assert f"{500 - RUNS_APART} more runs are in the table" in Tree(text).text
     assert 0 < len(charts) <= FIGURES
 
 
 def test_a_figure_shows_the_faulty_beside_the_best() -> None:
-    _, charts = a_report(30)
+    _, charts, _ = a_report(30)
     main = charts[0]
     assert main.metric == "eval/accuracy"
     assert len(main.curves) == RUNS
@@ -192,6 +199,39 @@ def test_a_figure_shows_the_faulty_beside_the_best() -> None:
     loss = next(chart for chart in charts if chart.metric == "train/loss")
     assert "run1" in {curve.label for curve in loss.curves}
     assert "run0" in {curve.label for curve in loss.curves}
+
+
+def test_lines_are_told_apart_by_the_style_alone(drawn: str) -> None:
+    tree = Tree(drawn)
+    lines = [found["class"] for found in tree.all("g")]
+    assert lines[:4] == ["run c0", "run c1", "run c2", "run c3"]
+    keys = [found["class"] for found in tree.all("li") if found.get("tabindex") == "0"]
+    assert keys[:4] == ["c0", "c1", "c2", "c3"]
+    style = drawn.partition("<style>")[2].partition("</style>")[0]
+    for at in range(COLORS):
+        assert f".c{at} {{ color:" in style
+        assert f"figure:has(.key .c{at}:is(:hover, :focus-visible)) .run:not(.c{at})" in style
+    assert not re.search(r"(fill|stroke)=", drawn.partition("</style>")[2])
+
+
+def test_the_key_says_what_the_table_says(drawn: str) -> None:
+    key = re.findall(
+        r'<li class="c\d+" tabindex="0"><span class="swatch"></span>(\S+) <span class="muted">([^<]+)', drawn
+    )
+    table = re.findall(r"<th scope=\"row\"><code>(\S+?)</code></th>\s*<td[^>]*>([^<]+)</td>", drawn)
+    assert dict(key[:4]) == dict(table[:4])
+
+
+def test_findings_stand_beside_their_figures() -> None:
+    made, charts, evidence = a_report(4)
+    assert set(evidence) <= {*made.bad, *made.ugly}
+    many = tuple(f"`run{at}`: {made.ugly[0]}" for at in range(FINDINGS + 4))
+    text = page(replace(made, ugly=many), charts, dict.fromkeys(many, evidence[made.ugly[0]]))
+    first, _, folded = text.partition("<summary>4 more findings</summary>")
+    assert first.count('<svg class="evidence"') == FINDINGS
+    assert folded.count('<svg class="evidence"') == 4
+    nothing = Tree(page(replace(made, ugly=(), bad=()), charts))
+    assert "Bad and ugly" in nothing.text
 
 
 CHROMIUM = next(

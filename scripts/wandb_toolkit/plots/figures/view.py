@@ -23,6 +23,8 @@ class Theme:
     base: str
     lines: tuple[str, ...]
     faded: str  # lines that are there for comparison only
+    mark: str  # where a finding begins
+    limit: str  # what it was compared with
     scale: tuple[float, float]  # the part of the colour scale that stands out from the paper
 
 
@@ -36,6 +38,8 @@ LIGHT = Theme(
     base="#A0A7AF",
     lines=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"),
     faded="#C3C9D0",
+    mark="#B3202C",
+    limit="#7A4B00",
     scale=(0.0, 0.88),
 )
 DARK = Theme(
@@ -47,6 +51,8 @@ DARK = Theme(
     base="#57606A",
     lines=("#4FA9E8", "#FF8A4C", "#2DC79B", "#E89CC5", "#F2B83B", "#A5DAFB", "#C2C9D1"),
     faded="#3D4650",
+    mark="#FF8A84",
+    limit="#F2C063",
     scale=(0.22, 1.0),
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

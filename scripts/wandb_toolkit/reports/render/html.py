@@ -9,7 +9,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -17,44 +17,54 @@ from typing import TYPE_CHECKING
 from wandb_toolkit.model import Report, RunReport
 from wandb_toolkit.reports.render import comparison, sections
 from wandb_toolkit.reports.render.escaping import SPAN
-from wandb_toolkit.text import clean, number, quoted, sentence, short_names
+from wandb_toolkit.text import clean, number, plural, quoted, sentence, short_names
 
 if TYPE_CHECKING:
     from wandb_toolkit.plots.charts import Chart
+    from wandb_toolkit.plots.evidence import Evidence
     from wandb_toolkit.plots.figures.painter import Painter
     from wandb_toolkit.plots.figures.view import Theme
 
 _HERE = Path(__file__).parent
 _SPARK = re.compile(r"[▁▂▃▄▅▆▇█·]{4,}")
-_WIDE = (1280, 720, 128)  # pixels and dots per inch: of the first figure, and of those that stand in two columns
-_HALF = (960, 640, 150)
-_NARROW = "(max-width: 44rem)"
+_SIZE = (960, 640, 150)  # pixels and dots per inch of a picture
+FINDINGS = 3  # with their figures on the first screen
+RUNS = 60  # that have a part of their own
 _VERDICTS = ("good", "bad", "ugly", "unknown")
 
 
-def page(report: Report, charts: Sequence[Chart], *, compare: bool = False) -> str:
-    """Return the whole page; `compare` puts the comparison before what is good, bad and ugly."""
+def page(
+    report: Report, charts: Sequence[Chart], evidence: Mapping[str, Evidence] | None = None, *, compare: bool = False
+) -> str:
+    """Return the whole page.
+
+    Args:
+        report: what it says.
+        charts: its figures, that of the primary metric first.
+        evidence: sentence of Bad or Ugly → the figure of its finding.
+        compare: put the comparison before what is good, bad and ugly.
+    """
     judged = [
+        *_troubles(report, evidence or {}),
+        _figures("figure", "The primary metric" if report.primary else "Figure", charts[:1], _finals(report)),
         _listed("good", "Good", sections.capped(report.good, None) or ["Nothing could be called good."]),
-        _listed("bad", "Bad", sections.capped(report.bad, None) or ["Nothing found."]),
-        _listed("ugly", "Ugly", sections.capped(report.ugly, None) or ["Nothing found."]),
-        _listed("notes", "Notes", sections.capped(report.notes, None)),
-        _listed("rl", "Reinforcement learning", sections.lens(report, full=True)),
     ]
     compared = [
-        _listed("read", "Runs read", sections.runs_read(report)),
+        _folded(_listed("read", "Runs read", sections.runs_read(report))),
         _comparison(report),
-        _listed("config", "Config differences", comparison.config_differences(report, full=True)),
+        _folded(_listed("config", "Config differences", comparison.config_differences(report, full=True))),
     ]
     parts = [
         *([*compared, *judged] if compare else [*judged, *compared]),
         _next(report),
-        _figures(charts),
-        _listed("not-read", "Not read", sections.errors(report, full=True)),
-        _listed("checked", "Checked and skipped", sections.checked(report, full=True)),
-        _listed("metrics", "Metrics and their roles", sections.metrics(report)),
-        _runs(report),
-        _listed("reproduce", "Reproduce", sections.reproduce(report, full=True)),
+        _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),
+        _folded(_listed("rl", "Reinforcement learning", sections.lens(report, full=True))),
+        _folded(_figures("figures", "More figures", charts[1:])),
+        _folded(_listed("not-read", "Not read", sections.errors(report, full=True))),
+        _folded(_listed("checked", "Checked and skipped", sections.checked(report, full=True))),
+        _folded(_listed("metrics", "Metrics and their roles", sections.metrics(report))),
+        _folded(_runs(report)),
+        _folded(_listed("reproduce", "Reproduce", sections.reproduce(report, full=True))),
     ]
     kept = [part for part in parts if part]
     nav = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in kept)
@@ -100,6 +110,17 @@ def _section(key: str, title: str, body: str) -> Part:
     kind = f' class="{key}"' if key in _VERDICTS else ""
     head = f'<section id="{key}"{kind} aria-labelledby="{key}-h"><h2 id="{key}-h">{title}</h2>'
     return key, title, f"{head}\n{body}</section>"
+
+
+def _folded(part: Part | None) -> Part | None:
+    """Return the section with all but its title folded away."""
+    if part is None:
+        return None
+    key, title, body = part
+    head, _, rest = body.partition("</h2>")
+    start, _, heading = head.partition("<h2")
+    inner = rest.removesuffix("</section>")
+    return key, title, f"{start}<details><summary><h2{heading}</h2></summary>{inner}</details></section>"
 
 
 def _items(texts: Iterable[str]) -> str:
@@ -171,28 +192,69 @@ def _next(report: Report) -> Part | None:
     return _section("next", "Next experiments", f'<ol class="next">{"".join(items)}</ol>')
 
 
-def _figures(charts: Sequence[Chart]) -> Part | None:
+def _troubles(report: Report, evidence: Mapping[str, Evidence]) -> list[Part]:
+    """Return Ugly and Bad, the first findings with their figures, those behind them folded."""
+    left = FINDINGS
+    parts = []
+    for key, title, found in (("ugly", "Ugly", report.ugly), ("bad", "Bad", report.bad)):
+        shown, folded = found[:left], found[left:]
+        left -= len(shown)
+        body = f'<ul class="findings">{"".join(_finding(text, evidence) for text in shown)}</ul>' if shown else ""
+        if folded:
+            inner = f'<ul class="findings">{"".join(_finding(text, evidence) for text in folded)}</ul>'
+            more = plural(len(folded), "more finding" if shown else "finding")
+            body += f"<details><summary>{more}</summary>{inner}</details>"
+        if body:
+            parts.append(_section(key, title, body))
+    return parts or [_section("bad", "Bad and ugly", _items(["Nothing found."]))]
+
+
+def _finding(text: str, evidence: Mapping[str, Evidence]) -> str:
+    from wandb_toolkit.plots.svg import evidence_svg
+
+    figure = evidence.get(text)
+    drawn = f"<figure>{evidence_svg(figure)}</figure>" if figure is not None else ""
+    return f"<li><p>{prose(sentence(text))}</p>{drawn}</li>"
+
+
+def _finals(report: Report) -> dict[int, float | None]:
+    """Return what the table says of each run, by the run's identity."""
+    lines = report.comparison.runs if report.comparison else ()
+    return {id(report.runs[line.at].run): line.value for line in lines}
+
+
+def _figures(
+    key: str, title: str, charts: Sequence[Chart], finals: Mapping[int, float | None] | None = None
+) -> Part | None:
     if not charts:
         return None
+    body = "".join(_figure(chart, finals or {}, wide=key == "figure") for chart in charts)
+    return _section(key, title, f'<div class="figures">{body}</div>')
+
+
+def _figure(chart: Chart, finals: Mapping[int, float | None], *, wide: bool) -> str:
+    """Return a figure: lines that the page colours, or of very many runs two pictures."""
+    from wandb_toolkit.plots.svg_chart import MOST_LINES, chart_svg, is_log, key_of
+
+    if 0 < len(chart.curves) <= MOST_LINES:
+        notes = [*(["log scale"] if is_log(chart) else []), *chart.notes[-1:]]
+        caption = quoted(chart.metric) + (f" ({'; '.join(notes)})" if notes else "")
+        drawn = chart_svg(chart, 960, 330) if wide else chart_svg(chart)
+        return f"<figure>{drawn}<figcaption>{prose(caption)}{key_of(chart.curves, finals)}</figcaption></figure>"
+    return _picture(chart)
+
+
+def _picture(chart: Chart) -> str:
     from wandb_toolkit.plots.figures.alt_text import describe
     from wandb_toolkit.plots.figures.view import DARK, LIGHT
 
-    made = []
-    wide, half = ([_painter(theme, size) for theme in (LIGHT, DARK)] for size in (_WIDE, _HALF))
-    for at, chart in enumerate(charts):
-        light, dark = (_data(painter, chart) for painter in half)
-        sources = [("(prefers-color-scheme: dark)", dark)]
-        if at == 0:  # over the whole width, so that a narrow screen needs another one
-            sources = [(f"{_NARROW} and (prefers-color-scheme: dark)", dark), (_NARROW, light)]
-            light, dark = (_data(painter, chart) for painter in wide)
-            sources.append(("(prefers-color-scheme: dark)", dark))
-        width, height, _ = _HALF if at else _WIDE
-        made.append(
-            f"<figure><picture>{''.join(_source(*one) for one in sources)}"
-            f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(describe(chart))}"></picture>'
-            f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
-        )
-    return _section("figures", "Figures", f'<div class="figures">{"".join(made)}</div>')
+    light, dark = (_data(_painter(theme, _SIZE), chart) for theme in (LIGHT, DARK))
+    width, height, _ = _SIZE
+    return (
+        f"<figure><picture>{_source('(prefers-color-scheme: dark)', dark)}"
+        f'<img src="{light}" width="{width}" height="{height}" alt="{attribute(describe(chart))}"></picture>'
+        f"<figcaption>{prose(quoted(chart.metric))}</figcaption></figure>"
+    )
 
 
 def _painter(theme: Theme, size: tuple[int, int, int]) -> Painter:
@@ -217,8 +279,13 @@ def _runs(report: Report) -> Part | None:
         return None
     values = {line.at: line.value for line in report.comparison.runs} if report.comparison else {}
     names = short_names([one.run for one in report.runs])
-    order = list(values) or range(len(report.runs))
+    order = list(values) or list(range(len(report.runs)))
+    if len(order) > RUNS:  # those with something to say, in the order of the table
+        order = [*(at for at in order if report.runs[at].verdict in ("bad", "ugly")), *order]
+        order = sorted(list(dict.fromkeys(order))[:RUNS], key=order[::-1].index, reverse=True)
     body = "\n".join(_run(report.runs[at], names[at], values.get(at), report) for at in order)
+    left = len(report.runs) - len(order)
+    body += f"<p>{left:,} more runs are in the table of the comparison and in --json.</p>" if left else ""
     return _section("runs", "Each run", body)
 
 

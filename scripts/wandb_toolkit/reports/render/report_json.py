@@ -87,6 +87,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "advice": finding.advice,
         "consequence_of": finding.consequence_of,
         "leading_up": finding.leading_up,
+        "figure": finding.figure,
     }
 
 
