@@ -82,13 +82,14 @@ def _flat_at(curve: Curve, level: float, margin: float) -> bool:
     return abs(float(np.median(late)) - level) <= margin and abs(curve.trend.level(0.8) - level) <= margin
 
 
-def _said(curve: Curve, what: str, level: float, *others: Curve) -> Finding:
+def _said(curve: Curve, what: str, level: float, *others: Curve, end: float | None = None) -> Finding:
+    end = curve.trend.level(0.8) if end is None else end
     return finding(
         "chance_level",
-        f"{curve.metric} ends at {num(curve.trend.level(0.8))}, {what}",
+        f"{curve.metric} ends at {num(end)}, {what}",
         curve,
         *others,
-        evidence={"end": curve.trend.level(0.8), "chance": level, "best": float(np.max(curve.y))},
+        evidence={"end": end, "chance": level, "best": float(np.max(curve.y))},
         levels={"chance": level},
         advice="Overfit one small batch first; look at labels, their alignment with the inputs, and the learning rate.",
     )
@@ -152,7 +153,7 @@ def _agreed(accuracy: float, losses: list[Curve], exact: float) -> tuple[int | N
 
 def _leeway(n: int) -> float:
     """Return how far from 1/n an accuracy may be where the loss says n: shares of few classes are rarely even."""
-    return (0.4 if n >= 8 else 0.15 if n > 2 else 0.08) / n
+    return (0.4 if n >= 8 else 0.15 if n > 2 else 0.16) / n
 
 
 def _area(view: RunView, points: int, near: float, exact: float) -> Finding | None:
@@ -197,8 +198,14 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
         end = curve.trend.level(0.8)
         if float(np.min(curve.trend.y)) < (1 - exact) * math.log(n) - 2 * curve.trend.error:
             continue  # it had been better: what it learned was lost, or does not hold for other data
-        if end > math.log(n) * (1 + exact) + 2 * curve.trend.error and curve.trend.end > math.log(n):
-            return _said(curve, f"above the {math.log(n):.3g} of a uniform guess among {n:,}", math.log(n))
+        guess = math.log(n)
+        if end > guess * (1 + exact) + 2 * curve.trend.error and curve.trend.end > guess:
+            return _said(curve, f"above the {guess:.3g} of a uniform guess among {n:,}", guess)
+        # A steep fall leaves the level of the last fifth unsure: its last points tell.
+        last = float(np.median(curve.y[-3:]))
+        known = n != _MANY and not any(c.trend.end > 1.5 / n for c in _metrics(view, _ACCURACY) if len(c) >= points)
+        if known and (1 - exact) * guess <= last and len(curve) >= 2 * points:
+            return _said(curve, f"no better than the {guess:.3g} of a uniform guess among {n:,}", guess, end=last)
     return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import EPOCHS, Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.detectors.loss import proper_loss
+from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.model import Finding
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 @detector(
     "overfitting",
-    "The evaluation loss rises while the training loss keeps falling",
+    "The evaluation gets worse while the training loss keeps falling",
     "bad",
-    ("loss", "eval_loss"),
+    ("loss",),
+    needs="an eval loss, or an evaluation as primary metric",
     explains=("plateau_early", "primary_worse", "memorising"),
     takes_back=("eval_follows_train", "loss_decreased"),
 )
@@ -30,9 +32,21 @@ def overfitting(
 
     Both are by definition. The rise is `steady` when Kendall's tau after the minimum says so. Of at most `few`
     evaluations, too few to estimate their noise, a rise from each to the next counts from `slight` (5%)
-    on, over one step from twice that. A single last point does not count as a rise where there are more than four.
+    on, over one step from twice that; so does a rise far out of the noise while the training loss falls to less than
+    half. A single last point does not count as a rise where there are more than four. Where the eval loss says
+    nothing, an accuracy (or what else is evaluated and is better higher) that falls by `slight` from its best does.
     """
     loss = proper_loss(view, 2)
+    has_eval = view.has("eval_loss") and len(view.curve("eval_loss")) >= 2
+    if not has_eval and not _ranked_by_evaluation(view):
+        view.curve("eval_loss", 2)  # says what is missing
+    by_loss = _eval_loss_rises(view, loss, rise, clear, steady, slight, few) if has_eval else None
+    return by_loss or _accuracy_falls(view, loss, clear, steady, slight)
+
+
+def _eval_loss_rises(
+    view: RunView, loss: Curve, rise: float, clear: float, steady: float, slight: float, few: int
+) -> Finding | None:
     held_out = view.curve("eval_loss", 2)
     t, train = held_out.trend, loss.trend
     best = int(np.argmin(t.y))
@@ -42,19 +56,21 @@ def overfitting(
     low, end = float(t.y[best]), float(np.median(after[-max(1, len(after) // 10) :]))
     scale = abs(low) if low > 0 else max(t.start - low, abs(low))
     up = end - low
+    at, here, there = t.x[best], float(np.interp(t.x[best], train.x, train.y)), train.end
+    if here - there <= max(2 * train.error, 0.05 * abs(here)):
+        return None  # the training loss no longer falls: no overfitting
     noise, enough = _noise_after(held_out, after), rise
     climbs = len(held_out) <= few and bool((np.diff(after) > 0).all())
     if climbs and (len(after) >= 4 or len(held_out) <= 4):
         noise, enough = 0.0, slight if len(after) > 2 else 2 * slight
     elif len(held_out) < 5 or len(after) < 3 or stats.rank_trend(after) < steady:
         return None
+    elif len(after) >= 10 and up >= 2 * clear * noise and 0 <= there <= 0.5 * here:
+        enough = slight
     if up < enough * scale or up < clear * noise:
         return None
     if len(held_out) > 4 and float(np.max(after[:-1])) - low < 0.4 * up:
         return None
-    at, here, there = t.x[best], float(np.interp(t.x[best], train.x, train.y)), train.end
-    if here - there <= max(2 * train.error, 0.05 * abs(here)):
-        return None  # the training loss no longer falls: no overfitting
     step = int(at)
     return finding(
         "overfitting",
@@ -77,6 +93,47 @@ def overfitting(
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
         margin=min(up / (enough * scale), up / (clear * noise) if noise > 0 else 9.0),
     )
+
+
+def _ranked_by_evaluation(view: RunView) -> bool:
+    """Return whether the primary metric is an evaluation of which more is better."""
+    primary = view.primary
+    known = primary is not None and primary.direction == "max" and primary.metric in view.history
+    return known and primary is not None and is_evaluation(primary.metric)
+
+
+def _accuracy_falls(view: RunView, loss: Curve, clear: float, steady: float, slight: float) -> Finding | None:
+    """Judge an evaluation of which more is better: has it fallen for good since its best, the training loss not?"""
+    if not _ranked_by_evaluation(view) or len(view.main()) < 8:
+        return None
+    main, train = view.main(), loss.trend
+    t = main.trend
+    peak = int(np.argmax(t.y))
+    after = t.raw[peak:]
+    best, end = float(t.y[peak]), t.level(0.93)
+    down = best - end
+    here, there = float(np.interp(t.x[peak], train.x, train.y)), train.end
+    enough = max(slight * abs(best), clear * t.error, 2 * main.noise)
+    if len(after) < 5 or down < enough or stats.rank_trend(after) > -steady:
+        return None
+    if (
+        here - there <= max(2 * train.error, 2 * slight * abs(here))
+        or stats.rising(train.raw[train.x >= t.x[peak]]) > -2
+    ):
+        return None
+    step = int(t.x[peak])
+    return finding(
+        "overfitting",
+        f"{main.metric} was best ({num(best)}) at step {step:,} and fell to {num(end)} while "
+        f"{loss.metric} kept falling, from {num(here)} to {num(there)}",
+        main,
+        loss,
+        step=step,
+        evidence={"best": best, "best_step": step, "end": end, "train_at_best": here, "train_end": there,
+                  "noise": main.noise, "thresholds": {"fall": slight, "clear": clear, "steady": steady}},
+        advice=f"Use the checkpoint nearest to step {step:,}; look for wrong labels, regularise, or add data.",
+        margin=down / enough,
+    )  # fmt: skip
 
 
 def _noise_after(held_out: Curve, after: FloatArray) -> float:

@@ -22,6 +22,7 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
 
     An order of magnitude and 3% are by definition. The running median is of the fifth of the run before. In the
     first tenth it counts as at least the lower quartile of all: steps from a zero initialisation are no explosion.
+    A note where it comes back and the losses fell all the while: what the model learns may make it steep for a time.
     """
     norm = view.curve("grad_norm", 20)
     x, y = stats.condense(norm.x, norm.y, 1000)
@@ -60,9 +61,26 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
                 },
                 levels={"level before": base, f"{times:g} × level before": times * base},
                 advice="Clip the gradient norm near its usual level, lower the learning rate, look at its batches.",
+                severity="note" if last < len(y) and _harmless(view, step, float(x[last - 1])) else None,
                 margin=peak / base / times,
             )
     return _grows(view, norm)
+
+
+def _harmless(view: RunView, since: float, until: float) -> bool:
+    """Return whether the training loss, and the eval loss where there is one, fell from before a stretch to after it."""
+    looked = False
+    for role in ("loss", "eval_loss"):
+        if not view.has(role) or view.curve(role).kind == "policy":
+            continue
+        curve = view.curve(role)
+        before, after = curve.y[curve.x < since], curve.y[curve.x > until]
+        if len(before) < 2 or len(after) < 2:
+            continue
+        looked = True
+        if float(np.median(after)) >= float(np.median(before[-10:])) - 2 * curve.noise:
+            return False
+    return looked
 
 
 def _grows(view: RunView, norm: Curve, times: float = 5.0, steady: float = 0.6) -> Finding | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
 
 # TRL, veRL, Transformers, OpenRLHF, slime
@@ -132,6 +132,7 @@ def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Fin
     """More than `cut` (30%) of the responses are cut off at the cap over `lasts` (15%) of the run.
 
     The measure of `clipfrac_high`: a third of the samples is then scored for an answer that they could not finish.
+    A note where it is so from the start, does not grow, and the reward rises: the cap is short, and no fault developed.
     """
     share = view.curve("truncation", 10)
     scale = 100.0 if float(np.max(share.y)) > 1.5 else 1.0
@@ -150,5 +151,16 @@ def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Fin
         evidence={"over": over, "top": top, "cap": _cap(view), "thresholds": {"cut": cut, "lasts": lasts}},
         levels={"limit": cut * scale},
         advice="Raise the cap, or mask what was cut off from the loss, or pay less for length.",
+        severity="note" if _as_ever(view, share) else None,
         margin=min(over / lasts, top / cut),
     )
+
+
+def _as_ever(view: RunView, share: Curve) -> bool:
+    """Return whether as many responses are cut off as at the start, while the reward rises."""
+    t = share.trend
+    grown = t.end - t.start > max(3 * t.error, 0.1 * abs(t.start))
+    if grown or not view.has("reward") or len(view.curve("reward")) < 8:
+        return False
+    reward = view.curve("reward").trend
+    return reward.end - reward.start > 5 * reward.error and stats.rising(reward.raw) > 2.5

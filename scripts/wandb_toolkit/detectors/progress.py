@@ -95,29 +95,38 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
 
 @detector(
     "undertrained",
-    "The run ended while the primary metric was still improving",
+    "The run ended while it was still improving",
     "bad",
     label="stopping while still improving",
     follows=("plateau_early", "no_learning", "lr_schedule_mismatch", "no_signal", "chance_level"),
 )
-def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: float = 5.0) -> Finding | None:
+def undertrained(
+    view: RunView, share: float = 0.08, sure: float = 3.5, whole: float = 5.0, straight: float = 0.15
+) -> Finding | None:
     """The run finished and the last fifth brought `share` (8% by definition) of the whole gain, beyond the noise.
 
     `sure` is in standard errors of what the last fifth brought; the whole gain must be `whole` times the trend's error,
-    else there is nothing to have a share of. Runs that crashed or still go are not judged.
+    else there is nothing to have a share of. Where the primary metric does not tell, an eval loss does whose last fifth
+    brought `straight` of its gain: it falls in nearly a straight line. Of fewer than 8 evaluations each must be better
+    than the one before, the last step no smaller than most, and the training loss must fall as straight.
+    Runs that crashed or still go are not judged.
     """
     if view.run.state != "finished":
         raise NotApplicable(f"the run is {view.run.state}, not finished")
-    main = view.main(8)
     sign = better(view)
-    t = main.trend
-    brought, error = stats.last_fifth(t.x, t.raw)
-    brought *= sign
-    total = sign * (t.end - t.start)
-    if total < whole * t.error or not brought > 0 or brought < share * total or brought < sure * error:
+    short = _few_evaluations(view, sign, straight)
+    if short is not None:
+        return short
+    main = view.main(8)
+    gain = _still_gains(main, sign, share, sure, whole)
+    if gain is None and view.has("eval_loss") and len(view.curve("eval_loss")) >= 8 and not view.about_policy:
+        held_out = view.curve("eval_loss")
+        if held_out.metric != main.metric and not _lost_some(main, sign):
+            main, sign, share = held_out, -1, straight
+            gain = _still_gains(main, sign, share, sure, whole)
+    if gain is None:
         return None
-    if stats.rising(sign * t.raw[t.part >= 0.6]) < 2 or _at_ceiling(main, sign):
-        return None
+    t, (brought, error, total) = main.trend, gain
     others = [sign * curve.trend.end for curve in view.relatives("primary", main)]
     leads = bool(others) and sign * t.end >= max(others)
     return finding(
@@ -137,6 +146,50 @@ def undertrained(view: RunView, share: float = 0.08, sure: float = 3.5, whole: f
         severity="note" if leads else None,  # ahead of all others, there is more to gain and nothing wrong
         margin=min(brought / (share * total), brought / (sure * error) if error > 0 else 9.0),
     )
+
+
+def _still_gains(curve: Curve, sign: int, share: float, sure: float, whole: float) -> tuple[float, float, float] | None:
+    """Return what the last fifth brought, its error and the whole gain, None where the curve has levelled off."""
+    t = curve.trend
+    brought, error = stats.last_fifth(t.x, t.raw)
+    brought *= sign
+    total = sign * (t.end - t.start)
+    if total < whole * t.error or not brought > 0 or brought < share * total or brought < sure * error:
+        return None
+    if stats.rising(sign * t.raw[t.part >= 0.6]) < 2 or _at_ceiling(curve, sign):
+        return None
+    return brought, error, total
+
+
+def _lost_some(main: Curve, sign: int) -> bool:
+    """Return whether a metric is below its best by more than its noise."""
+    t = main.trend
+    return float(np.max(sign * t.y)) - sign * t.end > 2 * t.error + main.noise
+
+
+def _few_evaluations(view: RunView, sign: int, straight: float, least: int = 4, enough: int = 8) -> Finding | None:
+    """Judge a run with a handful of evaluations, each better than the one before, by these and its training loss."""
+    main = view.main()
+    if not least <= len(main) < enough or not view.has("loss") or view.about_policy:
+        return None
+    loss = view.curve("loss")
+    steps = np.diff(sign * main.y)
+    if len(loss) < 20 or loss.kind == "policy" or not bool((steps > 0).all()) or steps[-1] < 0.7 * np.mean(steps):
+        return None
+    gain = _still_gains(loss, -1, straight, 3.5, 5.0)
+    if gain is None or _at_ceiling(main, sign):
+        return None
+    brought, _, total = gain
+    return finding(
+        "undertrained",
+        f"{main.metric} and {loss.metric} were still improving when the run ended: the last of {len(main)} evaluations "
+        f"brought {steps[-1] / steps.sum():.0%} of the gain",
+        main,
+        loss,
+        evidence={"start": float(main.y[0]), "end": float(main.y[-1]), "share_of_gain": steps[-1] / steps.sum(),
+                  "loss_last_fifth": brought / total, "thresholds": {"straight": straight}},
+        advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
+    )  # fmt: skip
 
 
 def _at_ceiling(main: Curve, sign: int) -> bool:
@@ -262,17 +315,17 @@ def is_evaluation(metric: str) -> bool:
     "bad",
     label="nothing learned",
     explains=("plateau_early",),
-    takes_back=("grad_norm_stable",),
+    takes_back=("grad_norm_stable", "primary_improved"),
 )
 def no_learning(
-    view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2, slight: float = 0.01
+    view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2, slight: float = 0.01, few: int = 5
 ) -> Finding | None:
     """Loss, eval loss, reward and the primary metric, `needed` of them at least, end where they began.
 
     That is, each within `clear` errors of its trend, or within its noise, and nowhere better than that on the way; a
-    loss also within `slight` (1%) of its level. One
-    flat metric alone may be saturated or of the wrong kind; a policy's objective never counts. Runs that broke off are
-    not judged.
+    loss also within `slight` (1%) of its level. One of them has `points` rows, evaluations `few`. One
+    flat metric alone may be saturated or of the wrong kind; a policy's objective never counts, but its entropy does
+    where it moves by less than half of `slight`. Runs that broke off are not judged.
     """
     if stopped_in_warmup(view):
         raise NotApplicable("the run broke off while its learning rate was warming up")
@@ -283,9 +336,17 @@ def no_learning(
     if view.primary is not None and view.primary.metric in view.history:
         curves[view.primary.metric] = (view.main(), better(view))
     losses = {view.roles[role].metric for role in ("loss", "eval_loss") if view.has(role)}
-    judged = [(c, sign) for c, sign in curves.values() if len(c) >= points and c.kind != "policy"]
-    if len(judged) < needed:
-        raise NotApplicable(f"only {len(judged)} of loss, eval loss, reward and primary metric has {points} points")
+    evaluated = {view.roles["eval_loss"].metric} if view.has("eval_loss") else set()
+    judged = [
+        (c, sign)
+        for c, sign in curves.values()
+        if len(c) >= (few if c.metric in evaluated or is_evaluation(c.metric) else points) and c.kind != "policy"
+    ]
+    still = _still_entropy(view, points, slight) if len(judged) == needed - 1 else []
+    enough = any(len(curve) >= points for curve, _ in judged)
+    if len(judged) + len(still) < needed or not enough:
+        have = sum(len(curve) >= points for curve, _ in judged)
+        raise NotApplicable(f"only {have} of loss, eval loss, reward and primary metric has {points} points")
     for curve, sign in judged:
         t = curve.trend
         gain = float(np.max(sign * t.y)) - sign * t.start
@@ -295,11 +356,21 @@ def no_learning(
     names = " and ".join(curve.metric for curve, _ in judged)
     return finding(
         "no_learning",
-        f"{names} ended where they began: nothing was learned",
+        f"{names} ended where {'they' if len(judged) > 1 else 'it'} began: nothing was learned",
         *(curve for curve, _ in judged),
+        *still,
         evidence={
             **{curve.metric: {"start": curve.trend.start, "end": curve.trend.end} for curve, _ in judged},
             "thresholds": {"points": points, "clear": clear},
         },
         advice="Check that gradients reach the weights (frozen layers, a zero learning rate), and the labels.",
     )
+
+
+def _still_entropy(view: RunView, points: int, slight: float) -> list[Curve]:
+    """Return the entropy of a policy that does not change, [] where it changes or is not logged."""
+    if not view.about_policy or not view.has("entropy") or len(view.curve("entropy")) < points:
+        return []
+    entropy = view.curve("entropy")
+    level = abs(float(np.median(entropy.y)))
+    return [entropy] if level > 0 and float(np.ptp(entropy.trend.y)) <= slight / 2 * level else []
