@@ -110,6 +110,14 @@ def test_another_task_few_siblings_or_a_wide_spread_make_no_run_far() -> None:
     assert "far_from_siblings" not in found(_among({}, [{}] * 4, falling(3.2, 2.9, 0.01), list(wide)))
 
 
+def test_siblings_that_learned_nothing_hide_no_run_that_fell_far_behind() -> None:
+    good = [falling(5.0, 1.0 + 0.05 * i, 0.01, seed=i) for i in range(3)]
+    failed = [5.0 + noise(0.01, i) for i in range(3)]
+    behind = falling(5.0, 3.9, 0.01)
+    assert "its 3 siblings" in found(_among({}, [{}] * 6, behind, [*good, *failed]))["far_from_siblings"].title
+    assert "far_from_siblings" not in found(_among({}, [{}] * 4, behind, [*failed, falling(5.0, 3.8, 0.01)]))
+
+
 def test_a_diverged_sibling_is_no_yardstick() -> None:
     hot = np.concatenate([[1.4], 7.5 + noise(0.1, n=N - 1)])
     usual = [falling(1.5, 1.05 + 0.05 * i, 0.01, seed=i) for i in range(3)]

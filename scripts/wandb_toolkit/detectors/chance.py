@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.environments import environment_of
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
@@ -46,10 +48,18 @@ def _metrics(view: RunView, words: frozenset[str]) -> Iterator[Curve]:
     "The result never leaves what guessing gives",
     "bad",
     label="a result at chance",
-    needs="an accuracy, AUC or loss whose chance level is known: from the config's classes or vocabulary, from each "
-    "other, or because it is a preference loss",
+    needs="an accuracy, AUC, loss or return whose chance level is known: from the config's classes, vocabulary or "
+    "environment, from each other, or because it is a preference loss",
     explains=("no_learning", "plateau_early", "metric_frozen", "preference_degrades"),
-    takes_back=("loss_decreased", "eval_follows_train", "primary_improved", "grad_norm_stable"),
+    takes_back=(
+        "loss_decreased",
+        "eval_follows_train",
+        "primary_improved",
+        "reward_improved",
+        "grad_norm_stable",
+        "entropy_healthy",
+        "kl_stable",
+    ),
 )
 def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: float = 0.02) -> Finding | None:
     """The result stays at what guessing gives: an accuracy of 1/classes, ln(classes), ln 2 of a preference loss.
@@ -57,11 +67,12 @@ def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: floa
     An accuracy or AUC is at chance within `near` (a quarter) of it or its noise, a loss within `exact` of ln(classes),
     both over the last half of at least `points` rows and nowhere clearly better before. The number of classes is the
     config's, else that for which accuracy and loss both are at chance. A loss that ends above ln(vocabulary) or
-    ln(classes) is worse than a uniform guess.
+    ln(classes) is worse than a uniform guess. A return is at chance in a known environment where it ends closer to that
+    of random actions than a tenth of the way to what counts as solved; where it still rises, a twenty-fifth.
     """
     if stopped_in_warmup(view):
         raise NotApplicable("the run broke off while its learning rate was warming up")
-    judges = (_accuracy, _area, _preference, _above_uniform)
+    judges = (_accuracy, _area, _preference, _above_uniform, _random_actions)
     reasons = []
     for judge in judges:
         try:
@@ -72,7 +83,7 @@ def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: floa
         if made is not None:
             return made
     if len(reasons) == len(judges):
-        raise NotApplicable("no accuracy, AUC or loss whose chance level is known")
+        raise NotApplicable("no accuracy, AUC, loss or return whose chance level is known")
     return None
 
 
@@ -135,7 +146,7 @@ def _agreed(accuracy: float, losses: list[Curve], exact: float) -> tuple[int | N
 
     A loss that was thrown there stands a little above the uniform guess: it is sure of the wrong shares.
     """
-    if not 0.0005 < accuracy <= 0.54:
+    if not 0.0005 < accuracy <= 0.58:
         return None, None
     for loss in losses:
         level = loss.trend.level(0.8)
@@ -203,10 +214,36 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
             return _said(curve, f"above the {guess:.3g} of a uniform guess among {n:,}", guess)
         # A steep fall leaves the level of the last fifth unsure: its last points tell.
         last = float(np.median(curve.y[-3:]))
-        known = n != _MANY and not any(c.trend.end > 1.5 / n for c in _metrics(view, _ACCURACY) if len(c) >= points)
+        tokens = _configured(view, _VOCABULARY) is not None  # the commonest of many is right more often than by chance
+        right = any(c.trend.end > 1.5 / n for c in _metrics(view, _ACCURACY) if len(c) >= points)
+        known = n != _MANY and (tokens or not right)
         if known and (1 - exact) * guess <= last and len(curve) >= 2 * points:
             return _said(curve, f"no better than the {guess:.3g} of a uniform guess among {n:,}", guess, end=last)
     return None
+
+
+def _random_actions(
+    view: RunView, points: int, near: float, exact: float, far: float = 0.1, close: float = 0.04
+) -> Finding | None:
+    """Judge the return in a well-known environment: is it what random actions earn?"""
+    environment = environment_of(view.run.config)
+    if environment is None or not view.has("reward") or len(view.curve("reward")) < 5 * points:
+        raise NotApplicable("no return in a known environment")
+    reward = view.curve("reward")
+    if not bool(((reward.y >= environment.lowest) & (reward.y <= environment.highest)).all()):
+        raise NotApplicable("the return is not the environment's own")
+    t, way = reward.trend, environment.solved - environment.random
+    end = t.level(0.9)
+    # Still on its way: it rises, and the last part brought its share of all that was gained.
+    late = t.raw[t.part >= 0.4]
+    climbs = stats.rising(late) > 2 and end - t.level(0.3, 0.5) > 0.25 * (end - t.start)
+    if (
+        end - environment.random >= (close if climbs else far) * way
+        or float(np.max(t.y)) - environment.random > 2 * far * way
+    ):
+        return None
+    text = f"what random actions earn in {environment.name} ({num(environment.random)}) or little more; "
+    return _said(reward, text + f"it counts as solved at {num(environment.solved)}", environment.random, end=end)
 
 
 @detector(

@@ -68,7 +68,7 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
 
 
 def _harmless(view: RunView, since: float, until: float) -> bool:
-    """Return whether the training loss, and the eval loss where there is one, fell from before a stretch to after it."""
+    """Return whether the losses, training and eval where there is one, fell from before a stretch to after it."""
     looked = False
     for role in ("loss", "eval_loss"):
         if not view.has(role) or view.curve(role).kind == "policy":

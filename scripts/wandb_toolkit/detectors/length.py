@@ -163,4 +163,4 @@ def _as_ever(view: RunView, share: Curve) -> bool:
     if grown or not view.has("reward") or len(view.curve("reward")) < 8:
         return False
     reward = view.curve("reward").trend
-    return reward.end - reward.start > 5 * reward.error and stats.rising(reward.raw) > 2.5
+    return reward.end - reward.start > reward.error and stats.rising(reward.raw) > 2.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from wandb_toolkit import stats
@@ -221,9 +223,12 @@ def policy_lag(view: RunView, apart: float = 2.0, lasts: float = 0.15) -> Findin
 def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5, clear: float = 0.02) -> Finding | None:
     """Explained variance is below `least` (0: worse than the mean of the returns) over the second half of the run.
 
-    Zero needs no source: it is what a constant explains. Less than `clear` below it is no worse than a constant. Early
-    on it is usual; where it still rises, nothing is found.
+    Zero needs no source: it is what a constant explains. Less than `clear` below it is no worse than a constant. NaN
+    throughout says that there is no variance to explain. Early on it is usual; where it still rises, nothing is found.
     """
+    constant = _no_variance(view)
+    if constant is not None:
+        return constant
     explained = view.curve("explained_variance", 20)
     t = explained.trend
     late = t.raw[t.part >= since]
@@ -242,3 +247,22 @@ def value_function_poor(view: RunView, least: float = 0.0, since: float = 0.5, c
         advice="Raise the value loss's weight or its learning rate, normalise returns, share less of the network.",
         margin=float(np.mean(late < least)) / 0.75,
     )
+
+
+def _no_variance(view: RunView, rows: int = 10, most: float = 0.8) -> Finding | None:
+    """Judge an explained variance that is NaN in `most` of its rows: the returns are the same everywhere."""
+    series = view.series("explained_variance")
+    late = series.value[len(series) // 2 :]
+    if len(late) < rows or float(np.mean(np.isnan(late))) < most:
+        return None
+    since = int(series.x[int(np.argmax(np.isnan(series.value)))])
+    missing = int(np.isnan(series.value).sum())
+    made = finding(
+        "value_function_poor",
+        f"{series.name} is NaN in {missing:,} of {len(series):,} rows, first at step {since:,}: the returns that the "
+        "value function is fitted to do not vary",
+        step=since,
+        evidence={"rows": missing, "of": len(series), "thresholds": {"most": most}},
+        advice="Look at the discount (0 leaves the next reward only) and at the reward: is it the same at every step?",
+    )
+    return replace(made, metrics=(series.name,))

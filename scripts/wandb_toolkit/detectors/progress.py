@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wandb_toolkit import stats
@@ -9,6 +11,9 @@ from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
+
+if TYPE_CHECKING:
+    from wandb_toolkit.model import FloatArray
 
 _EVALUATION = frozenset({"eval", "evaluation", "val", "valid", "validation", "test", "dev"})
 
@@ -167,6 +172,11 @@ def _lost_some(main: Curve, sign: int) -> bool:
     return float(np.max(sign * t.y)) - sign * t.end > 2 * t.error + main.noise
 
 
+def _straight(steps: FloatArray) -> bool:
+    """Return whether a few steps are all gains, the last no smaller than most."""
+    return bool((steps > 0).all()) and float(steps[-1]) >= 0.7 * float(np.mean(steps))
+
+
 def _few_evaluations(view: RunView, sign: int, straight: float, least: int = 4, enough: int = 8) -> Finding | None:
     """Judge a run with a handful of evaluations, each better than the one before, by these and its training loss."""
     main = view.main()
@@ -174,12 +184,11 @@ def _few_evaluations(view: RunView, sign: int, straight: float, least: int = 4, 
         return None
     loss = view.curve("loss")
     steps = np.diff(sign * main.y)
-    if len(loss) < 20 or loss.kind == "policy" or not bool((steps > 0).all()) or steps[-1] < 0.7 * np.mean(steps):
+    if len(loss) < least or loss.kind == "policy" or _at_ceiling(main, sign) or not _straight(steps):
         return None
-    gain = _still_gains(loss, -1, straight, 3.5, 5.0)
-    if gain is None or _at_ceiling(main, sign):
+    gain = _still_gains(loss, -1, straight, 3.5, 5.0) if len(loss) >= enough else None
+    if gain is None and not (len(loss) < enough and _straight(-np.diff(loss.y))):
         return None
-    brought, _, total = gain
     return finding(
         "undertrained",
         f"{main.metric} and {loss.metric} were still improving when the run ended: the last of {len(main)} evaluations "
@@ -187,7 +196,7 @@ def _few_evaluations(view: RunView, sign: int, straight: float, least: int = 4, 
         main,
         loss,
         evidence={"start": float(main.y[0]), "end": float(main.y[-1]), "share_of_gain": steps[-1] / steps.sum(),
-                  "loss_last_fifth": brought / total, "thresholds": {"straight": straight}},
+                  "thresholds": {"straight": straight}},
         advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
     )  # fmt: skip
 

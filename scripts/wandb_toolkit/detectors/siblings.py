@@ -67,6 +67,7 @@ def _short(value: Any) -> str:
 def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, needed: int = 3) -> Finding | None:
     """The run ends worse than each of `needed` sound siblings of the same task is at that step, by several spreads.
 
+    Siblings that gained less than a fifth of what the best gained are left out where `needed` others are there.
     That is, beyond the worst of them by `spreads` times the standard deviation of their ends, by `short` (half) of what
     they gained, and by four times the noise. Names the config keys in which it differs from most of them.
     """
@@ -90,7 +91,8 @@ def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, n
         if len(others) < needed:
             reasons.append(f"{len(others)} comparable siblings with {curve.metric}, needs {needed}")
             continue
-        made = _judge(view, curve, sign, others, spreads, short)
+        learned = _that_learned(others, sign)
+        made = _judge(view, curve, sign, learned if len(learned) >= needed else others, spreads, short)
         if made is not None:
             return made
         return None
@@ -112,6 +114,13 @@ def _sign(view: RunView, role: str) -> int:
 def _went_wrong(curve: Curve, sign: int) -> bool:
     """Return whether a run ended worse than its first value: no yardstick."""
     return sign * (curve.trend.end - float(curve.y[0])) < -max(2 * curve.noise, 0.05 * abs(float(curve.y[0])))
+
+
+def _that_learned(others: list[tuple[Sibling, Curve]], sign: int, share: float = 0.2) -> list[tuple[Sibling, Curve]]:
+    """Return the runs that gained at least a fifth of what the best of them did: failures are no yardstick."""
+    gains = [sign * (other.trend.end - other.trend.start) for _, other in others]
+    most = max(gains)
+    return [pair for pair, gain in zip(others, gains, strict=True) if most <= 0 or gain >= share * most]
 
 
 def _judge(

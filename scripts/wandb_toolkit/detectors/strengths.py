@@ -33,10 +33,13 @@ def moved(start: float, end: float, least: float = 0.01) -> bool:
 
 
 @detector("primary_improved", "The primary metric improved", "good", learning=True)
-def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2) -> Finding | None:
+def primary_improved(
+    view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2, kept: float = 0.5
+) -> Finding | None:
     """The primary metric improved by `clear` times the error of its trend; whether it levelled off is said too.
 
-    Less than a `slight` part of what the siblings gained is not praised, nor is less than can be seen (`moved`).
+    It kept more than half of it (`kept`); less is what `reward_collapse` means. Less than a `slight` part of what the
+    siblings gained is not praised, nor is less than can be seen (`moved`).
     """
     main = view.main(6)
     t, sign = main.trend, better(view)
@@ -52,7 +55,7 @@ def primary_improved(view: RunView, clear: float = 5.0, level: float = 0.04, sli
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
     if others and gain < slight * float(np.median(others)):
         return None
-    if gain < 0.7 * sign * (best - t.start):
+    if gain < kept * sign * (best - t.start):
         return None  # most of it was lost again
     brought, _ = stats.last_fifth(t.x, t.raw)
     flat = sign * brought < level * gain if brought == brought else False

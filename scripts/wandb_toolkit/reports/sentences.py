@@ -121,7 +121,7 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     level = level_of(one, primary.direction)
     if one is None or level is None or level.best is None or len(one) < 2:
         return []
-    if reports[at].verdict == "unknown":
+    if reports[at].verdict == "unknown" or any(_no_progress(finding) for finding in reports[at].findings):
         return []  # nothing shows that it learned: what its first and last points differ by is no progress
     gain = level.end - level.start if primary.direction == "max" else level.start - level.end
     if not gain > 2 * (0 if math.isnan(level.noise) else level.noise):
@@ -132,12 +132,22 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
         name = short_names([report.run for report in reports])[at]
         verdict = reports[at].verdict
         text += f" in {quoted(name)}, {which}" + (f" (judged {verdict})" if verdict in ("bad", "ugly") else "")
+    if abs(level.best - level.start) > 2 * gain:
+        return []  # most of it was lost again, which another sentence says
     if len(one) < FEW_POINTS:
         text += f" ({len(one)} points)"
     lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise
     if level.best_step is not None and lost > max(PEAK_WORTH_NAMING * gain, 2 * noise):
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
+
+
+def _no_progress(finding: Finding) -> bool:
+    """Return whether a finding says that what the primary metric gained is no gain."""
+    if finding.severity not in ("bad", "ugly") or finding.id not in DETECTORS:
+        return False
+    praise = [DETECTORS[id_] for id_ in DETECTORS[finding.id].takes_back]
+    return any(each.learning and not each.roles for each in praise)  # what is judged without a role is the primary
 
 
 def _healthy(reports: Sequence[RunReport]) -> list[str]:

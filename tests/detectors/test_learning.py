@@ -1,0 +1,156 @@
+"""Did it learn, and was it enough: few evaluations, known chance levels, ends that came too soon, lost gains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curves import PART, falling, found, growing, noise, step, view
+
+
+# ---------------------------------------------------------------------------------------------------------- no learning
+def test_a_loss_and_a_handful_of_evaluations_tell_that_nothing_was_learned() -> None:
+    flat: dict[str, Any] = {
+        "train/loss": 4.08 + noise(0.003, n=30),
+        "eval/loss": [4.334, 4.334, 4.333, 4.334, 4.333, 4.334],
+    }
+    assert set(found(view(flat))["no_learning"].metrics) == {"train/loss", "eval/loss"}
+    better: dict[str, Any] = {**flat, "eval/loss": [4.33, 4.1, 3.9, 3.7, 3.6, 3.5]}
+    assert "no_learning" not in found(view(better))
+
+
+def test_a_policy_whose_return_and_entropy_stand_still_has_learned_nothing() -> None:
+    still: dict[str, Any] = {"train/reward": 0.1 + noise(0.03, 4, 60), "train/entropy": 4.31 + noise(0.0005, n=60)}
+    finding = found(view(still))["no_learning"]
+    assert finding.metrics == ("train/reward", "train/entropy")
+    assert "it began" in finding.title
+    moves: dict[str, Any] = {**still, "train/entropy": np.linspace(4.31, 3.9, 60)}
+    assert "no_learning" not in found(view(moves))
+
+
+# -------------------------------------------------------------------------------------------------- known chance levels
+def test_a_loss_thrown_far_up_that_comes_back_to_a_uniform_guess_has_learned_nothing() -> None:
+    thrown: dict[str, Any] = {
+        "train/loss": 4.3 + 76 * np.exp(-8 * np.linspace(0, 1, 40)) + noise(0.01, n=40),
+        "eval/loss": [76.0, 60.0, 40.0, 28.0, 18.0, 11.0, 6.0, 4.5, 4.42, 4.4],
+    }
+    of = found(view(thrown, config={"vocab_size": 75}))
+    assert "uniform guess among 75" in of["chance_level"].title
+    assert not {"loss_decreased", "eval_follows_train", "primary_improved"} & set(of)
+    learned: dict[str, Any] = {"train/loss": falling(4.3, 1.9, n=40), "eval/loss": [*np.linspace(4.2, 2.1, 10)]}
+    assert "chance_level" not in found(view(learned, config={"vocab_size": 75}))
+
+
+def test_a_classifier_that_says_one_class_of_two_is_at_chance_with_a_loss_of_ln_2() -> None:
+    swings = [0.543, 0.457, 0.457, 0.543, 0.457, 0.457, 0.543, 0.457, 0.543, 0.543, 0.543, 0.543]
+    thrown: dict[str, Any] = {
+        "train/loss": 0.72 + noise(0.01, n=40),
+        "eval/loss": 0.706 + noise(0.004, n=12),
+        "eval/accuracy": swings,
+    }
+    assert "about 2 classes" in found(view(thrown))["chance_level"].title
+
+
+@pytest.mark.parametrize(
+    ("returns", "config", "expected"),
+    [
+        (22 + noise(2), {"env_id": "CartPole-v1"}, True),
+        (22 + noise(2), {"env": {"name": "x"}, "env_name": "gym/CartPole-v1"}, True),
+        (22 + 8 * PART + noise(0.5), {"env_id": "CartPole-v1"}, True),  # still climbs, and has come nowhere
+        (22 + 30 * PART + noise(1), {"env_id": "CartPole-v1"}, False),  # on its way
+        (22 + 60 * PART + noise(1), {"env_id": "CartPole-v1"}, False),  # more than a tenth of the way
+        (-200.0 + 0 * PART, {"env_id": "MountainCar-v0"}, True),
+        (growing(-200, -140, 3), {"env_id": "MountainCar-v0"}, False),
+        (22 + noise(2), {"env_id": "OwnTask-v0"}, False),  # not known
+        (0.2 + noise(0.02), {"env_id": "CartPole-v1"}, False),  # a reward of another scale
+    ],
+)
+def test_a_return_is_compared_with_random_actions(returns: Any, config: dict[str, Any], expected: bool) -> None:
+    of = found(view({"charts/episodic_return": returns}, config=config))
+    assert ("chance_level" in of) is expected
+
+
+def test_an_explained_variance_of_nan_throughout_says_that_returns_do_not_vary() -> None:
+    constant: dict[str, Any] = {
+        "rollout/ep_rew_mean": 22 + 4 * PART + noise(0.5),
+        "train/explained_variance": np.where(PART < 0.02, 0.1, np.nan),
+    }
+    finding = found(view(constant))["value_function_poor"]
+    assert "do not vary" in finding.title
+    early = {**constant, "train/explained_variance": np.where(PART < 0.2, np.nan, growing(0.2, 0.9))}
+    assert "value_function_poor" not in found(view(early))
+
+
+# ------------------------------------------------------------------------------------------------------- ended too soon
+def test_an_eval_loss_on_a_straight_line_was_stopped_too_soon_although_the_accuracy_says_nothing() -> None:
+    rounds = np.linspace(0, 1, 12)
+    short: dict[str, Any] = {
+        "train-logloss": 0.69 - 0.15 * rounds,
+        "val-logloss": 0.69 - 0.12 * rounds + noise(0.0003, n=12),
+        "val-auc": 0.89 + noise(0.003, n=12),
+    }
+    assert found(view(short))["undertrained"].metrics == ("val-logloss",)
+    levelled = {**short, "val-logloss": 0.5 + 0.19 * np.exp(-6 * rounds) + noise(0.0003, n=12)}
+    assert "undertrained" not in found(view(levelled))
+
+
+def test_four_evaluations_on_a_straight_line_beside_a_loss_on_one() -> None:
+    straight: dict[str, Any] = {
+        "train/loss": 2.35 - 0.2 * np.linspace(0, 1, 80) + noise(0.01, n=80),
+        "val/accuracy": [0.2, 0.3, 0.4, 0.51],
+    }
+    assert "last of 4 evaluations" in found(view(straight))["undertrained"].title
+    bent: dict[str, Any] = {"train/loss": falling(2.3, 0.4, n=80), "val/accuracy": [0.3, 0.7, 0.85, 0.9]}
+    assert "undertrained" not in found(view(bent))
+
+
+# ---------------------------------------------------------------------------------------------------------- overfitting
+def test_an_accuracy_that_falls_while_the_training_loss_does_is_overfitting() -> None:
+    peaked = list(0.93 - 0.2 * np.clip(np.linspace(-0.3, 1, 40), 0, 1) + noise(0.01, n=40))
+    wrong_labels: dict[str, Any] = {
+        "train/loss": falling(2.3, 0.4),
+        "val/accuracy": peaked,
+        "val/loss": list(0.66 + noise(0.03, n=40)),
+    }
+    finding = found(view(wrong_labels))["overfitting"]
+    assert finding.metrics[0] == "val/accuracy"
+    assert "overfitting" not in found(view({**wrong_labels, "train/loss": 1.2 + noise(0.02)}))
+    steady = list(growing(0.5, 0.93, 0.01, n=40))
+    assert "overfitting" not in found(view({**wrong_labels, "val/accuracy": steady}))
+
+
+def test_a_small_rise_far_out_of_the_noise_counts_where_the_training_loss_is_halved() -> None:
+    rounds = np.linspace(0, 1, 150)
+    held_out = 0.40 + 0.9 * np.exp(-60 * rounds) + 0.031 * rounds
+    boosted: dict[str, Any] = {
+        "train-logloss": 0.9 * np.exp(-12 * rounds),
+        "val-logloss": held_out + noise(0.0005, n=150),
+    }
+    assert "overfitting" in found(view(boosted))
+    shallow = {**boosted, "train-logloss": 0.45 + 0.4 * np.exp(-5 * rounds)}
+    assert "overfitting" not in found(view(shallow))
+
+
+# ---------------------------------------------------------------------------------------------- notes, and what is none
+def test_a_gradient_that_is_steep_for_a_time_while_the_losses_fall_is_a_note() -> None:
+    steep = 0.3 + 12 * (step(0.4) - step(0.7)) + noise(0.02)
+    calm: dict[str, Any] = {"train/loss": falling(), "eval/loss": falling(n=20), "train/grad_norm": steep}
+    assert found(view(calm))["grad_norm_explosion"].severity == "note"
+    suffers = {**calm, "train/loss": falling() + 2 * step(0.4), "eval/loss": falling(n=20) + 2 * step(0.4, 20)}
+    assert found(view(suffers))["grad_norm_explosion"].severity == "ugly"
+
+
+def test_answers_cut_off_from_the_start_while_the_reward_rises_are_a_note() -> None:
+    capped: dict[str, Any] = {"train/reward": growing(0.1, 0.4), "train/completions/clipped_ratio": 0.87 + noise(0.02)}
+    assert found(view(capped))["truncation_high"].severity == "note"
+    flat: dict[str, Any] = {**capped, "train/reward": 0.1 + noise(0.02)}
+    assert found(view(flat))["truncation_high"].severity == "bad"
+
+
+def test_a_reward_that_kept_half_of_its_gain_improved() -> None:
+    tall = np.interp(PART, [0, 0.6, 0.75, 1], [18, 110, 78, 78]) + noise(5)
+    assert "primary_improved" in found(view({"charts/episodic_return": tall}))
+    lost = np.interp(PART, [0, 0.6, 0.75, 1], [18, 110, 40, 40]) + noise(5)
+    assert "primary_improved" not in found(view({"charts/episodic_return": lost}))
