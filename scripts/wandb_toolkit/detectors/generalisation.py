@@ -131,6 +131,7 @@ def _accuracy_falls(view: RunView, loss: Curve, clear: float, steady: float, sli
         step=step,
         evidence={"best": best, "best_step": step, "end": end, "train_at_best": here, "train_end": there,
                   "noise": main.noise, "thresholds": {"fall": slight, "clear": clear, "steady": steady}},
+        levels={"best": best, f"best - {slight:.0%}": best - slight * abs(best)},
         advice=f"Use the checkpoint nearest to step {step:,}; look for wrong labels, regularise, or add data.",
         margin=down / enough,
     )  # fmt: skip
