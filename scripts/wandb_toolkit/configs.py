@@ -120,6 +120,22 @@ def configuration_of(config: Mapping[str, Any]) -> str | None:
     return json.dumps(settings, sort_keys=True) if settings else None
 
 
+def configurations_of(runs: Sequence[tuple[Mapping[str, Any], str]]) -> list[str | None]:
+    """Return what identifies each (config, name)'s configuration, as `configuration_of` does, names included.
+
+    Names tell equal configs apart where several of them share a name but for its numbers, and others have another name
+    ("base-s1", "base-s2", "swiglu"): what differs then is not in the config. Names that are all their own say nothing.
+    """
+    found = [configuration_of(config) for config, _ in runs]
+    stems = [re.sub(r"\d+", "#", name.lower()) for _, name in runs]
+    shared = Counter((same, stem) for same, stem in zip(found, stems, strict=True) if same is not None)
+    named = {same for (same, _), count in shared.items() if count > 1}
+    return [
+        f"{same} {stem}" if same is not None and same in named else same
+        for same, stem in zip(found, stems, strict=True)
+    ]
+
+
 def token(value: Any) -> str:
     """Return a text that equal values of a config share."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):

@@ -49,6 +49,26 @@ def test_no_points_have_no_level_and_a_nan_end_is_nan() -> None:
     assert nothing.best_step is None
 
 
+def test_several_trainings_in_one_run_are_seen_in_its_curve() -> None:
+    fold = [1 / (epoch + 1) for epoch in range(30)]
+    folds = level_of(curve([*fold, *(value + 0.1 for value in fold)]), "min")
+    spiked = level_of(curve([*fold, 0.9, *fold[5:]]), "min")  # back at once
+    assert folds is not None
+    assert spiked is not None
+    assert (folds.restarts, spiked.restarts) == (True, False)
+
+
+def test_names_tell_equal_configs_apart_where_several_share_one_but_for_its_numbers() -> None:
+    config = {"lr": 1e-3}
+    names = ["base-s1", "base-s2", "swiglu", "geglu"]
+    base, again, *others = configs.configurations_of([(config, name) for name in names])
+    assert base == again
+    assert len({base, *others}) == 3
+    random = configs.configurations_of([(config, name) for name in ("fluffy-cloud-1", "wise-sky-2")])
+    assert random[0] == random[1]
+    assert configs.configurations_of([({}, "base-s1"), ({}, "base-s2")]) == [None, None]
+
+
 def test_a_curve_settles_where_it_stays_at_its_end() -> None:
     level = level_of(curve([*np.linspace(0, 1, 50), *flat(1.0, 50)]))
     assert level is not None

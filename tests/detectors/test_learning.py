@@ -154,3 +154,15 @@ def test_a_reward_that_kept_half_of_its_gain_improved() -> None:
     assert "primary_improved" in found(view({"charts/episodic_return": tall}))
     lost = np.interp(PART, [0, 0.6, 0.75, 1], [18, 110, 40, 40]) + noise(5)
     assert "primary_improved" not in found(view({"charts/episodic_return": lost}))
+
+
+def test_a_run_that_ends_short_of_its_plan_says_where() -> None:
+    steps = np.arange(1.0, 301.0)
+    short: dict[str, Any] = {
+        "eval/loss": list(6 - 0.9 * np.linspace(0, 1, 30) + noise(0.01, n=30)),
+        "train/global_step": steps,
+        "train/learning_rate": 3e-3 * (1 - steps / 15000),
+    }
+    title = found(view(short, config={"max_steps": 3000}))["undertrained"].title
+    assert "ended at step 300 of the 3,000 planned, train/learning_rate at 98% of its peak" in title
+    assert "planned" not in found(view(short, config={"max_steps": 300}))["undertrained"].title

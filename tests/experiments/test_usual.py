@@ -104,3 +104,40 @@ def test_a_number_written_as_text_and_a_dump_of_the_library_do_not_hide_what_was
     setting = find_setting(config, "learning_rate")
     assert setting is not None
     assert (setting.key, setting.value) == ("eta", 0.05)
+
+
+def test_runs_of_which_other_settings_are_unusual_are_told_apart() -> None:
+    hot = judged("hot", a_finding("entropy_collapse", "ugly"), verdict="ugly", config={"learning_rate": 0.4, **POLICY})
+    cold = judged("cold", a_finding("entropy_collapse", "ugly"), verdict="ugly", config={"ent_coef": -0.5, **POLICY})
+    changes = [one.change for one in propose([hot, cold], None, ACCURACY)]
+    assert changes[:2] == ["`learning_rate` from 0.4 to 0.0003", "`ent_coef` from -0.5 to 0.01"]
+
+
+def test_a_rate_of_zero_that_no_config_records_is_put_above_zero() -> None:
+    silent = a_finding("no_signal", "ugly", metrics=("train/lr",), evidence={"role": "lr"})
+    assert first_change(silent, {}).startswith("a learning rate above zero")
+
+
+def test_many_passes_over_few_examples_ask_for_more_of_them() -> None:
+    overfit = a_finding("overfitting", step=30, evidence={"case": "many passes", "epochs": 83.0})
+    assert "the run went 83 times over" in first_change(overfit, {"weight_decay": 0.0})
+    assert first_change(overfit, {"max_train_samples": 24}) == "`max_train_samples` from 24 to 120"
+
+
+def test_a_run_that_stopped_short_of_its_plan_is_not_asked_to_plan_for_more() -> None:
+    evidence = {"case": "short of plan", "steps": 300, "planned": 3000}
+    change = first_change(a_finding("undertrained", evidence=evidence), {"max_steps": 3000})
+    assert change.startswith("resume and run to the planned 3,000 steps")
+
+
+def test_an_entry_that_only_repeats_the_runs_name_is_no_difference() -> None:
+    sick = judged("sick", a_finding("loss_divergence"), verdict="bad", config={"configuration": "sick", "lr": 1e-3})
+    well = judged("well", config={"configuration": "well", "lr": 1e-4})
+    (first, *_) = propose([sick, well], None, ACCURACY)
+    assert first.change == "`lr` from 0.001 to 0.0001 (as in `well`, which is healthy)"
+
+
+def test_a_schedule_is_not_mended_by_another_kind_of_setting() -> None:
+    sick = judged("sick", a_finding("lr_schedule_mismatch"), verdict="bad", config={"ent_coef": 0.01, "lr": 1e-3})
+    well = judged("well", config={"ent_coef": -0.1, "lr": 1e-3})
+    assert not any("ent_coef" in one.change for one in propose([sick, well], None, ACCURACY) if one.finding)

@@ -164,6 +164,17 @@ def test_good_names_the_best_run_and_the_healthy_ones() -> None:
     assert said[1] == "`a` is healthy: 1 check found no fault."
 
 
+def test_a_metric_that_broke_or_a_loss_of_exactly_zero_is_no_progress() -> None:
+    broke = judged("a", a_finding("nan_or_inf", "ugly", metrics=(ACCURACY.metric,)), verdict="ugly")
+    nothing = judged("a", a_finding("no_learning"), verdict="bad")
+    for report in (broke, nothing):
+        series = [curve(rising(0.5))]
+        assert good_sentences([report], series, ACCURACY, compare([report], series, ACCURACY)) == ()
+    fell = [curve([*np.linspace(2, 1, 20), *np.zeros(30)], LOSS.metric)]
+    zero = [judged("a", verdict="bad")]
+    assert good_sentences(zero, fell, LOSS, compare(zero, fell, LOSS)) == ()
+
+
 def test_a_best_run_that_gained_nothing_is_not_praised() -> None:
     reports, series = [judged("a", verdict="bad")], [curve(np.full(50, 0.5))]
     assert good_sentences(reports, series, ACCURACY, compare(reports, series, ACCURACY)) == ()

@@ -100,11 +100,12 @@ def _entries(
 ) -> list[Entry]:
     names = short_names([report.run for report in reports])
     differing = configs.differences([report.run.config for report in reports])
+    same_by_run = configs.configurations_of([(report.run.config, report.run.name) for report in reports])
     entries = []
     for at, (report, name, one) in enumerate(zip(reports, names, series, strict=True)):
         level = level_of(one, direction)
         config = {key: values[at] for key, values in differing.items()}
-        same = configs.configuration_of(report.run.config)
+        same = same_by_run[at]
         tokens = next((match.metric for match in report.roles if match.role == "tokens"), None)
         history = histories[at] if at < len(histories) else History({})
         track = track_of(one, history, tokens)

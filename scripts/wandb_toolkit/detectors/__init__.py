@@ -20,6 +20,7 @@ from wandb_toolkit.detectors import (
     loss,
     generalisation,
     progress,
+    unfinished,
     chance,
     siblings,
     kl,
@@ -54,8 +55,8 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = (
-    state, nonfinite, signal, loss, generalisation, progress, chance, siblings, kl, policy, reward, preference,
-    gradient, length, schedule, throughput, frozen, system, strengths,
+    state, nonfinite, signal, loss, generalisation, progress, unfinished, chance, siblings, kl, policy, reward,
+    preference, gradient, length, schedule, throughput, frozen, system, strengths,
 )  # fmt: skip
 
 

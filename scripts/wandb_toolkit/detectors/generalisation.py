@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,12 +87,22 @@ def _eval_loss_rises(
             "train_at_best": here,
             "train_end": there,
             "noise": noise,
+            **_passes(view),
             "thresholds": {"rise": enough, "clear": clear, "steady": steady},
         },
         levels={"best": low, f"best + {enough:.0%}": low + enough * scale},
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
         margin=min(up / (enough * scale), up / (clear * noise) if noise > 0 else 9.0),
     )
+
+
+def _passes(view: RunView, many: float = 12.0) -> dict[str, Any]:
+    """Return how often the run went over its data, where that is logged and was often."""
+    for name in EPOCHS:
+        series = view.history.get(name)
+        if series is not None and len(series) and np.isfinite(series.value[-1]) and series.value[-1] >= many:
+            return {"case": "many passes", "epochs": float(round(series.value[-1]))}
+    return {}
 
 
 def _ranked_by_evaluation(view: RunView) -> bool:
@@ -130,7 +140,8 @@ def _accuracy_falls(view: RunView, loss: Curve, clear: float, steady: float, sli
         loss,
         step=step,
         evidence={"best": best, "best_step": step, "end": end, "train_at_best": here, "train_end": there,
-                  "noise": main.noise, "thresholds": {"fall": slight, "clear": clear, "steady": steady}},
+                  "noise": main.noise, **_passes(view),
+                  "thresholds": {"fall": slight, "clear": clear, "steady": steady}},
         levels={"best": best, f"best - {slight:.0%}": best - slight * abs(best)},
         advice=f"Use the checkpoint nearest to step {step:,}; look for wrong labels, regularise, or add data.",
         margin=down / enough,

@@ -32,7 +32,8 @@ def _schedule(view: RunView) -> str | None:
     return None
 
 
-def _planned(view: RunView) -> float | None:
+def planned_steps(view: RunView) -> float | None:
+    """Return how many training steps the config plans, None where it does not say."""
     found = dict(flat_config(view.run.config))
     for key in _LENGTH_KEYS:
         value = found.get(key)
@@ -127,7 +128,7 @@ def _never_decays(view: RunView, lr: Curve, peak: float, last: float, flat: floa
     if schedule is None or view.run.state != "finished":
         return None
     late = lr.y[lr.x >= lr.x[0] + 0.5 * (lr.x[-1] - lr.x[0])]
-    if float(np.min(late)) < (1 - flat) * peak or last < 0.9 * (_planned(view) or 0.0):
+    if float(np.min(late)) < (1 - flat) * peak or last < 0.9 * (planned_steps(view) or 0.0):
         return None
     return finding(
         "lr_schedule_mismatch",

@@ -11,7 +11,7 @@ from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.experiments.programs import is_boosting
 from wandb_toolkit.experiments.settings import find_setting
-from wandb_toolkit.model import Comparison, Experiment, Primary, RankedRun, RunReport, Standing
+from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
@@ -41,10 +41,20 @@ def from_comparison(
     if best is None:
         return []
     report = reports[best.at]
-    length = _length(report, best, levels[best.at] if best.at < len(levels) else None, primary, len(reports))
-    if best.verdict == "ugly" or (best.verdict == "bad" and len(reports) == 1):
-        return length  # a fault needs no second seed before it is mended
+    level = levels[best.at] if best.at < len(levels) else None
+    length = _length(report, best, level, primary, len(reports))
+    trouble = [finding for finding in report.findings if finding.severity in ("bad", "ugly")]
+    if best.verdict == "ugly" or any(_of_training(finding) for finding in trouble):
+        # A fault needs no second seed before it is mended; what came before it may be worth a shorter run.
+        onsets = [finding.step for finding in trouble if finding.step is not None]
+        last = level.last_step if level else 0
+        return length if not onsets or min(onsets) > AT_ONCE * last else []
     return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
+
+
+def _of_training(finding: Finding) -> bool:
+    known = DETECTORS.get(finding.id)
+    return known is None or known.about == "training"
 
 
 def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
@@ -130,6 +140,8 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
     """A shorter run, where the best one had long settled, or was better before its end."""
     if level is None or level.best is None or level.best_step is None or report.run.state != "finished":
         return []
+    if level.restarts:
+        return []  # several trainings in one run: its steps are not those of one
     gain, lost = abs(level.end - level.start), abs(level.best - level.end)
     metric, who = quoted(primary.metric), quoted(best.name)
     early = AT_ONCE * level.last_step < level.best_step < EARLY * level.last_step
@@ -212,9 +224,12 @@ def next_looks(
 
     roles = {match.role for match in report.roles}
     mine = next((one for one in comparison.configurations if at in one.at), None) if comparison else None
-    if report.verdict in ("good", "unknown") and (mine is None or len(mine.at) == 1):
+    seeds = []
+    if report.verdict != "ugly" and (mine is None or len(mine.at) == 1):
         line = next((line for line in comparison.runs if line.at == at), None) if comparison else None
-        made.append(_two_more_seeds(report.run.id, line.value if line else None, who, metric, len(reports)))
+        seeds.append(_two_more_seeds(report.run.id, line.value if line else None, who, metric, len(reports)))
+    mended_first = report.verdict == "bad"  # a fault needs no second seed before it is mended
+    made += [] if mended_first else seeds
     evaluated = bool(roles & {"eval_loss", "task"}) or (primary is not None and is_evaluation(primary.metric))
     if not evaluated and "reward" in roles:
         add(
@@ -262,4 +277,4 @@ def next_looks(
             f"{metric} ends better, more slowly",
             "it ends worse: then the present rate is not too high",
         )
-    return made
+    return made + (seeds if mended_first else [])

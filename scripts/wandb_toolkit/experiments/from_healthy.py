@@ -39,7 +39,7 @@ def beside_healthy(
     twin = next((other for other in healthy if same and configs.configuration_of(other.run.config) == same), None)
     if twin is not None and rule.get("twin", True):
         return _same_settings(finding, report, twin, who, len(reports))
-    apart = [(keys, other) for other in healthy if (keys := _explaining(mine, other.run.config, rule))]
+    apart = [(keys, other) for other in healthy if (keys := _explaining(_unnamed(report), _unnamed(other), rule))]
     if not apart:
         return None
     keys, other = min(apart, key=lambda pair: len(pair[0]))
@@ -55,6 +55,11 @@ def beside_healthy(
         finding=finding.id,
         runs=(report.run.id,),
     )
+
+
+def _unnamed(report: RunReport) -> dict[str, Any]:
+    """Return a run's config without entries that only repeat its name."""
+    return {key: value for key, value in configs.flatten(report.run.config).items() if value != report.run.name}
 
 
 def _same_settings(finding: Finding, report: RunReport, twin: RunReport, who: str, runs: int) -> Experiment:

@@ -19,7 +19,7 @@ from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy
 from wandb_toolkit.experiments.programs import programs_of
 from wandb_toolkit.experiments.settings import find_setting, find_switch, rule_book
 from wandb_toolkit.experiments.steady_rate import steady_rate
-from wandb_toolkit.experiments.usual import is_idle, with_usual
+from wandb_toolkit.experiments.usual import is_idle, unusual_settings, with_usual
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.text import number, quoted, short_names
 
@@ -37,6 +37,7 @@ _ROLE_WORDS = {
     "clip_fraction": "the clip fraction", "reward_std": "the reward's spread", "length": "the response length",
     "throughput": "the throughput", "primary": "the main metric", "metric": "the metric", "step": "the onset",
 }  # fmt: skip
+_GOALS = ("task", "eval_loss", "reward", "loss")  # what a run without the primary metric should do better in
 _SEVERITY = {"ugly": 0, "bad": 1, "good": 2}
 
 
@@ -55,8 +56,10 @@ def propose(
     first: list[Experiment] = []
     more: list[Experiment] = []
     rest: list[Experiment] = []
+    without = {id(report) for report, one in zip(reports, series, strict=False) if one is None}
     for case in _cases(reports):
-        made = list(_from_finding(case, reports, names, primary))
+        goal = None if id(case.reports[0]) in without else primary
+        made = list(_from_finding(case, reports, names, goal))
         first += made[: not case.minor]
         more += made[not case.minor :][:1]
         rest += made[not case.minor :][1:]
@@ -89,15 +92,19 @@ class _Case:
 
 
 def _cases(reports: Sequence[RunReport]) -> list[_Case]:
-    """Findings of one rule together: crashes for lack of memory are another case than those by a bug."""
-    found: dict[tuple[str, int], list[tuple[Finding, RunReport]]] = {}
+    """Findings of one rule together: crashes for lack of memory are another case than those by a bug.
+
+    So are runs of which other settings are unusual.
+    """
+    found: dict[tuple[str, int, tuple[str, ...]], list[tuple[Finding, RunReport]]] = {}
     for report in reports:
         for finding in causes(report):
             rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding, report)), None)
             if finding.severity in ("ugly", "bad") and rule is not None:
-                found.setdefault((finding.id, rule), []).append((finding, report))
+                likely = tuple(one.setting.key for one in unusual_settings(finding, report))
+                found.setdefault((finding.id, rule, likely), []).append((finding, report))
     cases = []
-    for (_, rule), hits in found.items():
+    for (_, rule, _), hits in found.items():
         minor = all(f.severity == "bad" and report.verdict == "ugly" for f, report in hits)
         cases.append(_Case(hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor))
     return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], -len(c.reports), c.order))
@@ -172,17 +179,22 @@ def _said(text: str, words: Mapping[str, str], runs: int) -> str:
 def _applies(rule: Mapping[str, Any], finding: Finding, report: RunReport) -> bool:
     if rule["finding"] != finding.id or ("program" in rule and rule["program"] not in programs_of(report)):
         return False
-    told_of = " ".join(str(finding.evidence.get(key) or "") for key in ("error", "case"))
+    told_of = " ".join(str(finding.evidence[key]) for key in ("error", "case", "role") if finding.evidence.get(key))
     return "when" not in rule or re.search(rule["when"], told_of, re.IGNORECASE) is not None
 
 
 def _words(case: _Case, name: str, primary: Primary | None) -> dict[str, str]:
     """Return what the rules' texts may use; a role that the run lacks is named in words."""
     words = dict(_ROLE_WORDS)
-    words.update({match.role: quoted(match.metric) for match in case.reports[0].roles})
+    own = {match.role: quoted(match.metric) for match in case.reports[0].roles}
+    words.update(own)
     words["run"] = quoted(name)
+    words["primary"] = next((words[role] for role in _GOALS if role in own), words["primary"])
     if primary:
         words["primary"] = quoted(primary.metric)
+    for key in ("epochs", "steps", "planned"):
+        if isinstance(value := case.finding.evidence.get(key), (int, float)):
+            words[key] = f"{value:,.0f}"
     if case.finding.metrics:
         words["metric"] = quoted(case.finding.metrics[0])
     if case.finding.step is not None:

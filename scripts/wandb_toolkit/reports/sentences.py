@@ -121,6 +121,9 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     level = level_of(one, primary.direction)
     if one is None or level is None or level.best is None or len(one) < 2:
         return []
+    broke = any(f.severity == "ugly" and primary.metric in f.metrics for f in reports[at].findings)
+    if broke or (primary.direction == "min" and level.end == 0.0):
+        return []  # a loss of exactly 0 was not computed
     if reports[at].verdict == "unknown" or any(_no_progress(finding) for finding in reports[at].findings):
         return []  # nothing shows that it learned: what its first and last points differ by is no progress
     gain = level.end - level.start if primary.direction == "max" else level.start - level.end
