@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_cases import ACCURACY, NOW, a_finding, a_run, curve, judged, memory_source, rising
+from report_cases import ACCURACY, LOSS, NOW, a_finding, a_run, curve, judged, memory_source, rising
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.errors import NotFoundError, ToolkitError
