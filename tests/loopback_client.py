@@ -15,7 +15,7 @@ from wandb_toolkit.sources.http.connection import Connection
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 ENCODED = "YXBpOjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc="
-OK = data(viewer="me")
+OK = data(answer="me")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def connect(url: str, key: str | None = KEY, clock: Time | None = None, **option
 
 
 def ask(connection: Connection) -> dict[str, Any]:
-    return connection.graphql("query { viewer }", {"n": 1}, "the runs of a/b")
+    return connection.graphql("query { answer }", {"n": 1}, "the runs of a/b")
 
 
 def error_of(connection: Connection, pattern: str) -> ServerError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,66 @@ def jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+DEEPEST = 200  # levels of a stranger's tree: what reads it further on may call itself for each
+_HUGE = re.compile(r"\d{300}")
+_HUGE_BYTES = re.compile(rb"\d{300}")
+
+
+def parse(text: str | bytes, *, strict: bool = True) -> Any:
+    """Return what a stranger's JSON holds; a whole number that no float can hold is infinite, as 1e400 is.
+
+    `strict` False allows control characters inside texts.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than `DEEPEST`.
+    """
+    huge = _HUGE_BYTES.search(text) if isinstance(text, bytes) else _HUGE.search(text)
+    try:
+        value = json.loads(text, strict=strict, parse_int=_whole if huge else None)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deepest(data) > DEEPEST and depth(value) > DEEPEST:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    return value
+
+
+def _whole(digits: str) -> int | float:
+    # Python refuses to make an int of more than 4300 digits: a ValueError, as for any text that is no JSON.
+    return float(digits) if 308 < len(digits) <= 4300 else int(digits)
+
+
+def in_float_range(value: Any) -> Any:
+    """Return a parsed tree of at most `DEEPEST` levels with whole numbers that no float can hold made infinite."""
+    if isinstance(value, int) and abs(value) >= 10**308:
+        return math.inf if value > 0 else -math.inf
+    if isinstance(value, dict):
+        return {key: in_float_range(item) for key, item in value.items()}
+    return [in_float_range(item) for item in value] if isinstance(value, list) else value
+
+
+def _deepest(data: bytes) -> int:
+    """Return how many brackets are open at once at the most, those inside texts included: many megabytes, quickly."""
+    import numpy as np
+
+    level = most = 0
+    for start in range(0, len(data), 1 << 20):
+        part = np.frombuffer(data, dtype=np.uint8, count=min(1 << 20, len(data) - start), offset=start)
+        opens, closes = (part == 0x5B) | (part == 0x7B), (part == 0x5D) | (part == 0x7D)
+        levels = level + np.cumsum(opens.astype(np.int32) - closes)
+        level, most = int(levels[-1]), max(most, int(levels.max()))
+    return most
+
+
+def depth(value: Any) -> int:
+    """Return how many levels of lists and dicts a tree has."""
+    levels, here = 0, [value]
+    while here := [node for node in here if isinstance(node, (dict, list))]:
+        levels += 1
+        here = [item for node in here for item in (node.values() if isinstance(node, dict) else node)]
+    return levels
+
+
 def dumps(value: Any) -> str:
     """Return one strict JSON document, readable, without a final newline."""
     return _encodable(json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
@@ -65,6 +126,13 @@ def _member(value: Any) -> str:
     return line(value)
 
 
+# What a terminal obeys or nobody sees, and JSON need not escape: DEL, C1, zero-width, bidirectional and tag characters.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
 def _encodable(text: str) -> str:
     # A lone surrogate (a name that was not valid UTF-8) could not be written to a stream.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    plain = text.encode("utf-8", "replace").decode("utf-8")
+    return plain if plain.isascii() else _UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], plain)

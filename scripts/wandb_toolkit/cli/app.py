@@ -139,6 +139,8 @@ def run_command(
         args.prog = parser.prog
         check_fields(parser.prog, args)
         code = int(run(args))
+        if code == Exit.OK and _left_out(getattr(args, "opened", None)):
+            code = int(Exit.PARTIAL)
         sys.stdout.flush()
         return code
     except SystemExit as exit_:  # --help, --version
@@ -164,6 +166,12 @@ def run_command(
         what = f"Unexpected {type(error).__name__}: {error}"
         show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
         return Exit.FAILED
+
+
+def _left_out(source: Source | None) -> bool:
+    """Whether parts of a server's answers were of no use; the source's warnings say which."""
+    odd: tuple[str, ...] = getattr(source, "odd", ())
+    return bool(odd)
 
 
 # What writing to stdout ends with when its disk is full or it is gone. Files that we open ourselves have a name.
@@ -277,7 +285,9 @@ def open_source(
         samples=getattr(args, "samples", None),
     )
     entity = getattr(args, "entity", None)
-    return sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
+    found = sources.open_source(text, args.source, entity=entity, of_entity=of_entity, reading=reading)
+    args.opened = found[0]
+    return found
 
 
 def seconds(text: str) -> float:

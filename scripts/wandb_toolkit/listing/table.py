@@ -137,7 +137,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    columns = [replace(column, title=clean(column.title)) for column in columns]
+    columns = [replace(column, title=clean(column.title, None if width else _NAME_LIMIT)) for column in columns]
     cells = [[clean(cell, None if width else _NAME_LIMIT) for cell in row] for row in rows]
     if width is None:
         return _plain(columns, cells)

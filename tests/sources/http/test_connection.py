@@ -26,16 +26,16 @@ pytestmark = pytest.mark.usefixtures("no_proxy")
 def test_queries_share_one_connection_and_carry_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with serving(OK) as server, connect(server.url) as connection:
-        assert [ask(connection) for _ in range(3)] == [{"viewer": "me"}] * 3
+        assert [ask(connection) for _ in range(3)] == [{"answer": "me"}] * 3
         counters = connection.counters
     request = server.requests[0]
     assert (request.method, request.path) == ("POST", "/graphql")
-    assert request.body == b'{"query": "query { viewer }", "variables": {"n": 1}}'
+    assert request.body == b'{"query": "query { answer }", "variables": {"n": 1}}'
     assert request.headers["Authorization"] == f"Basic {ENCODED}"
     assert request.headers["Accept-Encoding"] == "gzip"
     assert request.headers["User-Agent"].startswith("wandb-toolkit/")
     assert len({request.port for request in server.requests}) == 1
-    assert (counters.requests, counters.retries, counters.bytes_in) == (3, 0, 3 * len(b'{"data": {"viewer": "me"}}'))
+    assert (counters.requests, counters.retries, counters.bytes_in) == (3, 0, 3 * len(b'{"data": {"answer": "me"}}'))
     assert ENCODED not in caplog.text
     assert KEY not in caplog.text
 
@@ -55,7 +55,7 @@ def test_an_access_token_is_a_bearer() -> None:
 
 
 def test_compressed_and_chunked_answers() -> None:
-    body = gzip.compress(b'{"data": {"viewer": "' + b"x" * 300_000 + b'"}}')
+    body = gzip.compress(b'{"data": {"answer": "' + b"x" * 300_000 + b'"}}')
 
     def chunked(handler: Handler, _: Request) -> None:
         handler.send_response(200)
@@ -68,13 +68,13 @@ def test_compressed_and_chunked_answers() -> None:
         handler.wfile.write(b"0\r\n\r\n")
 
     with serving(chunked) as server, connect(server.url) as connection:
-        assert len(ask(connection)["viewer"]) == 300_000
+        assert len(ask(connection)["answer"]) == 300_000
         ask(connection)
     assert len({request.port for request in server.requests}) == 1
 
 
 def test_an_answer_that_unpacks_to_too_much() -> None:
-    bomb = gzip.compress(b'{"data": {"viewer": "' + b"0" * 50_000_000 + b'"}}')
+    bomb = gzip.compress(b'{"data": {"answer": "' + b"0" * 50_000_000 + b'"}}')
     error, server = failure(text(bomb, Content_Encoding="gzip"), max_answer=1_000_000)
     assert "more than 1 MB" in error.message
     assert len(server.requests) == 1
@@ -131,7 +131,7 @@ def test_parts_that_came_are_kept_beside_the_errors_of_others() -> None:
         (text("<html>"), "an HTML page", 1),
         (text("hello", Content_Type="text/plain"), "text/plain instead of JSON: 'hello'", 1),
         (text("[1]"), "instead of JSON", 1),
-        (text('{"data": {"viewer"'), "broken JSON of 18 bytes", 3),
+        (text('{"data": {"answer"'), "broken JSON of 18 bytes", 3),
         (text(""), "nothing", 3),
         (text('{"data": {"v": ' + "[" * 100_000), "broken JSON", 3),
         (document({"data": None}), "without data", 1),
@@ -176,7 +176,7 @@ def test_a_server_that_recovers(status: int) -> None:
     busy = text("<title>busy</title>", status, Content_Type="text/html")
     clock = Time()
     with serving(busy, busy, OK) as server, connect(server.url, clock=clock) as connection:
-        assert ask(connection) == {"viewer": "me"}
+        assert ask(connection) == {"answer": "me"}
         assert connection.counters.retries == 2
     assert len(clock.waits) == 2
     assert 0.25 <= clock.waits[0] <= 0.5 <= clock.waits[1] <= 1.0

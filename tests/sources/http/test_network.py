@@ -29,10 +29,10 @@ pytestmark = pytest.mark.usefixtures("no_proxy")
 # ---- the way there --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", [loopback.dropped, loopback.cut(b'{"data": {"viewer": "me"}}', 12)])
+@pytest.mark.parametrize("trouble", [loopback.dropped, loopback.cut(b'{"data": {"answer": "me"}}', 12)])
 def test_dropped_connections_and_cut_bodies_are_tried_again(trouble: Answer) -> None:
     with serving(trouble, trouble, OK) as server, connect(server.url, clock=Time()) as connection:
-        assert ask(connection) == {"viewer": "me"}
+        assert ask(connection) == {"answer": "me"}
     assert len(server.requests) == 3
 
 
@@ -43,10 +43,10 @@ def test_a_connection_that_always_drops() -> None:
 
 
 def test_compressed_data_that_ends_early_or_is_broken() -> None:
-    body = gzip.compress(b'{"data": {"viewer": "me"}}')
+    body = gzip.compress(b'{"data": {"answer": "me"}}')
     for bad in (body[:20], body[:12] + b"xxxx" + body[16:]):
         with serving(text(bad, Content_Encoding="gzip"), OK) as server, connect(server.url, clock=Time()) as connection:
-            assert ask(connection) == {"viewer": "me"}
+            assert ask(connection) == {"answer": "me"}
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_proxy_of_the_environment_is_used_and_named(monkeypatch: pytest.Monkey
     with serving(OK) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("://", "://user:secret@"))
         with connect("http://wandb.example") as connection:
-            assert ask(connection) == {"viewer": "me"}
+            assert ask(connection) == {"answer": "me"}
     assert proxy.requests[0].path == "http://wandb.example/graphql"
     assert proxy.requests[0].headers["Proxy-Authorization"].startswith("Basic ")
     with connect("http://wandb.example", clock=Time()) as connection:
@@ -165,7 +165,7 @@ def test_a_certificate_that_nobody_trusts(certificate: Path, monkeypatch: pytest
         assert not server.requests
         monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.c")
         with connect(url) as connection:
-            assert ask(connection) == {"viewer": "me"}
+            assert ask(connection) == {"answer": "me"}
         monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
         with (
             connect(url) as connection,
@@ -213,7 +213,7 @@ def test_requests_in_flight_are_bounded() -> None:
 
     with serving(slow) as server, connect(server.url, concurrency=3) as connection:
         inner = [lambda: list(connection.gather([functools.partial(ask, connection)] * 4))] * 4
-        assert all(result == [{"viewer": "me"}] * 4 for result in connection.gather(inner))
+        assert all(result == [{"answer": "me"}] * 4 for result in connection.gather(inner))
     assert most[0] == 3
     assert len({request.port for request in server.requests}) <= 3
 

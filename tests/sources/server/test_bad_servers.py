@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -325,3 +326,15 @@ def test_ctrl_c(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "report.md").exists()
     for fault in server.faults:
         fault.times = 0
+
+
+def test_a_server_that_echoes_the_key_does_not_make_us_print_it(command: Command, server: Server) -> None:
+    coded = base64.b64encode(f"api:{server.key}".encode()).decode()
+    for said in (f"bad header Authorization: Basic {coded}", f"no such key: {server.key}"):
+        for status in (400, 403, 422):
+            server.fault("status", status, times=1, message=said)
+            outcome = command("list_runs", "ada/p", "--no-cache", "--timeout", "2")
+            assert outcome.code != 0
+            assert "***" in outcome.err
+            assert server.key not in outcome.out + outcome.err
+            assert coded not in outcome.out + outcome.err

@@ -35,6 +35,17 @@ _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _MIN_KEY = 40  # characters after the prefix that self-hosted servers put before a dash
 
 
+_HIDDEN_FROM = 8  # characters; shorter ones are in many words
+_known: set[str] = set()  # the keys of this process, as they are and as a header has them
+
+
+def hidden(text: str) -> str:
+    """Return a text that somebody else wrote without the keys that this process has: a server may echo a header."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 class Secret:
     """A text that only `reveal` gives out: not repr, str, format, copy's repr, or pickle."""
 
@@ -42,6 +53,9 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        if len(text) >= _HIDDEN_FROM:
+            _known.add(text)
+            _known.update(base64.b64encode(word.encode()).decode() for word in (text, f"api:{text}"))
 
     def reveal(self) -> str:
         """Return the text itself."""

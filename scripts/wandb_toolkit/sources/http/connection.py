@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from wandb_toolkit import __version__
-from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.errors import ServerError, ToolkitError
 from wandb_toolkit.sources.http.auth import Credentials
 from wandb_toolkit.sources.http.download import Download, FileReader
 from wandb_toolkit.sources.http.pool import Pool
-from wandb_toolkit.sources.http.responses import PartError, SchemaError, check_status, graphql_parts
+from wandb_toolkit.sources.http.responses import PartError, SchemaError, check_status, graphql_parts, plain
 from wandb_toolkit.sources.http.retry import Budget, Retrying
+from wandb_toolkit.sources.http.shape import settle
 from wandb_toolkit.sources.threads import gather
 
 __all__ = ["Connection", "Counters", "PartError", "SchemaError"]
@@ -29,6 +31,7 @@ __all__ = ["Connection", "Counters", "PartError", "SchemaError"]
 T = TypeVar("T")
 
 LARGEST_ANSWER = 256 * 1024 * 1024  # bytes of JSON, decompressed
+_MOST_ODD = 20  # kinds of wrong fields that are said
 LARGEST_FILE = 20 * 1024**3
 
 
@@ -64,6 +67,7 @@ class Connection:
         self.concurrency = concurrency
         self._max_answer = max_answer
         self._pool = Pool(concurrency)
+        self._odd: dict[str, str] = {}
         self._retrying = Retrying(
             timeout=timeout, retries=retries, concurrency=concurrency, rng=rng, sleep=sleep, clock=clock
         )
@@ -126,9 +130,32 @@ class Connection:
                 status, kind = reply.status, reply.headers.get("Content-Type") or ""
                 if status not in (400, 422) or not answer.lstrip().startswith(b"{"):  # validation errors are GraphQL's
                     check_status(status, reply.headers, answer, what, creds)
-                return graphql_parts(answer, kind, what, creds)
+                data, errors = graphql_parts(answer, kind, what, creds)
+                self._note(settle(data), what)
+                return data, errors
 
         return self._retrying.run(one_try, what, tries)
+
+    def _note(self, odd: Sequence[str], what: str) -> None:
+        """Keep what was wrong with an answer, each kind once: places in lists aside, there may be thousands.
+
+        Raises:
+            ServerError: the whole answer is something else.
+        """
+        for text in odd:
+            if "." not in text.partition(" ")[0]:
+                raise ServerError(
+                    f"Cannot read {what}: {self.credentials.host} answered with something else: {plain(text)}."
+                )
+            kind = re.sub(r"\.\d+", "", text)
+            if kind not in self._odd and len(self._odd) < _MOST_ODD:
+                host = self.credentials.host
+                self._odd[kind] = f"{host} answered with something else for {what}: {plain(text)}; it is left out"
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """What was wrong with answers so far, and is left out."""
+        return tuple(self._odd.values())
 
     def download(
         self,

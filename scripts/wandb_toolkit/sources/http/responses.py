@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError
-from wandb_toolkit.sources.http.auth import Credentials
+from wandb_toolkit.sources.http.auth import Credentials, hidden
 from wandb_toolkit.sources.http.retry import RETRIED_STATUS, TryAgain, asked_wait
 from wandb_toolkit.sources.wandb_package import LOG_IN
 
@@ -43,8 +44,8 @@ class PartError:
 
 
 def plain(text: object, limit: int = _LONGEST) -> str:
-    """Return a server's text on one line, cut, with nothing that could steer a terminal."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    """Return a server's text on one line, cut, with no key of ours and nothing that could steer a terminal."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in hidden(str(text))).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -63,8 +64,8 @@ def graphql_parts(body: bytes, kind: str, what: str, creds: Credentials) -> tupl
         )
     problem = ""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        answer = jsontext.parse(body)
+    except ValueError as error:
         problem = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
     if problem:
         raise TryAgain(f"{creds.host} answered with broken JSON of {len(body)} bytes ({plain(problem, 80)})", tries=3)
@@ -182,8 +183,8 @@ def unseen_hint(creds: Credentials) -> str:
 def reason_in(body: bytes, kind: str) -> str:
     """Return the message that the body of an error carries, "" where it has none."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = jsontext.parse(body)
+    except ValueError:
         said = described(body, kind)
         return said if said.startswith("an HTML") else plain(body[:1000].decode("utf-8", "replace"), 120)
     while isinstance(answer, (dict, list)) and answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 
 _RUN_DIR = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)$")
@@ -157,8 +157,8 @@ def own_file(path: Path) -> bool:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object beside the log (bare NaN tokens allowed), {} where it is absent or unreadable."""
     try:
-        found = json.loads(path.read_bytes()) if own_file(path) else {}
-    except (OSError, ValueError, RecursionError):
+        found = jsontext.parse(path.read_bytes()) if own_file(path) else {}
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -175,10 +175,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
     try:
         found = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 both are safe
-        if not isinstance(found, dict) or not _fits(found):
+        if not isinstance(found, dict) or not _fits(found) or jsontext.depth(found) > jsontext.DEEPEST:
             return {}
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
         return {}
+    found = jsontext.in_float_range(found)
     return {
         str(key): value["value"]
         if isinstance(value, dict) and "value" in value and set(value) <= {"value", "desc"}

@@ -51,6 +51,12 @@ class ServerSource:
         """What could not be read, so far."""
         return self._used.warnings
 
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """What was wrong with the server's answers, and is left out."""
+        odd: tuple[str, ...] = getattr(self._used, "odd", ())
+        return odd
+
     def projects(self, entity: str | None = None) -> list[Project]:
         """Return the entity's projects, most recently active first."""
         return self._asked(lambda source: source.projects(entity))

@@ -7,7 +7,6 @@ of them: asked for with several keys, the SDK returns only rows that hold every 
 from __future__ import annotations
 
 import inspect
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile, Series
 from wandb_toolkit.sources.base import KeyChoice, RunQuery
@@ -313,7 +313,7 @@ def _parsed(value: Any) -> Any:
     """Return a value of a row; exported rows have dicts as JSON text."""
     if isinstance(value, str) and value.startswith("{"):
         with suppress(ValueError, RecursionError):
-            return json.loads(value)
+            return jsontext.parse(value)
     return value
 
 

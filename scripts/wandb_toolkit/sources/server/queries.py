@@ -6,10 +6,11 @@ tens of thousands of keys, so a listing leaves them out and asks for them key by
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from wandb_toolkit import jsontext
 
 # What a listing shows. `light` is the part of the summary that tells steps and duration.
 RUN_FIELDS: Mapping[str, str] = {
@@ -166,8 +167,8 @@ def decoded(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     try:
-        found = json.loads(value or "{}", strict=False)
-    except (TypeError, ValueError, RecursionError):
+        found = jsontext.parse(value or "{}", strict=False)
+    except (TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

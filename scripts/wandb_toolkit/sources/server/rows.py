@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Collection, Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.sources.columns import Columns
 from wandb_toolkit.sources.wandb_log.records import leaves
 
@@ -122,8 +122,8 @@ class RowColumns(Columns):
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
+        return jsontext.parse(text, strict=False)
+    except ValueError:
         return None
 
 

@@ -65,12 +65,13 @@ def build_run(
         step_metrics=step_metrics,
         duration=_duration(light, created, beat),
         steps=_whole(light.get("_step")),
-        rows=rows if isinstance(rows, int) else None,
+        rows=int(rows) if rows is not None else None,
     )
 
 
 def _duration(light: Mapping[str, Any], created: datetime | None, beat: datetime | None) -> float | None:
-    for value in (light.get("_runtime"), (light.get("_wandb") or {}).get("runtime")):
+    internal = light.get("_wandb")
+    for value in (light.get("_runtime"), internal.get("runtime") if isinstance(internal, Mapping) else None):
         if isinstance(value, (int, float)) and value == value and value >= 0:
             return float(value)
     return max((beat - created).total_seconds(), 0.0) if created and beat else None

@@ -60,16 +60,22 @@ def parse_keys(value: Any) -> Keys:
     found = q.decoded(value)
     counts: dict[str, int] = {}
     kinds: dict[str, MetricKind] = {}
-    for name, facts in (found.get("keys") or {}).items():
+    keys = found.get("keys")
+    for name, facts in keys.items() if isinstance(keys, dict) else ():
         listed = facts.get("typeCounts") if isinstance(facts, Mapping) else None
-        types = [one for one in listed or () if isinstance(one, Mapping)]
-        sizes = {str(one.get("type")): int(one.get("count") or 0) for one in types}
+        types = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+        sizes = {str(one.get("type")): _count(one.get("count")) for one in types}
         counts[name] = sum(size for kind, size in sizes.items() if _KINDS.get(kind) != "null")
         main = max(sizes, key=lambda kind: (_KINDS.get(kind) != "null", sizes[kind]), default="number")
         if name not in INTERNAL:
             kinds[name] = _KINDS.get(main, "media")
     last = found.get("lastStep")
-    return Keys(counts, kinds, int(last) if isinstance(last, (int, float)) else None, known="keys" in found)
+    whole = int(last) if isinstance(last, (int, float)) and abs(last) < 2**63 else None
+    return Keys(counts, kinds, whole, known=isinstance(keys, dict))
+
+
+def _count(value: object) -> int:
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < 2**63 else 0
 
 
 def with_words(keys: Keys, summary: Mapping[str, Any]) -> Keys:

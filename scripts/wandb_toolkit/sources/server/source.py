@@ -58,7 +58,12 @@ class ApiSource:
         """What could not be read, so far."""
         lacks = self._place.lacks if self._place else []
         old = (f"this server is older and does not say {', '.join(lacks)}",) if lacks else ()
-        return (*old, *(self._listing.warnings if self._listing else ()))
+        return (*old, *(self._listing.warnings if self._listing else ()), *self.odd)
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """What was wrong with the server's answers, and is left out."""
+        return self._connection.odd
 
     def _owner(self) -> str:
         if self._entity is None:

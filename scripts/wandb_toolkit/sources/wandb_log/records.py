@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.model import MetricKind
 from wandb_toolkit.sources.wandb_log.wire import WireError, double, fields, signed, varint, zigzag
 
@@ -90,8 +91,8 @@ def utc(seconds: float | None) -> datetime | None:
 def parse_json(raw: bytes) -> Any:
     """Return a value_json; bare NaN and Infinity tokens become floats, text that is no JSON stays text."""
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
+        return jsontext.parse(raw)
+    except ValueError:
         return raw.decode("utf-8", "replace")
 
 
