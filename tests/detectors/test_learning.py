@@ -21,6 +21,14 @@ def test_a_loss_and_a_handful_of_evaluations_tell_that_nothing_was_learned() -> 
     assert "no_learning" not in found(view(better))
 
 
+def test_a_loss_of_single_batches_may_wander_where_the_evaluations_stand_still() -> None:
+    wanders = 1.08 + 0.1 * np.sin(9 * np.linspace(0, 1, 110)) + noise(0.2, n=110)
+    still: dict[str, Any] = {"train/loss": wanders, "val/loss": list(1.0845 - 2e-5 * np.linspace(0, 1, 25))}
+    assert "no_learning" in found(view(still))
+    falls: dict[str, Any] = {**still, "val/loss": list(1.08 - 0.3 * np.linspace(0, 1, 25))}
+    assert "no_learning" not in found(view(falls))
+
+
 def test_a_policy_whose_return_and_entropy_stand_still_has_learned_nothing() -> None:
     still: dict[str, Any] = {"train/reward": 0.1 + noise(0.03, 4, 60), "train/entropy": 4.31 + noise(0.0005, n=60)}
     finding = found(view(still))["no_learning"]

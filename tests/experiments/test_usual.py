@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from report_cases import ACCURACY, a_finding, judged
+from report_cases import ACCURACY, a_finding, curve, judged, rising
+from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.experiments.settings import find_setting, rule_book
 from wandb_toolkit.experiments.usual import ranges
 from wandb_toolkit.model import Finding, LeadUp, RunReport
+from wandb_toolkit.reports.doubt import without_doubtful
 
 POLICY = {"total_timesteps": 30000, "env_name": "CartPole-v1"}
 TREES = {"num_leaves": 15, "objective": "binary"}
@@ -141,3 +143,32 @@ def test_a_schedule_is_not_mended_by_another_kind_of_setting() -> None:
     sick = judged("sick", a_finding("lr_schedule_mismatch"), verdict="bad", config={"ent_coef": 0.01, "lr": 1e-3})
     well = judged("well", config={"ent_coef": -0.1, "lr": 1e-3})
     assert not any("ent_coef" in one.change for one in propose([sick, well], None, ACCURACY) if one.finding)
+
+
+def test_a_run_that_is_good_alone_with_an_absurd_setting_is_not_called_good() -> None:
+    hot = judged("hot", config={"optimizer": "adam", "lr": 1.0})
+    (doubted,) = without_doubtful([hot])
+    assert (doubted.verdict, doubted.unjudged.split(":")[0]) == ("unknown", "`lr` is usually 1e-05 to 0.03, here 1")
+    (first, *_) = propose([doubted], None, ACCURACY)
+    assert first.change == "`lr` from 1 to 0.001"
+    usual = judged("usual", config={"optimizer": "adam", "lr": 1e-3})
+    other_optimizer = judged("adadelta", config={"optimizer": "adadelta", "lr": 1.0})
+    assert [one.verdict for one in without_doubtful([usual, other_optimizer])] == ["good", "good"]
+    among = without_doubtful([hot, usual, judged("more", config={"optimizer": "adam", "lr": 2e-3})])
+    assert [one.verdict for one in among] == ["good", "good", "good"]  # the others tell
+
+
+def test_a_warm_up_that_the_run_did_not_see_the_end_of_is_named() -> None:
+    cold = a_finding("lr_schedule_mismatch", evidence={"case": "warming up", "steps": 300})
+    assert first_change(cold, {"warmup_steps": 100000, "num_train_epochs": 8}).startswith(
+        "`warmup_steps` (now `100000`): a few percent of the 300 steps"
+    )
+
+
+def test_a_larger_rate_is_proposed_only_within_the_usual_range() -> None:
+    calm = a_finding("loss_decreased", "good")
+    for rate, proposed in ((1e-3, True), (0.02, False)):
+        run = judged("run", calm, config={"optimizer": "adam", "lr": rate})
+        series = [curve(rising(0.5))]
+        made = propose([run], compare([run], series, ACCURACY), ACCURACY, series)
+        assert any(f"to {2 * rate:g}" in one.change for one in made) is proposed

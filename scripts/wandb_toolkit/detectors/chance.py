@@ -50,7 +50,7 @@ def _metrics(view: RunView, words: frozenset[str]) -> Iterator[Curve]:
     label="a result at chance",
     needs="an accuracy, AUC, loss or return whose chance level is known: from the config's classes, vocabulary or "
     "environment, from each other, or because it is a preference loss",
-    explains=("no_learning", "plateau_early", "metric_frozen", "preference_degrades"),
+    explains=("no_learning", "plateau_early", "metric_frozen", "preference_degrades", "primary_worse"),
     takes_back=(
         "loss_decreased",
         "eval_follows_train",
@@ -157,7 +157,7 @@ def _agreed(accuracy: float, losses: list[Curve], exact: float) -> tuple[int | N
         ]
         if fits:
             above = {n: max(level - math.log(n), 0.0) / (8 * exact * level) for n in fits}
-            best = min(fits, key=lambda n: above[n] + 2 * abs(1 - n * accuracy))
+            best = min(fits, key=lambda n: above[n] + 4 * abs(1 - n * accuracy))
             return best, loss
     return None, None
 
@@ -211,7 +211,8 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
             continue  # it had been better: what it learned was lost, or does not hold for other data
         guess = math.log(n)
         if end > guess * (1 + exact) + 2 * curve.trend.error and curve.trend.end > guess:
-            return _said(curve, f"above the {guess:.3g} of a uniform guess among {n:,}", guess)
+            among = f"{n:,}" if n != _MANY else "a million, more than there are classes"
+            return _said(curve, f"above the {guess:.3g} of a uniform guess among {among}", guess)
         # A steep fall leaves the level of the last fifth unsure: its last points tell.
         last = float(np.median(curve.y[-3:]))
         tokens = _configured(view, _VOCABULARY) is not None  # the commonest of many is right more often than by chance

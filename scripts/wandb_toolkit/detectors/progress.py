@@ -250,7 +250,9 @@ def no_learning(
         t = curve.trend
         gain = float(np.max(sign * t.y)) - sign * t.start
         seen = slight * abs(t.start) if curve.metric in losses else 0.0
-        if gain > max(clear * t.error, curve.noise, seen):
+        # A loss of single batches wanders by itself: beside evaluations that stand still it has to fall throughout.
+        wanders = curve.metric in losses - evaluated and bool(evaluated) and stats.rising(sign * t.raw) < 2.6
+        if gain > max(clear * t.error, curve.noise * (2 if wanders else 1), seen):
             return None
     names = " and ".join(curve.metric for curve, _ in judged)
     return finding(

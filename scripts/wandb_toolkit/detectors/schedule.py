@@ -98,7 +98,13 @@ def _never_warm(view: RunView, lr: Curve, peak: float, cold: float) -> Finding |
         "lr_schedule_mismatch",
         f"{lr.metric} was still warming up at the end of the run: {num(peak)} of the configured {num(rates[0])}",
         lr,
-        evidence={"peak": peak, "configured": rates[0], "thresholds": {"cold": cold}},
+        evidence={
+            "case": "warming up",
+            "steps": int(lr.x[-1]),
+            "peak": peak,
+            "configured": rates[0],
+            "thresholds": {"cold": cold},
+        },
         levels={"configured": rates[0]},
         advice="Give the warm-up in steps of the optimizer, or as a share of the run: a few percent of it.",
     )

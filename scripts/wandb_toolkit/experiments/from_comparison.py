@@ -150,6 +150,8 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
         change = _shortened(report, level.best_step, level.last_step)
         expect = f"{metric} ends at {number(level.best)} or better"
         refute = f"it ends near {number(level.end)} again: then the peak was noise"
+    elif report.verdict != "good":
+        return []  # where it settled was no good level
     elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
         share = level.settled_step / max(level.last_step, 1)
         why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"
@@ -181,13 +183,13 @@ def _improved(level: Level, primary: Primary) -> bool:
     return level.end > level.start if primary.direction == "max" else level.end < level.start
 
 
-def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int) -> list[Experiment]:
-    """A larger step size, where the best run is calm and no run has tried one."""
+def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int, *, most: float) -> list[Experiment]:
+    """A larger step size, up to the usual `most`, where the best run is calm and no run has tried one."""
     calm = [finding for finding in report.findings if finding.id in DETECTORS and DETECTORS[finding.id].calm]
     rate = find_setting(report.run.config, "learning_rate")
     if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
         return []
-    if is_boosting(report.run.config):
+    if is_boosting(report.run.config) or 2 * rate.value > most:
         return []  # larger steps of fewer trees rarely end better
     tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
     if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
@@ -231,7 +233,14 @@ def next_looks(
     mended_first = report.verdict == "bad"  # a fault needs no second seed before it is mended
     made += [] if mended_first else seeds
     evaluated = bool(roles & {"eval_loss", "task"}) or (primary is not None and is_evaluation(primary.metric))
-    if not evaluated and "reward" in roles:
+    if not evaluated and roles & {"length", "zero_std", "truncation"}:
+        add(
+            "log the reward of held-out prompts, answered without exploration, ten times over the run",
+            "the logged rewards are those of the prompts that are trained on",
+            f"the evaluation rises together with {metric}",
+            "it stays lower: then the gain is of these prompts only",
+        )
+    elif not evaluated and "reward" in roles:
         add(
             "log the return of the policy without exploration, in episodes of its own, ten times over the run",
             "the logged returns are those of episodes in which the policy explores",

@@ -19,7 +19,7 @@ from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy
 from wandb_toolkit.experiments.programs import programs_of
 from wandb_toolkit.experiments.settings import find_setting, find_switch, rule_book
 from wandb_toolkit.experiments.steady_rate import steady_rate
-from wandb_toolkit.experiments.usual import is_idle, unusual_settings, with_usual
+from wandb_toolkit.experiments.usual import is_idle, settle_doubt, unusual_settings, usual_most, with_usual
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RunReport, Series
 from wandb_toolkit.text import number, quoted, short_names
 
@@ -56,6 +56,10 @@ def propose(
     first: list[Experiment] = []
     more: list[Experiment] = []
     rest: list[Experiment] = []
+    main = quoted(primary.metric) if primary else "the main metric"
+    for report in reports:
+        settled = settle_doubt(report, main, quoted(names[id(report)]), len(reports))
+        first += [settled] if settled else []
     without = {id(report) for report, one in zip(reports, series, strict=False) if one is None}
     for case in _cases(reports):
         goal = None if id(case.reports[0]) in without else primary
@@ -69,7 +73,8 @@ def propose(
         levels = [level_of(one, primary.direction) for one in series]
         asked = from_comparison(reports, comparison, primary, levels)
         if comparison.best_at is not None:
-            more += faster(reports[comparison.best_at], comparison, primary, len(reports))
+            best = reports[comparison.best_at]
+            more += faster(best, comparison, primary, len(reports), most=usual_most(best, "learning_rate"))
     chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
         chosen = _distinct([*chosen, *more, *rest])[:FEWEST]

@@ -47,27 +47,67 @@ def unusual_settings(finding: Finding, report: RunReport, healthy: Sequence[RunR
 
     Those that a `healthy` run has too are not the cause.
     """
-    programs = programs_of(report)
     config = report.run.config
     found: list[Unusual] = []
-    judged: set[str] = set()
-    for entry in ranges()["usual"]:
-        name = entry["setting"]
-        if name in judged or ("program" in entry and entry["program"] not in programs):
+    for entry in _fitting(report):
+        setting = find_setting(config, entry["setting"])
+        side = _side(setting, entry)
+        if setting is None or not side or finding.id not in _caused(entry[side]):
             continue
-        judged.add(name)
-        setting = find_setting(config, name)
-        value = _number(setting.value) if setting else None
-        if setting is None or value is None:
-            continue
-        off = value == entry.get("off")
-        side = "above" if off or value > entry["high"] else "below" if value < entry["low"] else ""
-        if side and finding.id in _caused(entry[side]) and not _cleared(value, name, side, healthy):
-            usual = f"{number(entry['low'])} to {number(entry['high'])}"
-            if entry["low"] == entry["high"]:
-                usual = _like(setting, entry["to"])
-            found.append(Unusual(setting, float(entry["to"]), f"{quoted(setting.key)} is usually {usual}"))
+        if not _cleared(float(setting.value), entry["setting"], side, healthy):
+            found.append(_unusual(setting, entry))
     return [*_longer_than_the_run(finding, config), *found][:MOST_SETTINGS]
+
+
+def _fitting(report: RunReport) -> list[Mapping[str, Any]]:
+    """Return the ranges that hold for a run's kind of training, one a setting."""
+    programs = programs_of(report)
+    fits: dict[str, Mapping[str, Any]] = {}
+    for entry in ranges()["usual"]:
+        if "program" not in entry or entry["program"] in programs:
+            fits.setdefault(entry["setting"], entry)
+    return list(fits.values())
+
+
+def _side(setting: Setting | None, entry: Mapping[str, Any]) -> str:
+    """Return on which side of its range a setting is, "" where it is inside or no number."""
+    value = _number(setting.value) if setting else None
+    if value is None:
+        return ""
+    off = value == entry.get("off")
+    return "above" if off or value > entry["high"] else "below" if value < entry["low"] else ""
+
+
+def _unusual(setting: Setting, entry: Mapping[str, Any]) -> Unusual:
+    usual = f"{number(entry['low'])} to {number(entry['high'])}"
+    if entry["low"] == entry["high"]:
+        usual = _like(setting, entry["to"])
+    return Unusual(setting, float(entry["to"]), f"{quoted(setting.key)} is usually {usual}")
+
+
+def doubted(report: RunReport) -> Unusual | None:
+    """Return a setting so far out of its range that what a run gained by itself shows no success, None without one."""
+    for entry in _fitting(report):
+        setting = find_setting(report.run.config, entry["setting"])
+        if setting is not None and "grave" in entry and _side(setting, entry) == entry["grave"]:
+            return _unusual(setting, entry)
+    return None
+
+
+def settle_doubt(report: RunReport, goal: str, who: str, runs: int) -> Experiment | None:
+    """Return the run with the usual value of the setting for which it was not called good, None for other runs."""
+    doubt = doubted(report) if report.verdict == "unknown" else None
+    if doubt is None:
+        return None
+    change = f"{quoted(doubt.setting.key)} from {number(doubt.setting.value)} to {_like(doubt.setting, doubt.to)}"
+    return Experiment(
+        title=titled(who, change, runs),
+        why=f"{doubt.why}; whether {goal} could end better with such a value is not known",
+        change=change,
+        expect=f"{goal} ends clearly better",
+        refute=f"{goal} ends where it did: then the unusual value is fit for this task",
+        runs=(report.run.id,),
+    )
 
 
 def with_usual(
@@ -97,6 +137,11 @@ def with_usual(
         finding=finding.id,
         runs=(report.run.id,),
     )
+
+
+def usual_most(report: RunReport, name: str) -> float:
+    """Return the upper end of a setting's usual range for a run's kind of training."""
+    return next((float(entry["high"]) for entry in _fitting(report) if entry["setting"] == name), math.inf)
 
 
 def is_idle(report: RunReport) -> bool:

@@ -20,6 +20,7 @@ from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.plots.charts import STEP
 from wandb_toolkit.reports import read
+from wandb_toolkit.reports.doubt import without_doubtful
 from wandb_toolkit.reports.read import Reading
 from wandb_toolkit.reports.rl_summary import look_through
 from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
@@ -85,7 +86,7 @@ def build_report(
     if chosen:
         readings = read.fill(source, readings, chosen.metric)
     reports = _examine_all(source, readings, chosen, now)
-    reports = [replace(r, verdict=verdict_of(r)) for r in reports]
+    reports = without_doubtful([replace(r, verdict=verdict_of(r)) for r in reports])
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
     comparison = (

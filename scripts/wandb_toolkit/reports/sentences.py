@@ -129,6 +129,8 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     gain = level.end - level.start if primary.direction == "max" else level.start - level.end
     if not gain > 2 * (0 if math.isnan(level.noise) else level.noise):
         return []
+    if number(level.start) == number(level.end):
+        return []
     verb = "rose" if primary.direction == "max" else "fell"
     text = f"{quoted(primary.metric)} {verb} from {number(level.start)} to {number(level.end)}"
     if len(reports) > 1:
