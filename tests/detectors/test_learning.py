@@ -174,3 +174,30 @@ def test_a_run_that_ends_short_of_its_plan_says_where() -> None:
     title = found(view(short, config={"max_steps": 3000}))["undertrained"].title
     assert "ended at step 300 of the 3,000 planned, train/learning_rate at 98% of its peak" in title
     assert "planned" not in found(view(short, config={"max_steps": 300}))["undertrained"].title
+
+
+def test_held_out_pairs_tell_of_swapped_labels_that_training_follows() -> None:
+    train: dict[str, Any] = {
+        "train/loss": falling(0.69, 0.3, 0.01, n=30),
+        "train/rewards/accuracies": list(growing(0.6, 1.0, 0.01, n=30)),
+        "train/rewards/margins": list(growing(0.0, 1.0, 0.01, n=30)),
+    }
+    swapped = found(view({**train, "eval/rewards/accuracies": [0.38, 0.12, 0.05, 0.0, 0.0, 0.0]}))
+    assert "rejected answers are preferred" in swapped["preference_degrades"].title
+    coin = found(view({**train, "eval/rewards/accuracies": [0.45, 0.48, 0.47, 0.49, 0.47, 0.46]}))
+    assert "no better than a coin" in coin["preference_degrades"].title
+    right = found(view({**train, "eval/rewards/accuracies": [0.6, 0.8, 0.9, 0.95, 0.95, 0.96]}))
+    assert "preference_degrades" not in right
+
+
+def test_a_gradient_that_comes_back_from_nothing_is_no_explosion() -> None:
+    back = np.where(PART < 0.1, 1.0, 1e-12) + np.where((PART > 0.5) & (PART < 0.7), 1e-5, 0.0)
+    assert "grad_norm_explosion" not in found(view({"train/loss": falling(), "train/grad_norm": back}))
+
+
+def test_answers_nearly_all_cut_off_from_the_start_stay_a_note_when_all_are() -> None:
+    capped: dict[str, Any] = {
+        "train/reward": growing(0.1, 1.0),
+        "train/completions/clipped_ratio": np.minimum(growing(0.87, 1.0), 1.0),
+    }
+    assert found(view(capped))["truncation_high"].severity == "note"

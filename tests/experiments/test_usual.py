@@ -80,7 +80,7 @@ def test_every_range_names_a_setting_and_diagnoses_that_exist() -> None:
         named = {
             id_ for side in ("below", "above") for one in entry[side] for id_ in ranges()["causes"].get(one, [one])
         }
-        assert named <= rules
+        assert named <= rules | {"equal_rewards"}
 
 
 def test_the_rate_is_kept_where_a_step_of_it_led_up_to_the_fault() -> None:
@@ -172,3 +172,10 @@ def test_a_larger_rate_is_proposed_only_within_the_usual_range() -> None:
         series = [curve(rising(0.5))]
         made = propose([run], compare([run], series, ACCURACY), ACCURACY, series)
         assert any(f"to {2 * rate:g}" in one.change for one in made) is proposed
+
+
+def test_equal_rewards_are_no_matter_of_the_step_size() -> None:
+    equal = a_finding("no_signal", "ugly", metrics=("train/frac_reward_zero_std",), evidence={"role": "zero_std"})
+    config = {"num_generations": 2, "learning_rate": 0.5}
+    assert first_change(equal, config) == "`num_generations` from 2 to 8"
+    assert first_change(equal, {"learning_rate": 0.5}).startswith("ten groups of answers read")

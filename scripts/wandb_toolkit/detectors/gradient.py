@@ -47,6 +47,8 @@ def grad_norm_explosion(view: RunView, times: float = 10.0, lasts: float = 0.03)
             step = int(stats.first_beyond(norm.x, norm.y > 2 * base, *span) or x[at])
             high_there = norm.y[(norm.x >= step) & (norm.x <= x[last - 1]) & (norm.y > times * base)]
             peak = float(np.median(high_there)) if len(high_there) else float(np.median(level[first:last]))
+            if peak < 0.5 * float(np.median(y[: max(3, len(y) // 20)])):
+                continue  # it had died away, and is still smaller than at the start
             ends = "to the end" if last == len(y) else f"over {part[last - 1] - part[first]:.0%} of the run"
             return finding(
                 "grad_norm_explosion",

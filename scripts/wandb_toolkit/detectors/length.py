@@ -159,7 +159,8 @@ def truncation_high(view: RunView, cut: float = 0.3, lasts: float = 0.15) -> Fin
 def _as_ever(view: RunView, share: Curve) -> bool:
     """Return whether as many responses are cut off as at the start, while the reward rises."""
     t = share.trend
-    grown = t.end - t.start > max(3 * t.error, 0.1 * abs(t.start))
+    most = 50.0 if float(np.max(share.y)) > 1.5 else 0.5
+    grown = t.end - t.start > max(3 * t.error, 0.1 * abs(t.start)) and t.start < most
     if grown or not view.has("reward") or len(view.curve("reward")) < 8:
         return False
     reward = view.curve("reward").trend

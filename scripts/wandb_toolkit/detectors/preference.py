@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
+from wandb_toolkit.roles import words_of
 
 
 @detector(
@@ -18,6 +21,7 @@ from wandb_toolkit.model import Finding
     "bad",
     label="degrading preferences",
     needs="one of the roles `chosen_reward`, `chosen_logp`, `preference_accuracy`, `margin`",
+    explains=("metric_frozen", "primary_worse"),
     takes_back=("loss_decreased", "eval_follows_train", "primary_improved"),
 )
 def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, most: float = 0.6) -> Finding | None:
@@ -35,16 +39,32 @@ def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, 
     return _accuracy(view, fair) or _loss(view, most) or _chosen_falls(view, share)
 
 
-def _accuracy(view: RunView, fair: float, points: int = 10) -> Finding | None:
-    if not view.has("preference_accuracy") or len(view.curve("preference_accuracy")) < points:
-        return None
-    accuracy = view.curve("preference_accuracy")
+def _accuracy(view: RunView, fair: float) -> Finding | None:
+    judged = (_no_better_than_a_coin(accuracy, fair) for accuracy in _accuracies(view))
+    return next((made for made in judged if made is not None), None)
+
+
+def _accuracies(view: RunView, points: int = 10, few: int = 4) -> Iterator[Curve]:
+    """Yield the shares of pairs that were ranked right: in training, then on held-out pairs."""
+    if not view.has("preference_accuracy"):
+        return
+    own = view.curve("preference_accuracy")
+    if len(own) >= (few if is_evaluation(own.metric) else points):
+        yield own
+    kind = {"accuracies", "accuracy"}
+    for name, series in view.history.series.items():
+        words = set(words_of(name).split())
+        if name != own.metric and is_evaluation(name) and words & kind and "rewards" in words and len(series) >= few:
+            yield curve_of(series)
+
+
+def _no_better_than_a_coin(accuracy: Curve, fair: float) -> Finding | None:
     scale = 100.0 if float(np.max(accuracy.y)) > 1.5 else 1.0
     late = accuracy.y[len(accuracy) // 2 :] / scale
     end, error = float(np.mean(late)), float(np.std(late)) / max(len(late), 1) ** 0.5
     if end > fair or end - 2 * error > 0.55:
         return None
-    below = end < 0.5 - 3 * error
+    below = end < min(0.5 - 3 * error, 0.45)
     what = "the rejected answers are preferred" if below else "no better than a coin"
     return finding(
         "preference_degrades",
