@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> Exit:
     if not projects:
         entities = sorted({project.entity or "local" for project in source.projects()})
         raise NotFoundError(f"No project of the entity {args.entity!r}.", did_you_mean(args.entity, entities, "entity"))
+    for line in source.warnings:
+        cli.warn(line, args)
     shown = projects[: args.limit]
     cli.emit(
         args,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import socket
@@ -20,6 +21,7 @@ from loopback import Answer, Handler, Request, serving, text
 from loopback_client import OK, Time, ask, connect, error_of, failure, no_proxy
 from tracebacks import everything_about
 from wandb_toolkit.errors import ServerError
+from wandb_toolkit.sources.http import watchdog
 
 __all__ = ["no_proxy"]  # a fixture
 
@@ -265,3 +267,46 @@ def test_closing_ends_waits() -> None:
         thread.join(5)
         assert isinstance(found[0], ServerError)
         assert "interrupted" in str(found[0])
+
+
+# ---- drop by drop ---------------------------------------------------------------------------------------------------
+
+
+def dripped(before: bytes, drop: bytes) -> Callable[[Handler, Request], None]:
+    """Send what comes before, and then a drop again and again, until the client goes away."""
+
+    def answer(handler: Handler, _: Request) -> None:
+        handler.close_connection = True
+        with contextlib.suppress(OSError):
+            handler.wfile.write(before)
+            while True:
+                handler.wfile.write(drop)
+                handler.wfile.flush()
+                time.sleep(0.02)
+
+    return answer
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "drop"),
+    [
+        (b"", b"H"),
+        (HEAD, b"X"),
+        (HEAD + b"X: ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", b"x"),
+        (HEAD + b"Content-Length: 100000\r\n\r\n", b" "),
+    ],
+    ids=["status", "header name", "header", "100-continue", "chunk size", "trailer", "body"],
+)
+def test_drops_end_with_the_time(before: bytes, drop: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SHORTEST", 0.1)
+    monkeypatch.setattr(watchdog, "LOOK", 0.02)
+    with serving(dripped(before, drop)) as server, connect(server.url, timeout=0.4) as connection:
+        error_of(connection, "(?s)sends too slowly|did not answer in time|dropped the connection|broken|valid")
+    with serving(dripped(before, drop), OK) as server, connect(server.url, timeout=1.2) as connection:
+        assert ask(connection) == {"answer": "me"}  # one slow try leaves time for another

@@ -113,3 +113,31 @@ def test_what_is_left_out_is_said(command: Command, monkeypatch: pytest.MonkeyPa
     assert [run["tags"] for run in outcome.json] == [[], ["a"]]
     assert "project.runs.edges.0 is 'no run', not an object" in outcome.err
     assert "tags is 3, not a list of texts" in outcome.err
+
+
+@pytest.mark.parametrize("how", ["new cursors, the same runs", "one cursor", "two cursors in turn", "empty pages"])
+def test_pages_without_end_have_one(
+    how: str, command: Command, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = Server.graphql
+    count = iter(range(10**6))
+
+    def graphql(self: Server, body: dict[str, Any], signed_in: bool, call: Call) -> tuple[int, Any]:
+        variables = {**body.get("variables", {}), "cursor": None}
+        status, answer = answered(self, {**body, "variables": variables}, signed_in, call)
+        turn = next(count)
+        cursor = {"one cursor": "c", "two cursors in turn": f"c{turn % 2}"}.get(how, f"c{turn}")
+        for part in answer["data"].values():
+            for page in (part, *(part.get("run") or {}).values(), *part.values()):
+                if isinstance(page, dict) and "pageInfo" in page:
+                    page["pageInfo"] = {"endCursor": cursor, "hasNextPage": True}
+                    page["edges"] = [] if how == "empty pages" else page["edges"]
+        return status, answer
+
+    monkeypatch.setattr(Server, "graphql", graphql)
+    for words in ("list_projects ada", "list_runs ada/p", "show_run ada/p r0", "wandb_report ada/p"):
+        outcome = command(*words.split(), "--no-cache")
+        assert outcome.code in (Exit.PARTIAL, Exit.NOT_FOUND), (words, outcome.err)
+        assert len(server.record.calls) < 60, words
+        if outcome.code == Exit.PARTIAL:
+            assert "gives no end of pages" in outcome.err

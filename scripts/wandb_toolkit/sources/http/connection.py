@@ -147,10 +147,14 @@ class Connection:
                 raise ServerError(
                     f"Cannot read {what}: {self.credentials.host} answered with something else: {plain(text)}."
                 )
-            kind = re.sub(r"\.\d+", "", text)
-            if kind not in self._odd and len(self._odd) < _MOST_ODD:
-                host = self.credentials.host
-                self._odd[kind] = f"{host} answered with something else for {what}: {plain(text)}; it is left out"
+            host = self.credentials.host
+            self.note(f"{host} answered with something else for {what}: {plain(text)}; it is left out")
+
+    def note(self, odd: str) -> None:
+        """Keep what was wrong with an answer, and why something is left out."""
+        kind = re.sub(r"\.\d+", "", odd)
+        if kind not in self._odd and len(self._odd) < _MOST_ODD:
+            self._odd[kind] = odd
 
     @property
     def odd(self) -> tuple[str, ...]:

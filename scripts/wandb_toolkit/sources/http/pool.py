@@ -21,6 +21,7 @@ from urllib3 import exceptions as foreign
 
 from wandb_toolkit.errors import ServerError
 from wandb_toolkit.sources.http.retry import Budget, TryAgain
+from wandb_toolkit.sources.http.watchdog import Watchdog, watched
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -40,6 +41,7 @@ class Pool:
         self.bytes_in = 0  # of bodies, as they came
         self._size = size
         self._lock = threading.Lock()
+        self._watchdog = Watchdog()
         self._managers: dict[tuple[str | None, str], urllib3.PoolManager] = {}
 
     def close(self) -> None:
@@ -63,8 +65,9 @@ class Pool:
         timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(left, max(left / 2, 10.0)))
         with self._lock:
             self.requests += 1
-        reply = attempt(
-            lambda: manager.request(
+
+        def send() -> BaseHTTPResponse:
+            return manager.request(
                 method,
                 url,
                 body=body,
@@ -74,17 +77,26 @@ class Pool:
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
-            ),
-            url,
-            proxy,
-        )
-        try:
-            yield reply
-        finally:
-            if reply.closed:
-                reply.release_conn()
-            else:  # the rest of the body is on the wire
-                reply.close()
+            )
+
+        with self._watchdog.watching(budget) as watch:
+            slow = "did not answer in time"
+            try:
+                reply = attempt(send, url, proxy)
+                slow = "sends too slowly"
+                try:
+                    yield reply
+                finally:
+                    if reply.closed:
+                        reply.release_conn()
+                    else:  # the rest of the body is on the wire
+                        reply.close()
+            except TryAgain:
+                if not watch.over:
+                    raise
+            else:
+                return
+        raise TryAgain(f"{shown(url)} {slow}", hint="Ask for less, or raise --timeout.")
 
     def read(self, reply: BaseHTTPResponse, url: str, budget: Budget) -> Iterator[bytes]:
         """Yield the body as it comes, encoded as it came.
@@ -236,15 +248,17 @@ def _make_manager(proxy: str | None, scheme: str, size: int) -> urllib3.PoolMana
     # Reading the system's certificates takes a tenth of a second.
     context = _tls_context() if scheme == "https" or (proxy or "").startswith("https:") else None
     if proxy is None:
-        return urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=context)
+        return watched(urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=context))
     from urllib.parse import unquote
 
     address, userinfo = without_user(proxy), urlsplit(proxy).netloc.rpartition("@")[0]
     if not address.startswith(("http://", "https://")):
         raise ServerError(f"The proxy {address} is not an http or https one.", "Others are not supported.")
     headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
-    return urllib3.ProxyManager(
-        address, num_pools=16, maxsize=size, ssl_context=context, proxy_headers=headers, proxy_ssl_context=context
+    return watched(
+        urllib3.ProxyManager(
+            address, num_pools=16, maxsize=size, ssl_context=context, proxy_headers=headers, proxy_ssl_context=context
+        )
     )
 
 

@@ -49,7 +49,7 @@ def list_files(place: Place, run: Run, pattern: str | None = None) -> tuple[list
         return node.get("files") or {}
 
     files, others = {}, {}
-    for node in pages(page):
+    for node in pages(place.connection, f"the files of {run.label}", page):
         name = str(node.get("name") or "")
         key, step = media_name(name)
         direct, url = str(node.get("directUrl") or ""), str(node.get("url") or "")

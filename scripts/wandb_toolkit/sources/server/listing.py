@@ -17,7 +17,7 @@ from wandb_toolkit.sources.lazy import Later
 from wandb_toolkit.sources.run_filter import Several
 from wandb_toolkit.sources.server import queries as q
 from wandb_toolkit.sources.server.filters import as_filter, candidates, conditions, order_of, split_filter, summary_key
-from wandb_toolkit.sources.server.project import Place
+from wandb_toolkit.sources.server.project import Place, Turner
 from wandb_toolkit.sources.server.run import build_run, step_metrics_of
 from wandb_toolkit.sources.server.run_fields import FieldReader
 from wandb_toolkit.sources.wandb_log.records import leaves
@@ -99,17 +99,18 @@ class Listing:
         text = json.dumps(filters, sort_keys=True)
         runs: dict[str, Run] = {}  # a run that starts meanwhile moves the others on to the next page
         cursor: str | None = None
+        turner = Turner(self._place.connection, f"the runs of {self._place.entity}/{self._place.project}")
         while True:
             first = PAGE_RUNS if limit is None else min(PAGE_RUNS, limit - len(runs))
             found = self._ask(text, order, first, cursor, names=names and cursor is None, count=cursor is None)
-            nodes = [edge["node"] for edge in found.get("edges") or () if edge and edge.get("node")]
+            nodes = [edge["node"] for edge in found.get("edges") or ()]
             for run in self._built(nodes):
                 runs.setdefault(run.id, run)
-            page = found.get("pageInfo") or {}
-            done = not page.get("hasNextPage") or page.get("endCursor") in (None, cursor)
-            if done or not nodes or (limit is not None and len(runs) >= limit):
+            if limit is not None and len(runs) >= limit:
                 return list(runs.values())[:limit]
-            cursor = page["endCursor"]
+            cursor = turner.next(found, (str(node.get("name")) for node in nodes))
+            if cursor is None:
+                return list(runs.values())[:limit]
 
     def _ask(
         self, filters: str, order: str, first: int, cursor: str | None, *, names: bool, count: bool

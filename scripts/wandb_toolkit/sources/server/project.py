@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,6 +10,9 @@ from wandb_toolkit.errors import NotFoundError
 from wandb_toolkit.sources.http.connection import Connection
 from wandb_toolkit.sources.http.responses import PartError, SchemaError
 from wandb_toolkit.sources.server import queries as q
+
+MOST_PAGES = 5_000
+_IDLE_PAGES = 3  # with nothing new, one behind another: a run that starts meanwhile moves the others on
 
 Document: TypeAlias = Callable[[set[str]], tuple[str, dict[str, Any]]]  # what is missing → query, variables
 
@@ -93,13 +96,45 @@ class Place:
         return [meaning for name, meaning in _MEANING.items() if name in self.missing]
 
 
-def pages(ask: Callable[[str | None], Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield the nodes of a connection's pages; `ask` returns the connection behind a cursor."""
+class Turner:
+    """Finds the page behind a page; a server that gives one and the same again, or no end of them, is stopped."""
+
+    def __init__(self, connection: Connection, what: str) -> None:
+        self._connection, self._what = connection, what
+        self._cursors: set[str] = set()
+        self._known: set[str] = set()
+        self._idle = 0
+
+    def next(self, page: Mapping[str, Any], names: Iterable[str]) -> str | None:
+        """Return the cursor behind a page that holds these names, None behind the last one.
+
+        Pages with nothing new, a cursor that came before and more pages than anybody has are noted as odd.
+        """
+        info = page.get("pageInfo") or {}
+        cursor: str | None = info.get("endCursor")
+        before = len(self._known)
+        self._known.update(names)
+        self._idle = self._idle + 1 if len(self._known) == before else 0
+        if not info.get("hasNextPage") or not cursor:
+            return None
+        if cursor in self._cursors or self._idle >= _IDLE_PAGES or len(self._cursors) >= MOST_PAGES:
+            host = self._connection.credentials.host
+            self._connection.note(f"{host} gives no end of pages of {self._what}; {len(self._known):,} were read")
+            return None
+        self._cursors.add(cursor)
+        return cursor
+
+
+def pages(
+    connection: Connection, what: str, ask: Callable[[str | None], Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the nodes of a connection's pages; `ask` returns the page behind a cursor."""
+    turner = Turner(connection, what)
     cursor: str | None = None
     while True:
-        found = ask(cursor)
-        yield from (edge["node"] for edge in found.get("edges") or () if edge and edge.get("node"))
-        page = found.get("pageInfo") or {}
-        if not page.get("hasNextPage") or page.get("endCursor") in (None, cursor):
+        page = ask(cursor)
+        nodes = [edge["node"] for edge in page.get("edges") or ()]
+        yield from nodes
+        cursor = turner.next(page, (str(node.get("name")) for node in nodes))
+        if cursor is None:
             return
-        cursor = page["endCursor"]

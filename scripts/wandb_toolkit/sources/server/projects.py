@@ -48,7 +48,7 @@ class Projects:
         Raises:
             NotFoundError: there is no such entity.
         """
-        found = [self._project(node, entity) for node in self._nodes(entity)]
+        found = list({one.name: one for one in (self._project(node, entity) for node in self._nodes(entity))}.values())
         if not found and not self._is_known(entity):
             raise NotFoundError(f"There is no entity {entity!r}, or you cannot see it.", self._near(entity))
         named = sorted(found, key=lambda one: one.name)
@@ -102,7 +102,7 @@ class Projects:
                         raise
                     self._missing |= new
 
-        return list(pages(page))
+        return list(pages(self._connection, f"the projects of {entity}", page))
 
     def _project(self, node: Mapping[str, Any], owner: str) -> Project:
         name = str(node.get("name") or "")

@@ -10,7 +10,7 @@ from typing import Any
 from wandb_toolkit.errors import ServerError, ToolkitError
 from wandb_toolkit.sources.http.responses import SchemaError
 from wandb_toolkit.sources.server import queries as q
-from wandb_toolkit.sources.server.project import Place
+from wandb_toolkit.sources.server.project import Place, Turner
 
 VALUES_A_REQUEST = 50_000
 MOST_RUNS = 200  # a request, where nobody knows how many values each has
@@ -83,6 +83,7 @@ class FieldReader:
         what = "configs" if name == "config" else "summaries"
         found: dict[str, dict[str, Any]] = {}
         cursor: str | None = None
+        turner = Turner(self._place.connection, f"the {what} of runs")
         while True:  # a server may allow fewer a page
             query = q.field_document(name, arguments, variables)
             asked = {"filters": json.dumps({"name": {"$in": list(ids)}}), "first": len(ids), "cursor": cursor}
@@ -95,9 +96,8 @@ class FieldReader:
             if errors:
                 raise errors[0].error
             runs = project.get("runs") or {}
-            nodes = [edge["node"] for edge in runs.get("edges") or () if edge and edge.get("node")]
+            nodes = [edge["node"] for edge in runs.get("edges") or ()]
             found |= {str(node.get("name")): q.decoded(node.get("asked")) for node in nodes}
-            page = runs.get("pageInfo") or {}
-            if not page.get("hasNextPage") or page.get("endCursor") in (None, cursor) or not nodes:
+            cursor = turner.next(runs, (str(node.get("name")) for node in nodes))
+            if cursor is None:
                 return found
-            cursor = page["endCursor"]
