@@ -22,6 +22,7 @@ _TASK = re.compile(
 _PLACE = re.compile(
     r"<.+ at 0x[0-9a-f]+>|^(/|~/|\./|\.\./|[A-Za-z]:\\)|\d{4}-?\d\d-?\d\d[T_ -]?\d\d[:-]?\d\d", re.IGNORECASE
 )
+_ADDRESS = re.compile(r"<.+ at 0x[0-9a-f]+", re.IGNORECASE)  # an object's, another in every process
 _ARRAY = 8  # numbers in a list from which on it is data, not a setting
 
 VALUE_LENGTH = 60  # characters of a config value that are kept
@@ -77,7 +78,9 @@ def tells_nothing(key: str, value: Any) -> bool:
         return True
     if isinstance(value, list):
         return len(value) >= _ARRAY and all(isinstance(part, (int, float)) for part in value)
-    return isinstance(value, str) and _TASK.search(key) is None and _PLACE.search(value) is not None
+    if not isinstance(value, str):
+        return False
+    return _ADDRESS.search(value) is not None or (_TASK.search(key) is None and _PLACE.search(value) is not None)
 
 
 def seeds_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +90,8 @@ def seeds_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the entries of a config that say which task a run learns; {} where none does."""
-    return {key: token(value) for key, value in flatten(config).items() if _TASK.search(key) and value is not None}
+    named = {key: value for key, value in flatten(config).items() if _TASK.search(key) and value is not None}
+    return {key: token(value) for key, value in named.items() if not tells_nothing(key, value)}
 
 
 def same_task(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

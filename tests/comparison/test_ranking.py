@@ -49,6 +49,31 @@ def test_no_points_have_no_level_and_a_nan_end_is_nan() -> None:
     assert nothing.best_step is None
 
 
+def test_objects_addresses_make_no_other_task_and_no_other_configuration() -> None:
+    runs = [
+        ({"env": f"<some.vec_env.DummyVecEnv object at 0x7f{at}a0>", "lr": 1e-3, "seed": at}, f"ppo-{at}")
+        for at in (1, 2)
+    ]
+    assert configs.task_of(runs[0][0]) == {}
+    assert configs.configurations_of(runs)[0] == configs.configurations_of(runs)[1]
+    assert configs.task_of({"dataset": "/data/squad", "env_id": "Hopper-v4"}) == {
+        "dataset": '"/data/squad"', "env_id": '"Hopper-v4"'
+    }  # fmt: skip
+
+
+def test_what_made_no_real_progress_is_on_no_front() -> None:
+    reports = [judged("good", duration=60.0, config={"lr": 1}), judged("mid", duration=30.0, config={"lr": 2}),
+               judged("broke", verdict="ugly", duration=5.0, config={"lr": 3})]  # fmt: skip
+    times = [np.linspace(0, end, 50) for end in (60.0, 30.0, 5.0)]
+    series = [curve(rising(value, 50)) for value in (0.9, 0.7, 0.1)]
+    histories = [History({"_runtime": curve(spent, "_runtime")}) for spent in times]
+    found = compare(reports, series, ACCURACY, histories=histories)
+    fronts = {one.names[0]: one.front for one in found.configurations}
+    assert "time" in fronts["good"]
+    assert "time" in fronts["mid"]
+    assert fronts["broke"] == ()
+
+
 def test_several_trainings_in_one_run_are_seen_in_its_curve() -> None:
     fold = [1 / (epoch + 1) for epoch in range(30)]
     folds = level_of(curve([*fold, *(value + 0.1 for value in fold)]), "min")

@@ -201,3 +201,10 @@ def test_answers_nearly_all_cut_off_from_the_start_stay_a_note_when_all_are() ->
         "train/completions/clipped_ratio": np.minimum(growing(0.87, 1.0), 1.0),
     }
     assert found(view(capped))["truncation_high"].severity == "note"
+
+
+def test_a_score_of_one_class_that_is_0_for_good_is_stuck() -> None:
+    f1 = list(np.where(np.linspace(0, 1, 50) < 0.8, 0.1 + noise(0.01, n=50), 0.0))
+    rare: dict[str, Any] = {"val/accuracy": list(growing(0.2, 0.94, 0.01, n=50)), "val/f1": f1}
+    of = found(view(rare))
+    assert of["metric_frozen"].consequence_of == "class_imbalance"

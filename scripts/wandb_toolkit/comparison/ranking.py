@@ -15,7 +15,7 @@ import numpy as np
 from wandb_toolkit import configs
 from wandb_toolkit.comparison import lead, sentences
 from wandb_toolkit.comparison.across import across_tasks
-from wandb_toolkit.comparison.cost import COSTS, TOO_SHORT, best_common_level, common_amount, track_of
+from wandb_toolkit.comparison.cost import COSTS, EARNEST, TOO_SHORT, best_common_level, common_amount, track_of
 from wandb_toolkit.comparison.entry import Entry, marks_of
 from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
 from wandb_toolkit.comparison.importance import with_importance
@@ -233,7 +233,13 @@ def _standings(
     spread = lead.spread_of(contenders)
     values = [centre(one.values) for one in contenders]
     costs: dict[Cost, list[float | None]] = {cost: [_mean_cost(group, cost) for group in groups] for cost in COSTS}
-    fronts = {cost: lead.cheapest(values, spent, direction) for cost, spent in costs.items()}
+    # What made no real progress is cheap, and no choice.
+    gains = [float(np.mean([e.level.gain(direction) for e in group if e.level])) for group in groups]
+    idle = [not gain >= EARNEST * max(gains) for gain in gains]
+    fronts = {
+        cost: lead.cheapest(values, [None if out else one for one, out in zip(spent, idle, strict=True)], direction)
+        for cost, spent in costs.items()
+    }
     made = []
     for at, group in enumerate(groups):
         own = level_interval(contenders[at].values, spread)

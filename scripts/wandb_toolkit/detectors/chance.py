@@ -243,7 +243,9 @@ def _random_actions(
         or float(np.max(t.y)) - environment.random > 2 * far * way
     ):
         return None
-    text = f"what random actions earn in {environment.name} ({num(environment.random)}) or little more; "
+    below = "below " if end < environment.random - 2 * t.error - 0.02 * way else ""
+    more = "" if below else " or little more"
+    text = f"{below}what random actions earn in {environment.name} ({num(environment.random)}){more}; "
     return _said(reward, text + f"it counts as solved at {num(environment.solved)}", environment.random, end=end)
 
 

@@ -9,7 +9,7 @@ from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.progress import better, is_evaluation
 from wandb_toolkit.model import Finding
 
-ROLES = ("loss", "eval_loss", "reward", "task")
+ROLES = ("loss", "eval_loss", "reward", "task", "class_score")
 
 
 @detector(
@@ -17,15 +17,16 @@ ROLES = ("loss", "eval_loss", "reward", "task")
     "A metric that should move is stuck at one value",
     "bad",
     label="a frozen metric",
-    needs="one of the roles `loss`, `eval_loss`, `reward`, `task`",
+    needs="one of the roles `loss`, `eval_loss`, `reward`, `task`, `class_score`",
     explains=("plateau_early", "no_learning"),
 )
 def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Finding | None:
     """A loss, reward or task metric repeats one value exactly over the last `lasts` (30%) of the run and `points` rows.
 
-    A number that was computed scatters; the same one again and again was not (a detached loss, a stale variable, a
-    reward never earned). A reward or task metric that stands at its best, and a loss of 0, are what was wanted. An
-    evaluation that should be high and is 0 each time is one from 5 on.
+    Of a score of one class (F1, recall) that is 0, half of that. A number that was computed scatters; the same one
+    again and again was not (a detached loss, a stale variable, a reward never earned). A reward or task metric that
+    stands at its best, and a loss of 0, are what was wanted. An evaluation that should be high and is 0 each time is
+    one from 5 on.
     """
     unearned = _never_earned(view)
     if unearned is not None:
@@ -41,7 +42,9 @@ def metric_frozen(view: RunView, lasts: float = 0.3, points: int = 20) -> Findin
         looked = True
         same = stats.lasting(curve.y == curve.y[-1])
         width = float(curve.x[-1] - curve.x[0])
-        if same is None or len(curve) - same < needed or float(curve.x[-1] - curve.x[same]) < lasts * width:
+        # A score of a class that is 0 was computed: no prediction of the class was right, and half as long is enough.
+        least = lasts / 2 if role == "class_score" and float(curve.y[-1]) == 0.0 else lasts
+        if same is None or len(curve) - same < needed or float(curve.x[-1] - curve.x[same]) < least * width:
             continue
         if _is_wanted(view, role, curve):
             continue
