@@ -28,6 +28,14 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 def run(file: str) -> int:
     """Run the command that `file` is named after and return its exit code."""
+    try:
+        return _run(file)
+    except KeyboardInterrupt:  # before the command is there to say it
+        sys.stderr.write("error: Interrupted.\n")
+        return 130
+
+
+def _run(file: str) -> int:
     restarted = os.environ.pop(GUARD, None)
     missing = "" if _help_is_enough() else _missing()
     if missing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plot_fakes import make_run
+from repository import EXAMPLES, ROOT
 from wandb_toolkit.errors import ToolkitError, UsageError
 from wandb_toolkit.output import Folder, check_folder, output_folder, run_folder, safe_stem
 
@@ -217,3 +220,28 @@ def test_processes_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(known["plots"]["files"]) == 20
     assert len(known["runs"]) == 2
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_what_killed_commands_left_goes_and_all_else_stays(tmp_path: Path) -> None:
+    old = [tmp_path / ".wandb-toolkit-abcd1234.png", tmp_path / ".wandb-toolkit-a_b_c_d_"]
+    kept = [tmp_path / ".wandb-toolkit-abcd1234.png.mine", tmp_path / ".wandb-toolkit-notes.txt", tmp_path / "a.png"]
+    fresh = tmp_path / ".wandb-toolkit-zzzz1234.png"
+    for path in (*old, *kept, fresh):
+        path.write_text("x")
+    for path in (*old, *kept[1:]):
+        os.utime(path, (1, 1))
+    Folder(tmp_path).reserve("plots")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (*kept, fresh)}
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metadata.json")
+    os.mkfifo(tmp_path / "train__loss.png")
+    words = ["generate_plots.py", str(EXAMPLES), "grpo-base-s1", "--metrics", "train/loss", "--output", str(tmp_path)]
+    script, *rest = words
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / script, *rest], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "metadata.json is no file; it is now metadata.old-1.json" in done.stderr
+    assert json.loads((tmp_path / "metadata.json").read_text())["plots"]["files"]

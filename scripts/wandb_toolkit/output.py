@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ from wandb_toolkit.errors import ToolkitError, UsageError
 from wandb_toolkit.model import Run
 
 ROOT = "wandb_plots"
+_PREFIX = ".wandb-toolkit-"  # of temporary files; tempfile adds eight letters and digits
+_TEMPORARY = re.compile(rf"{re.escape(_PREFIX)}[a-z0-9_]{{8}}(\.|$)")
+_ABANDONED = 6 * 3600.0  # seconds after which nobody can be writing one any more
 METADATA = "metadata.json"
 TOOL = "wandb-toolkit"
 
@@ -132,6 +136,7 @@ class Folder:
 
     def reserve(self, section: str) -> None:
         """Learn from metadata.json which names are taken, by this section's own files and by the others'."""
+        remove_abandoned(self.path)
         self._owners[_folded(METADATA)] = METADATA
         known, _ = _read_metadata(self.path / METADATA)
         for name, content in known.items():
@@ -291,9 +296,20 @@ def _umask() -> int:
     return umask
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that killed commands left in a folder: ours by name, and hours old."""
+    before = time.time() - _ABANDONED
+    with contextlib.suppress(OSError):
+        for place in folder.iterdir():
+            if _TEMPORARY.match(place.name) and not place.is_symlink() and place.is_file():
+                with contextlib.suppress(OSError):
+                    if place.stat().st_mtime < before:
+                        place.unlink()
+
+
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=".wandb-toolkit-", suffix=target.suffix, dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -324,6 +340,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock, which is made where it is not there: one export at a time writes to it."""
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
+        for place in (folder, *(below for below in folder.rglob("*") if below.is_dir())):
+            remove_abandoned(place)
         yield
 
 
@@ -345,6 +363,8 @@ def _read_metadata(path: Path) -> tuple[dict[str, Any], str]:
     """Return what our metadata.json holds, and what is wrong with one that is not ours or not whole."""
     if not os.path.lexists(path):
         return {}, ""
+    if not path.is_file():  # a pipe would never end
+        return {}, "is no file"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

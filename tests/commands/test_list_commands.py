@@ -404,3 +404,18 @@ def test_a_narrow_table_keeps_a_metric_and_says_what_had_no_room(monkeypatch: py
     assert "train/loss" not in head
     assert last.startswith("no room at 80 columns: ")
     assert all(title in lacking for title in ("group", "duration"))
+
+
+@pytest.mark.parametrize("words", [["/no/such/folder"], ["--state", "zzz", str(EXAMPLES)]])
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wandb_toolkit.commands import list_runs
+
+    code = list_runs.main(words)
+    assert code in (2, 4)
+    assert "Traceback" not in capsys.readouterr().err
+    assert list_runs.main([*words, "--debug"]) == code
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "error: " in err

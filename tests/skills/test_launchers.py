@@ -86,6 +86,17 @@ def test_scripts_can_be_imported_and_called(name: str, capsys: pytest.CaptureFix
     assert "usage:" in capsys.readouterr().out
 
 
+def test_an_interrupt_while_the_command_is_loaded_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: str) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_bootstrap, "_run", interrupted)
+    assert _bootstrap.run("scripts/list_runs.py") == 130
+    assert capsys.readouterr().err == "error: Interrupted.\n"
+
+
 # ---- which packages count ----------------------------------------------------------------------------------------
 
 

@@ -152,13 +152,11 @@ def run_command(
         show_error(ToolkitError("Interrupted."), as_json=as_json, kind="interrupted")
         return Exit.INTERRUPTED
     except ToolkitError as error:
-        if debug:
-            raise
+        _show_traceback(debug=debug)
         show_error(error, as_json=as_json)
         return error.exit_code
     except Exception as error:
-        if debug:
-            raise
+        _show_traceback(debug=debug)
         if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_ERRORS:
             show_error(ToolkitError(f"The output could not be written: {error.strerror}."), as_json=as_json)
             _discard_output()
@@ -166,6 +164,13 @@ def run_command(
         what = f"Unexpected {type(error).__name__}: {error}"
         show_error(ToolkitError(what, "Run again with --debug for the traceback, and report it."), as_json=as_json)
         return Exit.FAILED
+
+
+def _show_traceback(*, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
 
 
 def _left_out(source: Source | None) -> bool:

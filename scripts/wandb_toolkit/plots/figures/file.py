@@ -80,6 +80,8 @@ def vector(figure: Figure, kind: str, title: str, description: str, owner: str) 
 
 def owner_of(path: Path) -> str | None:
     """Return whose picture a file is, None where this tool did not draw it."""
+    if not path.is_file():  # a pipe would never end
+        return None
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
