@@ -101,3 +101,30 @@ def test_half_swapped_labels_show_in_accuracy_and_loss() -> None:
     above = _preferences(loss=math.log(2) + growing(0, 0.5, 0.01))
     assert "ln 2" in found(view(above))["preference_degrades"].title
     assert "preference" in skipped(view({"train/loss": falling()}))["preference_degrades"]
+
+
+# -------------------------------------------------------------------------------------------------------- data_order
+def _by_place(amplitude: float, seed: int = 0) -> dict[str, Any]:
+    epoch = np.linspace(0, 12, N, endpoint=False)
+    place = np.sin(2 * np.pi * (epoch % 1)) * np.cos(5 * (epoch % 1))
+    return {"train/loss": falling(2.4, 1.2, 0.15, seed=seed) + amplitude * place, "train/epoch": epoch}
+
+
+def test_a_loss_that_follows_the_place_within_the_epoch_tells_of_data_in_one_order() -> None:
+    finding = found(view(_by_place(0.6)))["data_order"]
+    assert finding.severity == "bad"
+    assert "same order every time" in finding.title
+    assert found(view(_by_place(0.2)))["data_order"].severity == "note"  # another batch is a little harder
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_shuffled_loss_and_a_staircase_follow_no_place(seed: int) -> None:
+    assert "data_order" not in found(view(_by_place(0.0, seed)))
+    stairs = {**_by_place(0.0, seed), "train/loss": 2.0 * 0.8 ** np.floor(np.linspace(0, 12, N, endpoint=False))}
+    stairs["train/loss"] = stairs["train/loss"] + noise(0.05, seed)
+    assert "data_order" not in found(view(stairs))
+
+
+def test_few_epochs_tell_nothing_of_the_order() -> None:
+    short = {**_by_place(0.6), "train/epoch": np.linspace(0, 2.5, N)}
+    assert "data_order" in skipped(view(short))

@@ -19,6 +19,7 @@ from wandb_toolkit.detectors import (
     signal,
     loss,
     generalisation,
+    order,
     progress,
     unfinished,
     chance,
@@ -55,7 +56,7 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = (
-    state, nonfinite, signal, loss, generalisation, progress, unfinished, chance, siblings, kl, policy, reward,
+    state, nonfinite, signal, loss, generalisation, order, progress, unfinished, chance, siblings, kl, policy, reward,
     preference, gradient, length, schedule, throughput, frozen, system, strengths,
 )  # fmt: skip
 

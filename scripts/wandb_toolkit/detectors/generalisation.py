@@ -174,7 +174,7 @@ def memorising(
     loss = proper_loss(view, 3 * points)
     if view.has("eval_loss") and len(view.curve("eval_loss")) >= 2:
         raise NotApplicable("an eval loss tells what is gained on other data")
-    epoch = _epoch(view, loss)
+    epoch = epoch_of(view, loss)
     boundaries = np.arange(1, int(np.floor(float(epoch[-1]) - 0.2)) + 1)
     if len(boundaries) == 0 or len(boundaries) > 20:
         raise NotApplicable(f"{len(boundaries)} ends of an epoch in the run")
@@ -242,7 +242,7 @@ def _towards(
     return float(at), 2 * scatter / len(level) ** 0.5  # twice a mean's error at the end of the line
 
 
-def _epoch(view: RunView, loss: Curve) -> FloatArray:
+def epoch_of(view: RunView, loss: Curve) -> FloatArray:
     """Return the epoch of each row of the loss, from a counter that grows within epochs.
 
     Raises:
