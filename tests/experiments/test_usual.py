@@ -179,3 +179,9 @@ def test_equal_rewards_are_no_matter_of_the_step_size() -> None:
     config = {"num_generations": 2, "learning_rate": 0.5}
     assert first_change(equal, config) == "`num_generations` from 2 to 8"
     assert first_change(equal, {"learning_rate": 0.5}).startswith("ten groups of answers read")
+
+
+def test_jumps_that_are_gone_at_once_send_to_the_batches() -> None:
+    jumps = a_finding("loss_spike", metrics=("train/loss",), step=105, evidence={"case": "batches"})
+    assert first_change(jumps, {"max_grad_norm": 1.0}).startswith("the batches of step 105")
+    assert first_change(a_finding("loss_spike", step=105), {"max_grad_norm": 1.0}) == "`max_grad_norm` from 1 to 0.5"

@@ -9,6 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
 from wandb_toolkit.model import Finding
+from wandb_toolkit.text import plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -224,7 +225,7 @@ def loss_spike(
     count = f"{len(events)} times, first" if len(events) > 1 else "once,"
     longest = max(event[1] for event in events)
     open_end = any(i + back >= len(y) for i, back, _ in events)
-    recovery = "it has not come back" if open_end else f"the slowest recovery took {longest} logged points"
+    recovery = "it has not come back" if open_end else f"the slowest recovery took {plural(longest, 'logged point')}"
     return finding(
         "loss_spike",
         f"{loss.metric} jumped {count} at step {step:,}, by up to {num(worst[2])} ({worst[2] / noise:.0f}× its "
@@ -239,6 +240,8 @@ def loss_spike(
             "points_to_recover": [back for _, back, _ in events[:20]],
             "noise": noise,
             "recovered": not open_end,
+            # Gone at once, again and again: it is in single batches.
+            **({"case": "batches"} if len(events) >= repeats and longest <= 2 and not open_end else {}),
             "thresholds": {"noises": noises, "jump": jump, "slow": slow, "repeats": repeats},
         },
         levels={"level before": float(base[first[0]]), "limit of a jump": float(base[first[0]] + limit[first[0]])},
