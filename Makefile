@@ -24,7 +24,7 @@ docs: setup ## every generated page; the suite fails where one is not fresh
 	$(PYTHON) docs/gallery/make.py
 
 bench: setup ## the benchmarks that need no network; minutes
-	$(PYTHON) -m benchmarks.diagnoses
+	$(PYTHON) -m benchmarks.diagnoses --seed 1
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/local_reading.py
 	$(PYTHON) benchmarks/plots.py

@@ -1,4 +1,4 @@
-"""Scores the diagnoses on labelled runs of the seeds given, beside two simple strategies."""
+"""Scores the diagnoses on labelled runs of the seeds given, beside other tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.diagnoses.families import FAMILIES
 from benchmarks.diagnoses.project import LabelledProject, make_project
-from benchmarks.diagnoses.score import JUDGES, Score, diagnoses_table, overall_table, score
+from benchmarks.diagnoses.score import Score, diagnoses_table, judges, overall_table, score
 from benchmarks.processes import table
 
 _CHOICES = {
@@ -28,19 +28,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--families", choices=[*_CHOICES, *[f.name for f in FAMILIES]], default="all")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--errors", action="store_true", help="list what was missed and what was wrong")
-    parser.add_argument("--only", action="store_true", help="without the simple strategies")
+    parser.add_argument(
+        "--peers",
+        metavar="PYTHON",
+        help="also judge by the tools installed for this interpreter: pip install runmedic trainproof trainspotter",
+    )
     given = parser.parse_args(argv)
     families = _CHOICES.get(given.families) or tuple(f for f in FAMILIES if f.name == given.families)
-    names = tuple(JUDGES)[:1] if given.only else tuple(JUDGES)
     chunks = [range(given.seed + i, given.seed + given.projects, 4 * given.jobs) for i in range(4 * given.jobs)]
-    work = partial(_score_seeds, families=[f.name for f in families], judges=names)
+    work = partial(_score_seeds, families=[f.name for f in families], peers=given.peers)
     if given.jobs > 1:
         with ProcessPoolExecutor(given.jobs) as pool:
             parts = list(pool.map(work, chunks))
     else:
         parts = [work(chunk) for chunk in chunks]
-    scores = {name: _sum([part[name] for part in parts]) for name in names}
-    ours = scores[names[0]]
+    scores = {name: _sum([part[name] for part in parts]) for name in parts[0]}
+    ours = scores["this report"]
     print(f"{given.projects} projects from seed {given.seed}, families: {given.families}; "
           f"{ours.runs} runs, {ours.healthy} of them healthy\n")  # fmt: skip
     print(table(overall_table(scores)), table(diagnoses_table(ours)), sep="\n\n")
@@ -50,10 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _score_seeds(seeds: range, families: list[str], judges: tuple[str, ...]) -> dict[str, Score]:
+def _score_seeds(seeds: range, families: list[str], peers: str | None) -> dict[str, Score]:
     chosen = tuple(f for f in FAMILIES if f.name in families)
     projects: list[LabelledProject] = [make_project(seed, chosen) for seed in seeds]
-    return score(projects, {name: JUDGES[name] for name in judges})
+    return score(projects, judges(peers))
 
 
 def _sum(parts: list[Score]) -> Score:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.diagnoses.definitions import RULES
 from benchmarks.diagnoses.follows import FOLLOWS
-from benchmarks.diagnoses.peers import last_values, two_halves
+from benchmarks.diagnoses.peers import PEERS, by_peer
 from benchmarks.diagnoses.source import NOW, MemorySource
 
 from wandb_toolkit.reports.build import ReportOptions, build_report
@@ -36,19 +37,10 @@ def by_report(project: LabelledProject) -> list[Found]:
     ]
 
 
-def _by_peer(one: Callable[..., Found]) -> Judge:
-    def judge(project: LabelledProject) -> list[Found]:
-        drafts = [run.draft for run in project.runs]
-        return [one(draft, [other for other in drafts if other is not draft]) for draft in drafts]
-
-    return judge
-
-
-JUDGES: Mapping[str, Judge] = {
-    "this report": by_report,
-    "last values": _by_peer(last_values),
-    "two halves": _by_peer(two_halves),
-}
+def judges(python: str | None = None) -> dict[str, Judge]:
+    """Return this report and, where `python` is an interpreter that has them, the other tools."""
+    others: dict[str, Judge] = {name: partial(by_peer, name, python) for name in PEERS} if python else {}
+    return {"this report": by_report, **others}
 
 
 @dataclass
@@ -108,7 +100,12 @@ class Score:
 
     @property
     def macro_f1(self) -> float:
-        return sum(map(self.f1, self.judged)) / max(1, len(self.judged))
+        return self.macro_f1_of(self.judged)
+
+    def macro_f1_of(self, ids: Collection[str]) -> float:
+        """The mean F1 of those of some diagnoses that a run has."""
+        judged = [id_ for id_ in self.judged if id_ in ids]
+        return sum(map(self.f1, judged)) / max(1, len(judged))
 
     @property
     def onset_error(self) -> float:
@@ -121,11 +118,11 @@ class Score:
         return self.alarms / max(1, self.healthy)
 
 
-def score(projects: Iterable[LabelledProject], judges: Mapping[str, Judge] = JUDGES) -> dict[str, Score]:
+def score(projects: Iterable[LabelledProject], by: Mapping[str, Judge]) -> dict[str, Score]:
     """Return each judge's score over the projects."""
-    scores = {name: Score() for name in judges}
+    scores = {name: Score() for name in by}
     for project in projects:
-        for name, judge in judges.items():
+        for name, judge in by.items():
             for run, found in zip(project.runs, judge(project), strict=True):
                 scores[name].add(project, run, found)
     return scores
@@ -142,8 +139,10 @@ def diagnoses_table(of: Score) -> list[list[str]]:
 
 
 def overall_table(scores: Mapping[str, Score]) -> list[list[str]]:
-    """Return what each judge reaches over all."""
-    rows = [["judge", "macro-F1", "false alarms per healthy run", "median onset error"]]
+    """Return what each judge reaches over all diagnoses, and over those that it looks for."""
+    rows = [["judge", "macro-F1", "of those it looks for", "false alarms per healthy run", "median onset error"]]
     for name, of in scores.items():
-        rows.append([name, f"{of.macro_f1:.3f}", f"{of.alarms_each:.3f}", f"{of.onset_error:.1%}"])
+        looks_for = PEERS[name].looks_for if name in PEERS else of.judged
+        own = f"{of.macro_f1_of(looks_for):.3f} ({len(set(looks_for) & set(of.judged))})"
+        rows.append([name, f"{of.macro_f1:.3f}", own, f"{of.alarms_each:.3f}", f"{of.onset_error:.1%}"])
     return rows

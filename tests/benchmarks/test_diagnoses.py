@@ -17,8 +17,9 @@ from benchmarks.diagnoses import __main__ as command
 from benchmarks.diagnoses import sdk
 from benchmarks.diagnoses.definitions import RULES
 from benchmarks.diagnoses.families import BY_NAME, FAMILIES
+from benchmarks.diagnoses.peers import by_peer
 from benchmarks.diagnoses.project import make_project
-from benchmarks.diagnoses.score import JUDGES, by_report, score
+from benchmarks.diagnoses.score import by_report, judges, score
 from benchmarks.diagnoses.source import NOW, logged
 from benchmarks.diagnoses.troubles import TROUBLES
 
@@ -64,12 +65,42 @@ def test_the_roles_of_a_family_are_recognised(family: object) -> None:
 
 
 def test_a_small_score() -> None:
-    scores = score([make_project(seed) for seed in range(7000, 7020)])
-    ours, *others = (scores[name] for name in JUDGES)
+    [ours] = score([make_project(seed) for seed in range(7000, 7020)], judges()).values()
     assert ours.macro_f1 >= 0.93
     assert ours.alarms_each <= 0.05
     assert ours.onset_error < 0.03
-    assert all(other.macro_f1 < ours.macro_f1 - 0.3 for other in others)
+
+
+FAKE_RUNMEDIC = """
+import csv, json, math, sys
+rows = list(csv.DictReader(open(sys.argv[2])))
+bad = [row for row in rows if any(cell and not math.isfinite(float(cell)) for cell in row.values())]
+findings = [{"check": "non_finite", "severity": "critical", "step": float(bad[0]["step"])}] if bad else []
+findings.append({"check": "constant_lr_plateau", "severity": "info", "step": 3.0})
+print(json.dumps([{"run": "one", "findings": findings}]))
+"""
+
+
+def test_another_tool_judges_the_same_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runmedic.py").write_text(FAKE_RUNMEDIC)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    wanted = {"nan_or_inf", "plateau_early"}
+    project = next(p for p in map(make_project, range(500)) if wanted <= {i for r in p.runs for i in r.truth.labels})
+    for run, found in zip(project.runs, by_peer("runmedic", sys.executable, project), strict=True):
+        # What only informs counts where it is true, as the report's own notes do.
+        expected = {"plateau_early": 3} if "plateau_early" in run.truth.labels else {}
+        broken = [rows[~np.isfinite(values)] for _, rows, values in logged(run.draft)]
+        if any(len(rows) for rows in broken):
+            expected["nan_or_inf"] = int(run.draft.steps[np.concatenate(broken).min()])
+        assert found == expected
+
+
+def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trainspotter").mkdir()
+    (tmp_path / "trainspotter" / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"trainspotter is not installed for .*No module named"):
+        by_peer("trainspotter", sys.executable, make_project(3))
 
 
 def test_the_command_prints_tables(capsys: pytest.CaptureFixture[str]) -> None:
