@@ -74,6 +74,16 @@ def test_what_made_no_real_progress_is_on_no_front() -> None:
     assert fronts["broke"] == ()
 
 
+def test_an_overfitted_run_is_not_the_best_by_its_training_loss() -> None:
+    overfit = judged("overfit", a_finding("overfitting"), verdict="bad", roles={"loss": LOSS.metric}, config={"n": 1})
+    well = judged("well", roles={"loss": LOSS.metric}, config={"n": 2})
+    series = [curve(flat(0.03), LOSS.metric), curve(flat(1.1), LOSS.metric)]
+    by_training_loss = compare([overfit, well], series, LOSS)
+    assert (by_training_loss.best, by_training_loss.runs[0].marks) == ("id-well", ("overfits",))
+    by_accuracy = compare([overfit, well], [curve(flat(0.9)), curve(flat(0.5))], ACCURACY)
+    assert by_accuracy.best == "id-overfit"
+
+
 def test_several_trainings_in_one_run_are_seen_in_its_curve() -> None:
     fold = [1 / (epoch + 1) for epoch in range(30)]
     folds = level_of(curve([*fold, *(value + 0.1 for value in fold)]), "min")

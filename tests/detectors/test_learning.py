@@ -208,3 +208,8 @@ def test_a_score_of_one_class_that_is_0_for_good_is_stuck() -> None:
     rare: dict[str, Any] = {"val/accuracy": list(growing(0.2, 0.94, 0.01, n=50)), "val/f1": f1}
     of = found(view(rare))
     assert of["metric_frozen"].consequence_of == "class_imbalance"
+
+
+def test_a_loss_of_exactly_0_is_no_praise() -> None:
+    gone = {"train/loss": np.maximum(falling(0.7, -0.2, 0.005), 0.0)}
+    assert not {"loss_decreased", "primary_improved"} & set(found(view(gone)))

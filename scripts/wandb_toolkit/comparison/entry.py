@@ -15,14 +15,16 @@ from wandb_toolkit.model import Cost, RunReport
 BROKEN_STATES = ("crashed", "failed", "killed", "preempted")
 
 
-def marks_of(report: RunReport, level: Level | None) -> tuple[str, ...]:
-    """Return why a run may not be called best: it broke, or its numbers did."""
+def marks_of(report: RunReport, level: Level | None, metric: str = "") -> tuple[str, ...]:
+    """Return why a run may not be called best by a metric: it broke, or its numbers did, or what they stand for."""
+    roles = {match.role for match in report.roles if match.metric == metric}
     ended = [known for f in report.findings if (known := DETECTORS.get(f.id)) and known.about == "state"]
     excused = any(known.severity == "note" for known in ended)  # stopped by the user, or complete
     marks: list[str] = [report.run.state] if report.run.state in BROKEN_STATES and not excused else []
     for finding in report.findings:
         known = DETECTORS.get(finding.id)
-        if known and known.mark and not (known.about == "state" and marks):
+        ranked = known is not None and (not known.mark_on or known.mark_on in roles)
+        if known and known.mark and ranked and not (known.about == "state" and marks):
             marks.append(known.mark)
     if level and math.isnan(level.end) and "NaN" not in marks:
         marks.append("NaN")

@@ -109,7 +109,9 @@ def _entries(
         tokens = next((match.metric for match in report.roles if match.role == "tokens"), None)
         history = histories[at] if at < len(histories) else History({})
         track = track_of(one, history, tokens)
-        entries.append(Entry(at, report, name, level, marks_of(report, level), same, config, track))
+        entries.append(
+            Entry(at, report, name, level, marks_of(report, level, one.name if one else ""), same, config, track)
+        )
     return entries
 
 

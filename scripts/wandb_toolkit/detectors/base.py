@@ -261,6 +261,7 @@ class Detector:
     takes_back: tuple[str, ...] = ()  # praise that is none beside it, even where the two share no metric
     about: About = "training"  # "process": how it ran; "state": how it ended
     mark: str = ""  # why such a run is never called best; "": it may be
+    mark_on: str = ""  # only where runs are ranked by the metric of this role; "": always
     calm: bool = False  # praise that leaves room for larger steps
     learning: bool = False  # praise that shows that something was learned: without any, no run is called good
 
@@ -292,6 +293,7 @@ def detector(
     takes_back: tuple[str, ...] = (),
     about: About = "training",
     mark: str = "",
+    mark_on: str = "",
     calm: bool = False,
     learning: bool = False,
 ) -> Callable[[Check], Check]:
@@ -302,7 +304,7 @@ def detector(
             raise ValueError(f"two detectors are called {id_}")
         DETECTORS[id_] = Detector(
             id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, follows,
-            takes_back, about, mark, calm, learning,
+            takes_back, about, mark, mark_on, calm, learning,
         )  # fmt: skip
         return check
 

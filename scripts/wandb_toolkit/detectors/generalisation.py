@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     needs="an eval loss, or an evaluation as primary metric",
     explains=("plateau_early", "primary_worse", "memorising"),
     takes_back=("eval_follows_train", "loss_decreased"),
+    mark="overfits",
+    mark_on="loss",
 )
 def overfitting(
     view: RunView, rise: float = 0.08, clear: float = 4.0, steady: float = 0.5, slight: float = 0.05, few: int = 20

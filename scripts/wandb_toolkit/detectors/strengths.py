@@ -45,6 +45,8 @@ def primary_improved(
     t, sign = main.trend, better(view)
     end = t.level(0.95)
     gain = sign * (end - t.start)
+    if sign < 0 and main.y[-1] == 0.0:
+        return None  # a loss of exactly 0 was not computed, or has nothing left to teach
     if gain < max(clear * t.error, 1.5 * main.noise / t.window**0.5) or (
         stats.rising(sign * t.raw) < 2 and not _at_once(sign * t.y, t.error)
     ):
@@ -99,6 +101,8 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     loss = proper_loss(view, 8)
     t = loss.trend
     drop, low = t.start - t.end, float(np.min(t.y))
+    if loss.y[-1] == 0.0:
+        return None  # of exactly 0: not computed, or nothing left to learn
     if not moved(t.start, t.end):
         return None
     if drop < clear * t.error or t.end - low > 0.1 * (t.start - low) + 2 * t.error or stats.rising(t.raw) > -2.5:
