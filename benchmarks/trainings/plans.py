@@ -33,6 +33,7 @@ WILD = (
     "overfitting",
 )
 OVERFIT = ("overfitting", "memorising")
+FEW_DATA = (*OVERFIT, "far_from_siblings")
 SHORT = ("undertrained", "far_from_siblings", "plateau_early")
 
 
@@ -69,7 +70,7 @@ PLANS: tuple[Plan, ...] = (
         "few-rows",
         {"rows": 60, "rounds": 200},
         "overfits 60 rows",
-        (OVERFIT,),
+        (FEW_DATA,),
         ("primary_worse", "plateau_early"),
     ),
     Plan("xgboost", "few-rounds", {"rounds": 12, "eta": 0.03}, "stopped far too early", (SHORT,)),
@@ -131,7 +132,7 @@ PLANS: tuple[Plan, ...] = (
         "few-rows",
         {"rows": 40, "hidden": 512, "epochs": 120},
         "overfits 40 rows",
-        (OVERFIT,),
+        (FEW_DATA,),
         ("primary_worse", "plateau_early", "far_from_siblings"),
     ),
     Plan("torch", "turns-nan", {"nan_at": 300}, "the loss becomes NaN", (("nan_or_inf",),), WILD),

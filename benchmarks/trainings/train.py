@@ -201,7 +201,7 @@ _SKLEARN: Settings = {
 }
 DEFAULTS: Mapping[str, Settings] = {
     "xgboost": {"eta": 0.1, "max_depth": 4, "gamma": 0, "seed": 0, "rounds": 100},
-    "lightgbm": {"learning_rate": 0.08, "num_leaves": 15, "seed": 0, "rounds": 100},
+    "lightgbm": {"learning_rate": 0.08, "num_leaves": 15, "seed": 0, "rounds": 50},
     "sklearn": _SKLEARN,
     "sklearn-rare": _SKLEARN,
     "torch": {

@@ -64,9 +64,12 @@ def _short(value: Any) -> str:
     ),
     takes_back=("primary_improved", "loss_decreased", "eval_follows_train", "reward_improved", "grad_norm_stable"),
 )
-def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, needed: int = 3) -> Finding | None:
+def far_from_siblings(
+    view: RunView, spreads: float = 3.0, short: float = 0.5, needed: int = 3, shortest: float = 0.25
+) -> Finding | None:
     """The run ends worse than each of `needed` sound siblings of the same task is at that step, by several spreads.
 
+    A sibling that is shorter counts from `shortest` (a quarter) of the run on: ahead after fewer steps is ahead.
     Siblings that gained less than a fifth of what the best gained are left out where `needed` others are there.
     That is, beyond the worst of them by `spreads` times the standard deviation of their ends, by `short` (half) of what
     they gained, and by four times the noise. Names the config keys in which it differs from most of them.
@@ -77,7 +80,12 @@ def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, n
     reasons = []
     for role in ("primary", "eval_loss", "loss", "reward"):
         curve = _curve(view, role)
-        if curve is None or len(curve) < 4 or curve.kind == "policy" or (role == "loss" and view.about_policy):
+        if (
+            curve is None
+            or len(curve) < (2 if role == "primary" else 4)
+            or curve.kind == "policy"
+            or (role == "loss" and view.about_policy)
+        ):
             continue
         sign = _sign(view, role)
         others = [
@@ -85,7 +93,7 @@ def far_from_siblings(view: RunView, spreads: float = 3.0, short: float = 0.5, n
             for sibling in view.siblings
             if sibling.sound and same_task(task, task_of(sibling.config))
             if (other := sibling.primary if role == "primary" else sibling.curves.get(role)) is not None
-            if other.metric == curve.metric and len(other) >= 4 and other.x[-1] >= 0.5 * curve.x[-1]
+            if other.metric == curve.metric and len(other) >= 4 and other.x[-1] >= shortest * curve.x[-1]
             if not _went_wrong(other, sign)
         ]
         if len(others) < needed:
