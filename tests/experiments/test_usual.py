@@ -154,6 +154,8 @@ def test_a_run_that_is_good_alone_with_an_absurd_setting_is_not_called_good() ->
     usual = judged("usual", config={"optimizer": "adam", "lr": 1e-3})
     other_optimizer = judged("adadelta", config={"optimizer": "adadelta", "lr": 1.0})
     assert [one.verdict for one in without_doubtful([usual, other_optimizer])] == ["good", "good"]
+    small = judged("small", config={"num_generations": 8, "learning_rate": 3e-3})  # a small model from random weights
+    assert without_doubtful([small])[0].verdict == "good"
     among = without_doubtful([hot, usual, judged("more", config={"optimizer": "adam", "lr": 2e-3})])
     assert [one.verdict for one in among] == ["good", "good", "good"]  # the others tell
 
