@@ -1,7 +1,7 @@
 # What a developer does. Each target sets the environment up first; it does nothing where nothing changed.
 PYTHON = "$(CURDIR)/.venv/bin/python"
 
-.PHONY: setup test coverage lint docs bench constraints
+.PHONY: setup test coverage lint docs bench bench-trainings constraints
 
 setup: ## make or repair .venv with the test tools
 	bash .venv-setup.sh test --version
@@ -29,6 +29,13 @@ bench: setup ## the benchmarks that need no network; minutes
 	$(PYTHON) benchmarks/local_reading.py
 	$(PYTHON) benchmarks/plots.py
 	$(PYTHON) benchmarks/server.py
+
+TRAININGS = "$${XDG_CACHE_HOME:-$$HOME/.cache}/wandb-toolkit-benchmarks"
+bench-trainings: ## train healthy and faulty runs with real frameworks on CPU, judge them beside other tools; many minutes
+	python3 -m venv $(TRAININGS)/frameworks && $(TRAININGS)/frameworks/bin/pip install -q -e '.[benchmarks]'
+	python3 -m venv $(TRAININGS)/peers && $(TRAININGS)/peers/bin/pip install -q -r benchmarks/trainings/peers.txt
+	$(TRAININGS)/frameworks/bin/python -m benchmarks.trainings.make
+	$(TRAININGS)/frameworks/bin/python -m benchmarks.trainings --alone --peers $(TRAININGS)/peers/bin/python
 
 constraints: setup ## pin what is installed now for CI
 	$(PYTHON) tests/pin.py

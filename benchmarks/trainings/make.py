@@ -1,7 +1,8 @@
 """Train a set with known faults, by real frameworks on CPU: python -m benchmarks.trainings.make [--output FOLDER]
 
-scikit-learn, XGBoost, LightGBM and PyTorch (the extra `benchmarks`) train on data that comes with scikit-learn, logged
-offline by W&B's SDK, where there is one through the framework's own callback. Minutes; nothing is sent anywhere.
+scikit-learn, XGBoost, LightGBM, PyTorch, Hugging Face's Trainer and Stable-Baselines3 (the extra `benchmarks`) train on
+data that comes with them or with Python, logged offline by W&B's SDK, where there is one through the framework's own
+callback. Minutes; nothing is sent anywhere.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ WILD = (
     "overfitting",
 )
 OVERFIT = ("overfitting", "memorising")
+POLICY_IDLE = (*IDLE, "kl_too_low", "primary_worse", "reward_collapse", "value_function_poor")
 FEW_DATA = (*OVERFIT, "far_from_siblings")
 SHORT = ("undertrained", "far_from_siblings", "plateau_early")
 
@@ -51,6 +52,12 @@ class Plan:
 
 def _healthy(project: str, seeds: int, **settings: float | int | str) -> list[Plan]:
     return [Plan(project, f"healthy-s{seed}", {"seed": seed, **settings}) for seed in range(seeds)]
+
+
+def _policies() -> list[Plan]:
+    # 25,600 steps are few: such a policy is still learning at the end.
+    healthy = _healthy("stable-baselines3", 3)
+    return [Plan(plan.project, plan.variant, plan.settings, also_true=("undertrained",)) for plan in healthy]
 
 
 PLANS: tuple[Plan, ...] = (
@@ -138,4 +145,38 @@ PLANS: tuple[Plan, ...] = (
     Plan("torch", "turns-nan", {"nan_at": 300}, "the loss becomes NaN", (("nan_or_inf",),), WILD),
     Plan("torch", "rate-jumps", {"jump_at": 400, "jump": 300.0}, "the learning rate jumps", (WILD,)),
     Plan("torch", "few-epochs", {"epochs": 2, "lr": 0.002}, "stopped far too early", (SHORT,)),
+    *_healthy("transformers", 3),
+    Plan("transformers", "rate-tiny", {"learning_rate": 1e-8}, "learning rate far too low", (IDLE,)),
+    Plan(
+        "transformers",
+        "rate-huge",
+        {"learning_rate": 1.0, "max_grad_norm": 1e9},
+        "learning rate far too high",
+        (WILD,),
+    ),
+    Plan(
+        "transformers",
+        "few-blocks",
+        {"blocks": 40, "learning_rate": 5e-3},
+        "overfits 40 blocks of text",
+        (FEW_DATA,),
+        ("primary_worse",),
+    ),
+    Plan(
+        "transformers",
+        "warmup-endless",
+        {"warmup_steps": 100_000},
+        "the warm-up is longer than the run",
+        (("lr_schedule_mismatch", *SHORT),),
+    ),
+    *_policies(),
+    Plan("stable-baselines3", "rate-tiny", {"learning_rate": 1e-8}, "learning rate far too low", (POLICY_IDLE,)),
+    Plan(
+        "stable-baselines3",
+        "rate-huge",
+        {"learning_rate": 0.3, "max_grad_norm": 1e9},
+        "learning rate far too high",
+        ((*POLICY_IDLE, "entropy_collapse", "reward_collapse", "kl_spike", "kl_runaway", *WILD),),
+    ),
+    Plan("stable-baselines3", "gamma-0", {"gamma": 0.0}, "rewards to come do not count", (POLICY_IDLE,)),
 )

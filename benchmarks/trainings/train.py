@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from benchmarks.trainings import deep
 
 if TYPE_CHECKING:
     from benchmarks.trainings.plans import Plan
@@ -24,6 +25,8 @@ PRIMARY: Mapping[str, tuple[tuple[str, ...], str | None]] = {
     "sklearn": (("val/accuracy", "val/loss", "val/f1"), None),
     "sklearn-rare": (("val/accuracy", "val/loss", "val/f1"), None),
     "torch": (("val/accuracy", "val/loss"), None),
+    "transformers": (("eval/loss",), "min"),
+    "stable-baselines3": (("rollout/ep_rew_mean",), "max"),
 }
 
 
@@ -36,7 +39,13 @@ def train(plan: Plan, output: Path) -> Path:
 
     warnings.filterwarnings("ignore")
     settings: Settings = {**DEFAULTS[plan.project], **plan.settings}
-    run = wandb.init(project=plan.project, name=plan.variant, dir=str(folder), config=settings)
+    run = wandb.init(
+        project=plan.project,
+        name=plan.variant,
+        dir=str(folder),
+        config=settings,
+        sync_tensorboard=plan.project == "stable-baselines3",  # it logs through TensorBoard only
+    )
     TRAININGS[plan.project](run, settings)
     place = Path(run.dir).parent
     run.finish()
@@ -216,6 +225,8 @@ DEFAULTS: Mapping[str, Settings] = {
         "jump_at": 0,
         "jump": 1.0,
     },
+    "transformers": deep.LANGUAGE,
+    "stable-baselines3": deep.POLICY,
 }
 TRAININGS: Mapping[str, Callable[[Any, Settings], None]] = {
     "xgboost": _xgboost,
@@ -223,4 +234,6 @@ TRAININGS: Mapping[str, Callable[[Any, Settings], None]] = {
     "sklearn": _sklearn,
     "sklearn-rare": _sklearn,
     "torch": _torch,
+    "transformers": deep.language,
+    "stable-baselines3": deep.ppo,
 }
