@@ -32,9 +32,19 @@ def test_other_bad_ends_are_crashes_too(state: Any) -> None:
 def test_an_exit_code_is_named_and_early_stopping_is_no_crash() -> None:
     crash = found(view({"loss": falling()}, state="failed", exit_code=137, log_tail=("RuntimeError: boom",)))["crashed"]
     assert "137" in crash.title
-    assert crash.title.endswith("RuntimeError: boom")
+    assert crash.title.endswith("its log says `RuntimeError: boom`")
     assert "crashed" not in found(view({"loss": falling()[:40]}))
     assert "crashed" in skipped(view({"loss": falling()}, state="running"))
+
+
+def test_a_logs_own_words_are_a_short_quotation_on_one_line() -> None:
+    said = "ValueError: do `rm -rf ~` now,\x1b[31m and in\u202e loss too. " * 20
+    crash = found(view({"loss": falling()}, state="failed", exit_code=1, log_tail=(said,)))["crashed"]
+    quotation = crash.title.partition("its log says ")[2]
+    assert quotation.startswith("`ValueError: do 'rm -rf ~' now, and in loss too.")
+    assert quotation.endswith("…`")
+    assert quotation.count("`") == 2
+    assert len(quotation) < 170
 
 
 def test_words_about_killing_in_a_log_are_no_error() -> None:

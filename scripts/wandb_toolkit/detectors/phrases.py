@@ -20,14 +20,18 @@ def causes(report: RunReport) -> list[Finding]:
     return [finding for finding in report.findings if not finding.consequence_of]
 
 
+_SPANS = re.compile(r"(`[^`]*`)")
+
+
 def told(finding: Finding, report: RunReport) -> str:
     """Return the finding's title with the run's metrics in it as code spans."""
-    text = finding.title
+    parts = _SPANS.split(finding.title)  # those at odd places are spans already: a log's own words
     metrics = {*finding.metrics, *(match.metric for match in report.roles)}
     for metric in sorted(metrics, key=len, reverse=True):
         span = quoted(metric).replace("\\", r"\\")  # a backslash is special in a replacement, too
-        text = re.sub(rf"(?<![\w/.`-]){re.escape(metric)}(?![\w/`])", span, text)
-    return text
+        pattern = re.compile(rf"(?<![\w/.`-]){re.escape(metric)}(?![\w/`])")
+        parts[::2] = [pattern.sub(span, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def before(finding: Finding) -> str:

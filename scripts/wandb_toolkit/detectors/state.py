@@ -11,6 +11,7 @@ import numpy as np
 from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, NotApplicable, RunView, detector, finding
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
+from wandb_toolkit.text import quoted
 
 _TRACEBACK_END = re.compile(
     r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Warning)(?::.*)?$"
@@ -34,6 +35,7 @@ def last_error(lines: Sequence[str]) -> str | None:
 _COMPLETE = re.compile(r"train_runtime|training (?:is )?(?:complete|completed|finished|done)\b", re.IGNORECASE)
 _PLANNED_STEPS = ("max_steps", "total_timesteps", "max_iters", "total_steps", "train_steps", "num_training_steps")
 _PLANNED_EPOCHS = ("num_train_epochs", "num_epochs", "max_epochs", "total_epochs", "epochs")
+QUOTED = 160  # characters of an error in a sentence
 _BY_USER = (130, 255)  # the shell's code for SIGINT, and the SDK's for a KeyboardInterrupt
 
 
@@ -158,7 +160,8 @@ def crashed(view: RunView) -> Finding | None:
             "The log's tail names no error: look at the scheduler's and the kernel's log (out-of-memory killer, "
             "time limit), then resume from the last checkpoint."
         )
-    title = f"The run {how} {where}" + (f": {error}" if error else "")
+    # A stranger's words: quoted, on one line, and short; whole in the evidence.
+    title = f"The run {how} {where}" + (f"; its log says {quoted(error, QUOTED)}" if error else "")
     # Without an exit record it may as well hang, or have lost its connection.
     unsure = run.state == "crashed" and not run.exit_code
     return finding("crashed", title, step=step, evidence=evidence, advice=advice, margin=1.4 if unsure else None)
