@@ -235,3 +235,29 @@ def test_a_run_that_cannot_be_judged_has_no_progress_to_tell() -> None:
     source = memory_source([(a_run("short"), {"train/loss": np.array(few)})])
     report = build_report(source, source.all, ReportOptions(NOW)).report
     assert (report.verdict, report.good) == ("unknown", ())
+
+
+def test_the_siblings_of_very_many_runs_are_a_sample_of_the_same_task() -> None:
+    from wandb_toolkit.detectors.base import SIBLINGS_MOST
+    from wandb_toolkit.reports import build
+
+    content = [
+        (a_run(f"r{n}", id=f"r{n}", config={"env_id": "ab"[n % 2], "seed": n}), {"train/loss": 2.0 - rising(1.0, 20)})
+        for n in range(300)
+    ]
+    source = memory_source(content)
+    beside: list[list[str]] = []
+    found = build._beside
+
+    def noted(readings: Any, siblings: Any) -> Any:
+        chosen = found(readings, siblings)
+        beside.extend([sibling.id for sibling in each] for each in chosen)
+        return chosen
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "_beside", noted)
+        build_report(source, source.all, ReportOptions(NOW))
+    assert len(beside) == 300
+    for run, ids in zip(source.all, beside, strict=True):
+        assert SIBLINGS_MOST // 2 < len(ids) <= SIBLINGS_MOST + 1
+        assert {int(id_[1:]) % 2 for id_ in ids} == {int(run.id[1:]) % 2}

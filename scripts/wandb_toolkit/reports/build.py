@@ -15,6 +15,7 @@ from wandb_toolkit import __version__, roles
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
+from wandb_toolkit.detectors.base import SIBLINGS_MOST
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport, SummaryRanking
@@ -148,16 +149,12 @@ def _examine_all(
     source: Histories, readings: Sequence[Reading], primary: Primary | None, now: datetime
 ) -> list[RunReport]:
     """Judge every run, its siblings being the other chosen runs of the same project and task."""
-    siblings: dict[tuple[str | None, str | None], list[tuple[int, Sibling]]] = {}
-    for at, one in enumerate(readings):
-        project = siblings.setdefault((one.run.entity, one.run.project), [])
-        project.append((at, sibling_of(one.run, one.history, one.roles, primary)))
-    tasks = [task_of(one.run.config) for one in readings]
+    siblings = [sibling_of(one.run, one.history, one.roles, primary) for one in readings]
+    beside = _beside(readings, siblings)
     reports = []
     for at, one in enumerate(read.complete(source, readings)):
-        place = one.run.entity, one.run.project
-        others = tuple(s for i, s in siblings[place] if i != at and same_task(tasks[i], tasks[at]))
-        own = next(s for i, s in siblings[one.run.entity, one.run.project] if i == at)
+        own = siblings[at]
+        others = tuple(sibling for sibling in beside[at] if sibling is not own)
         # What was worked out of its curves for its siblings serves itself.
         known = {} if readings[at].thinned else own.known()
         view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now, known)
@@ -177,6 +174,24 @@ def _examine_all(
             )
         )
     return reports
+
+
+def _beside(readings: Sequence[Reading], siblings: Sequence[Sibling]) -> list[list[Sibling]]:
+    """Return the runs of each run's project and task, itself among them; of very many, every n-th.
+
+    What is asked of siblings is a median, a spread or a majority: with all of them the work would grow with the square
+    of the runs.
+    """
+    groups: dict[tuple[str | None, str | None, tuple[tuple[str, str], ...]], list[int]] = {}
+    keys = [(one.run.entity, one.run.project, tuple(sorted(task_of(one.run.config).items()))) for one in readings]
+    for at, key in enumerate(keys):
+        groups.setdefault(key, []).append(at)
+    samples: dict[tuple[str | None, str | None, tuple[tuple[str, str], ...]], list[Sibling]] = {}
+    for key in groups:
+        same = [other for other in groups if other[:2] == key[:2] and same_task(dict(other[2]), dict(key[2]))]
+        places = sorted(at for other in same for at in groups[other])
+        samples[key] = [siblings[at] for at in places[:: max(1, -(-len(places) // (SIBLINGS_MOST + 1)))]]
+    return [samples[key] for key in keys]
 
 
 def _among(options: ReportOptions, reports: Sequence[RunReport]) -> str:
