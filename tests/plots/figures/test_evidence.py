@@ -122,3 +122,15 @@ def test_a_long_run_is_shown_around_the_onset() -> None:
     [panel] = figure.panels
     assert len(panel.x) < 2_000
     assert panel.value.max() == 1e6
+
+
+def test_a_point_alone_between_infinite_ones_is_seen() -> None:
+    value = np.full(100, np.inf)
+    value[:20], value[40] = 1.0, 2.0
+    figure = evidence("gone", "r", [Series("loss", STEPS, value)], x_axis="_step", onset=200.0, shown={})
+    assert figure is not None
+    painter = EvidencePainter(figure)
+    painter.draw(figure)
+    [line] = [line for line in painter.figure.axes[0].lines if line.get_gid() == "curve:loss"]
+    assert line.get_marker() == "o"
+    assert line.get_markevery() == [40]

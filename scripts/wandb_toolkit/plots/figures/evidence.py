@@ -20,6 +20,8 @@ from wandb_toolkit.text import plural
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from wandb_toolkit.model import FloatArray
+
 _WIDTH, _MAIN, _STRIP = 1200, 480, 150  # pixels at 160 dpi
 _LEFT, _RIGHT, _FOOT, _GAP, _NAME = 130, 40, 90, 62, 44
 _LINE = 27  # of the sentence
@@ -87,6 +89,8 @@ class EvidencePainter(Canvas):
         line.set_gid(f"curve:{panel.metric}")
         if len(panel.x) <= _DOTTED:
             line.set(marker="o", markersize=3.5)
+        else:
+            line.set(marker="o", markersize=2.5, markevery=_alone(panel.value))
         if len(panel.bad):
             heights = np.full(len(panel.bad), 0.05)
             (bad,) = axes.plot(panel.bad, heights, "x", color=theme.mark, transform=axes.get_xaxis_transform())
@@ -135,6 +139,12 @@ class EvidencePainter(Canvas):
         x, wide = float(axes.transData.transform((figure.onset, panel_middle(axes)))[0]), self.width_of(text)
         left = x + 10 * px if x + 10 * px + wide < self.width - _RIGHT * px else x - 10 * px - wide
         self.put(text, left, top - 16 * px)
+
+
+def _alone(value: FloatArray) -> list[int]:
+    """Return the places of finite points with no finite neighbour: a line does not show them."""
+    finite = np.concatenate([[False], np.isfinite(value), [False]])
+    return np.flatnonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:]).tolist()
 
 
 def panel_middle(axes: Axes) -> float:
