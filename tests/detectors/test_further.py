@@ -10,7 +10,7 @@ import pytest
 
 from curves import PART, N, falling, found, growing, noise, skipped, step, troubles, view
 from wandb_toolkit.detectors import RunView
-from wandb_toolkit.detectors.base import _confidence
+from wandb_toolkit.detectors.findings import _confidence
 from wandb_toolkit.model import Series
 
 if TYPE_CHECKING:

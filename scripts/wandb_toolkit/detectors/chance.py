@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector
 from wandb_toolkit.detectors.environments import environment_of
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding

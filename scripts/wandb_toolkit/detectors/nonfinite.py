@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.base import NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding
 from wandb_toolkit.model import Finding, Series, Severity
 from wandb_toolkit.roles import NO_METRIC, words_of
 

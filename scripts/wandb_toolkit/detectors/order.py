@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wandb_toolkit.detectors.base import NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.generalisation import epoch_of
 from wandb_toolkit.detectors.loss import proper_loss
 from wandb_toolkit.model import Finding

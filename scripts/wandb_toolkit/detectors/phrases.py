@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from wandb_toolkit.detectors.base import DETECTORS, num
+from wandb_toolkit.detectors.base import DETECTORS
+from wandb_toolkit.detectors.findings import num
 from wandb_toolkit.model import Finding, LeadUp, RunReport
 from wandb_toolkit.text import quoted
 

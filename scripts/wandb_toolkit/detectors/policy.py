@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.model import Finding
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding

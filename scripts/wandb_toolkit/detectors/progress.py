@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.schedule import stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
-
-if TYPE_CHECKING:
-    pass
 
 _EVALUATION = frozenset({"eval", "evaluation", "val", "valid", "validation", "test", "dev"})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.policy import below_course
 from wandb_toolkit.detectors.progress import gain_of
 from wandb_toolkit.model import Finding

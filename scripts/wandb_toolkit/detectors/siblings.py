@@ -9,7 +9,8 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.configs import flatten, is_bookkeeping, is_seed, same_task, task_of, tells_nothing
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, Sibling, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, Sibling, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.progress import better
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import listed, quoted

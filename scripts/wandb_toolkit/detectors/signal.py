@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding
 from wandb_toolkit.detectors.progress import better
 from wandb_toolkit.model import Finding
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import quoted

@@ -7,7 +7,8 @@ import re
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector, finding, num
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of, detector
+from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.model import Finding
 
 _GPU = re.compile(r"system\.gpu\.\d+\.gpu$")  # utilisation in percent; W&B samples every 15 s

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import COUNTERS, Curve, NotApplicable, RunView, detector, finding
+from wandb_toolkit.detectors.base import COUNTERS, Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.findings import finding
 from wandb_toolkit.detectors.progress import better
 from wandb_toolkit.detectors.schedule import planned_steps
 from wandb_toolkit.model import Finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wandb_toolkit.detectors.base import num
+from wandb_toolkit.detectors.findings import num
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.experiments.from_comparison import titled
 from wandb_toolkit.model import Experiment, Finding, RunReport
