@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.diagnoses.definitions import RULES
 from benchmarks.diagnoses.follows import FOLLOWS
-from benchmarks.diagnoses.peers import PEERS, by_peer
+from benchmarks.diagnoses.peers import MEANS, by_peer, looks_for
 from benchmarks.diagnoses.source import NOW, MemorySource
 
 from wandb_toolkit.reports.build import ReportOptions, build_report
@@ -39,7 +39,7 @@ def by_report(project: LabelledProject) -> list[Found]:
 
 def judges(python: str | None = None) -> dict[str, Judge]:
     """Return this report and, where `python` is an interpreter that has them, the other tools."""
-    others: dict[str, Judge] = {name: partial(by_peer, name, python) for name in PEERS} if python else {}
+    others: dict[str, Judge] = {name: partial(by_peer, name, python) for name in MEANS} if python else {}
     return {"this report": by_report, **others}
 
 
@@ -142,7 +142,7 @@ def overall_table(scores: Mapping[str, Score]) -> list[list[str]]:
     """Return what each judge reaches over all diagnoses, and over those that it looks for."""
     rows = [["judge", "macro-F1", "of those it looks for", "false alarms per healthy run", "median onset error"]]
     for name, of in scores.items():
-        looks_for = PEERS[name].looks_for if name in PEERS else of.judged
-        own = f"{of.macro_f1_of(looks_for):.3f} ({len(set(looks_for) & set(of.judged))})"
+        asked = looks_for(name) if name in MEANS else of.judged
+        own = f"{of.macro_f1_of(asked):.3f} ({len(set(asked) & set(of.judged))})"
         rows.append([name, f"{of.macro_f1:.3f}", own, f"{of.alarms_each:.3f}", f"{of.onset_error:.1%}"])
     return rows

@@ -7,45 +7,20 @@ diagnoses do, so the right cause is not counted.
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import PEERS, NotInstalledError, ask
 from benchmarks.trainings.judge import Tally, expected_runs
 
 from wandb_toolkit.points.read import Wanted, read_points
 from wandb_toolkit.roles import assign_roles
 from wandb_toolkit.sources import RunQuery, open_source
 
-SECONDS = 120.0
 # Role → the column's name that runmedic, trainproof and trainspotter all take for it.
 KNOWN_AS = {"loss": "train_loss", "eval_loss": "eval_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
-
-
-def _runmedic(said: Any) -> bool:
-    reports = said if isinstance(said, list) else said.get("runs", [said])
-    return any(one["severity"] in ("critical", "warning") for report in reports for one in report["findings"])
-
-
-def _trainproof(said: Any) -> bool:
-    findings = [one for report in said["reports"] for one in report["findings"]]
-    # TP-NO-...: there is nothing in the log that it could judge.
-    return any(one["level"] in ("FAIL", "WARN") and not one["id"].startswith("TP-NO-") for one in findings)
-
-
-def _trainspotter(said: Any) -> bool:
-    return any(one["severity"] in ("error", "warning") for one in said["findings"])
-
-
-# Tool → its words (FILE: the history), and whether its JSON warns.
-PEERS: Mapping[str, tuple[list[str], Callable[[Any], bool]]] = {
-    "runmedic": (["runmedic", "diagnose", "FILE", "--json"], _runmedic),
-    "trainproof": (["trainproof", "epoch", "FILE", "--format", "csv", "--json"], _trainproof),
-    "trainspotter": (["trainspotter.cli", "analyze", "FILE", "--format", "csv", "--output", "json"], _trainspotter),
-}
 
 
 def judge_by_peers(folder: Path, python: str) -> dict[str, Tally]:
@@ -62,17 +37,15 @@ def judge_by_peers(folder: Path, python: str) -> dict[str, Tally]:
 
 
 def _count(tally: Tally, name: str, about: Mapping[str, Any], file: Path, python: str) -> None:
-    words, warns = PEERS[name]
-    command = [python, "-m", *(str(file) if word == "FILE" else word for word in words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
-    if "No module named" in done.stderr:
+    try:
+        # TP-NO-...: there is nothing in the log that it could judge.
+        flagged = any(warns and not check.startswith("TP-NO-") for check, warns, _ in ask(name, python, file))
+    except NotInstalledError:
         tally.note = "not installed"
         return
-    try:
-        flagged = warns(json.loads(done.stdout))
-    except (ValueError, KeyError, TypeError):
-        flagged = False  # it could not judge this log
-        tally.errors.append(f"{name}: {(done.stderr or done.stdout).strip()[-160:]}")
+    except ValueError as error:
+        flagged = False
+        tally.errors.append(str(error))
     if about["kind"] == "fault":
         tally.faulty += 1
         tally.flagged += flagged

@@ -125,6 +125,11 @@ def settle_names(parts: Sequence[str], known: Collection[str]) -> list[str]:
     return list(settled)
 
 
+def means(patterns: Iterable[str], name: str) -> bool:
+    """Tell whether a name is one of those asked for, or matches a glob among them."""
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def plain_names(parts: Sequence[str]) -> bool:
     """Tell whether a list means the same whatever names there are: no glob, no blank, no bracket in it."""
     return not any(_ODD.search(part) for part in parts)

@@ -22,6 +22,7 @@ from benchmarks.diagnoses.project import make_project
 from benchmarks.diagnoses.score import by_report, judges, score
 from benchmarks.diagnoses.source import NOW, logged
 from benchmarks.diagnoses.troubles import TROUBLES
+from benchmarks.peers import NotInstalledError
 
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.reports.build import ReportOptions, build_report
@@ -99,7 +100,7 @@ def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "trainspotter").mkdir()
     (tmp_path / "trainspotter" / "__init__.py").write_text("")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"trainspotter is not installed for .*No module named"):
+    with pytest.raises(NotInstalledError, match=r"trainspotter is not installed for .*No module named"):
         by_peer("trainspotter", sys.executable, make_project(3))
 
 

@@ -27,6 +27,7 @@ from wandb_toolkit.downloads.table_images import TableImages, images_in_tables
 from wandb_toolkit.downloads.tables import SUFFIX as TABLE_SUFFIX
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.output import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
+from wandb_toolkit.resolve import means
 from wandb_toolkit.text import clean, plural, size
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _of_keys(files: Sequence[RunFile], keys: Sequence[str] | None, everything: S
 
 def _keys_meant(keys: Sequence[str] | None, files: Sequence[RunFile]) -> list[str]:
     known = dict.fromkeys(file.key for file in files if file.key)
-    return [name for name in known if any(name == key or fnmatchcase(name, key) for key in keys or ())]
+    return [name for name in known if means(keys or (), name)]
 
 
 def _of_steps(files: Sequence[RunFile], steps: str | tuple[int | None, int | None]) -> list[RunFile]:

@@ -6,12 +6,11 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
-from wandb_toolkit.resolve import settle_names
+from wandb_toolkit.resolve import means, settle_names
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import History, MetricKind, Run, Series
@@ -88,7 +87,7 @@ def read_statistics(
 
     def keys(kinds: Mapping[str, MetricKind]) -> list[str]:
         names = [name for name, kind in kinds.items() if kind == "number"]
-        return [name for name in names if name in exact or _means(settle_names(patterns, names), name)]
+        return [name for name in names if name in exact or means(settle_names(patterns, names), name)]
 
     known: dict[str, None] = {}
     wanted: dict[str, None] = {}
@@ -104,7 +103,7 @@ def read_statistics(
             continue
         known |= dict.fromkeys(name for name, kind in history.kinds.items() if kind == "number")
         known |= dict.fromkeys(history)
-        chosen = [name for name in history if _means(settle_names(patterns, list(history)), name)]
+        chosen = [name for name in history if means(settle_names(patterns, list(history)), name)]
         wanted |= dict.fromkeys(chosen)
         pairs = [(args.stat, name) for name in chosen] + ([(ordering.statistic, ordering.metric)] if ordering else [])
         rows.append(_row(history, pairs))
@@ -112,7 +111,7 @@ def read_statistics(
     if failed and len(failed) == len(runs):
         raise failed[0][1]
     for pattern in [*settle_names(patterns, known), *([ordering.metric] if ordering else [])]:
-        if not any(_means([pattern], name) for name in (known if pattern in known else wanted)):
+        if not any(means([pattern], name) for name in (known if pattern in known else wanted)):
             raise NotFoundError(
                 f"No run has the numeric metric {pattern!r}.", did_you_mean(pattern.strip("*?[]"), known, "metric")
             )
@@ -122,14 +121,10 @@ def read_statistics(
     return Statistics(tuple(rows), titles, tuple(curves) if spark else (), tuple(failed))
 
 
-def _means(patterns: Sequence[str], name: str) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
-
-
 def _in_order(patterns: Sequence[str], names: Mapping[str, None]) -> list[str]:
     """Return the names in the order in which they were asked for."""
     settled = settle_names(patterns, names)
-    return list(dict.fromkeys(name for pattern in settled for name in names if _means([pattern], name)))
+    return list(dict.fromkeys(name for pattern in settled for name in names if means([pattern], name)))
 
 
 def _best_of(ordering: Ordering | None) -> list[str]:

@@ -6,14 +6,11 @@ once more, with its images, in an artifact of the type `run_table`.
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wandb_toolkit.downloads.tables import SUFFIX
+from wandb_toolkit.downloads.tables import SUFFIX, content_of
 from wandb_toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
@@ -117,20 +114,15 @@ def _cells_of(file: RunFile, artifact: Artifact, table: Mapping[str, Any]) -> li
 
 def _table(source: Source, file: RunFile) -> Mapping[str, Any]:
     """Return a table's JSON, {} where it cannot be read."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder, "table.json")
-        try:
-            source.fetch(file, place)
-            table = json.loads(place.read_bytes())
-        except (ToolkitError, OSError, ValueError, RecursionError):
-            return {}
-    return table if isinstance(table, dict) and isinstance(table.get("data"), list) else {}
+    try:
+        return content_of(source, file)
+    except (ToolkitError, OSError):
+        return {}
 
 
 def image_cells(table: Mapping[str, Any]) -> Iterator[Cell]:
     """Yield the images of a table."""
-    names = table.get("columns")
-    columns = names if isinstance(names, list) else []
+    columns = table.get("columns", ())
     for number, row in enumerate(table.get("data", ())):
         for at, value in enumerate(row if isinstance(row, list) else []):
             column = str(columns[at]) if at < len(columns) else str(at)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from wandb_toolkit import jsontext
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 
 if TYPE_CHECKING:
@@ -65,30 +65,31 @@ def _in_artifacts(source: Source, run: Run) -> list[RunFile]:
     return [replace(file, key=file.name.removesuffix(SUFFIX)) for file in files]
 
 
-def _fetched(source: Source, file: RunFile) -> Table:
+def content_of(source: Source, file: RunFile) -> Mapping[str, Any]:
+    """Return the JSON of a `.table.json` file as it was logged; its columns and data are lists.
+
+    Raises:
+        ToolkitError: the file cannot be fetched, or is not a table.
+    """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "table.json")
         source.fetch(file, place)
-        return read_table(place, file.name, file.step)
+        try:
+            content = jsontext.parse(place.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ToolkitError(f"{file.name} is not a W&B table: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in ("columns", "data")):
+        raise ToolkitError(f"{file.name} is not a W&B table: it has no columns and data.")
+    return content
 
 
-def read_table(path: Path, name: str, step: int | None = None) -> Table:
-    """Return the table in a `.table.json` file; `name` is for messages.
-
-    Raises:
-        ToolkitError: the file is no table.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ToolkitError(f"{name} is no W&B table: {error}") from error
-    columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
-    if not isinstance(columns, list) or not isinstance(data, list):
-        raise ToolkitError(f"{name} is no W&B table: it has no columns and data.")
+def _fetched(source: Source, file: RunFile) -> Table:
+    content = content_of(source, file)
+    columns, data = content["columns"], content["data"]
     rows = [row if isinstance(row, list) else [row] for row in data]
     width = max([len(columns), *map(len, rows)])
     names = _unique([str(columns[at]) if at < len(columns) else f"column {at}" for at in range(width)])
-    return Table(names, tuple((*map(_cell, row), *[None] * (width - len(row))) for row in rows), step)
+    return Table(names, tuple((*map(_cell, row), *[None] * (width - len(row))) for row in rows), file.step)
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:

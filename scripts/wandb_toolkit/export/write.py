@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,16 @@ from wandb_toolkit.details.secrets import mask_text, masked
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.export.dataset import Dataset
 from wandb_toolkit.export.tables import read_rows, write_points, write_rows
-from wandb_toolkit.model import History, MetricKind, Run, Series
+from wandb_toolkit.model import History, Run, Series
 from wandb_toolkit.output import run_key, temporary, utc
+from wandb_toolkit.points.read import TIMES, keys_of
 from wandb_toolkit.points.rows import STEP, joined
-from wandb_toolkit.resolve import settle_names
 from wandb_toolkit.sources.base import Source
 from wandb_toolkit.sources.threads import gather
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 CONSOLE_LINES = 10_000
 _CONSOLES_AT_ONCE = 8
-_TIMES = ("_runtime", "_timestamp")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def export(
     new = _of_own_place([run for run in runs if id(run) not in known], dataset, done)
     done.unchanged += [{"id": run.id, "name": run.name} for run in unchanged]
     good = list(unchanged)
-    histories = source.histories(new, partial(_keys, choice.metrics), system=choice.system)
+    histories = source.histories(new, partial(keys_of, choice.metrics, ()), system=choice.system)
     consoles = _consoles(source, new if choice.console else [])
     try:
         for run, history in shown(histories):
@@ -113,16 +111,8 @@ def _consoles(source: Source, runs: Sequence[Run]) -> Iterator[list[str] | Toolk
     return gather(calls, _CONSOLES_AT_ONCE if source.kind == "api" else 1)
 
 
-def _keys(patterns: tuple[str, ...] | None, kinds: Mapping[str, MetricKind]) -> list[str]:
-    names = [name for name, kind in kinds.items() if kind == "number" and name not in (*_TIMES, STEP)]
-    if patterns is not None:
-        settled = settle_names(patterns, names)
-        names = [name for name in names if any(name == one or fnmatchcase(name, one) for one in settled)]
-    return [*names, *_TIMES]
-
-
 def _write_run(run: Run, history: History, console: Sequence[str], dataset: Dataset) -> tuple[list[Path], int]:
-    metrics = [name for name in history if name not in _TIMES and history[name].axis == STEP]
+    metrics = [name for name in history if name not in (*TIMES, STEP) and history[name].axis == STEP]
     system = [name for name in history if history[name].axis != STEP]
     files = [dataset.part_of("history", run)]
     points = _write_history(files[0], run, history, metrics, dataset)

@@ -17,12 +17,12 @@ from wandb_toolkit.points import rows as pick
 from wandb_toolkit.points.rows import Rows, joined
 from wandb_toolkit.reports.read import STEPS
 from wandb_toolkit.reports.steps import step_axis
-from wandb_toolkit.resolve import settle_names
+from wandb_toolkit.resolve import means, settle_names
 from wandb_toolkit.sources.base import Source
 
 AROUND = 20  # rows nearest to a step, where nobody says how many
 SMOOTHED = " (smoothed)"
-_TIMES = ("_runtime", "_timestamp")
+TIMES = ("_runtime", "_timestamp")
 
 Found: TypeAlias = "Iterable[tuple[Run, History | ToolkitError]]"
 
@@ -113,10 +113,10 @@ def _read(
     source: Source, runs: Sequence[Run], wanted: Wanted, shown: Callable[[Found], Found]
 ) -> tuple[dict[int, History], list[tuple[Run, ToolkitError]]]:
     defined = {axis for run in runs for axis in run.step_metrics.values()}
-    axes = tuple(sorted({*defined, *STEPS, *([wanted.axis] if wanted.axis else [])} - {pick.STEP, *_TIMES}))
+    axes = tuple(sorted({*defined, *STEPS, *([wanted.axis] if wanted.axis else [])} - {pick.STEP, *TIMES}))
     asked = (*wanted.metrics, *([wanted.at_best] if wanted.at_best else [])) if wanted.metrics is not None else None
     system = any(pattern.startswith("system.") for pattern in asked or ())
-    found = source.histories(runs, partial(_keys, asked, axes), system=system, full=wanted.samples is None)
+    found = source.histories(runs, partial(keys_of, asked, axes), system=system, full=wanted.samples is None)
     histories: dict[int, History] = {}
     errors: list[tuple[Run, ToolkitError]] = []
     for at, (run, history) in enumerate(shown(found)):
@@ -129,19 +129,22 @@ def _read(
     return histories, errors
 
 
-def _keys(patterns: tuple[str, ...] | None, axes: tuple[str, ...], kinds: Mapping[str, MetricKind]) -> list[str]:
-    """Return what to read of a run, once it is known what it logged."""
+def keys_of(patterns: tuple[str, ...] | None, axes: tuple[str, ...], kinds: Mapping[str, MetricKind]) -> list[str]:
+    """Return what to read of a run, once it is known what it logged: the numbers that are meant, the axes, the times.
+
+    Without patterns all numbers are meant.
+    """
     names = [name for name, kind in kinds.items() if kind == "number"]
     if patterns is not None:
         settled = settle_names(patterns, names)
-        names = [name for name in names if any(name == one or fnmatchcase(name, one) for one in settled)]
-    return [*dict.fromkeys([*names, *(axis for axis in axes if axis in kinds), *_TIMES])]
+        names = [name for name in names if means(settled, name)]
+    return [*dict.fromkeys([*names, *(axis for axis in axes if axis in kinds), *TIMES])]
 
 
 def _chosen(wanted: Wanted, histories: Mapping[int, History]) -> list[str]:
     """Return the metrics that names and globs mean, in the order asked for."""
     kinds = {name: kind for history in histories.values() for name, kind in history.kinds.items()}
-    read = [name for history in histories.values() for name in history if name not in _TIMES]
+    read = [name for history in histories.values() for name in history if name not in TIMES]
     known = dict.fromkeys([*read, *(name for name, kind in kinds.items() if kind == "number")])
     chosen: dict[str, None] = {}
     for pattern in settle_names(wanted.metrics, known) if wanted.metrics is not None else ["*"]:
@@ -149,7 +152,7 @@ def _chosen(wanted: Wanted, histories: Mapping[int, History]) -> list[str]:
     if not chosen:
         raise NotFoundError("There is no numeric metric.", "list_metrics shows what was logged.")
     for name, what in ((wanted.at_best, "--at-best"), (wanted.axis, "--x-axis")):
-        if name and name not in known and name not in (*_TIMES, pick.STEP):
+        if name and name not in known and name not in (*TIMES, pick.STEP):
             raise NotFoundError(f"{what}: no metric called {name!r}.", did_you_mean(name, known, "metric"))
     if wanted.at_best:
         chosen.setdefault(wanted.at_best, None)
