@@ -83,9 +83,10 @@ class FakeSource:
     def fetch(self, file: RunFile, destination: Path) -> None:
         destination.write_bytes(self.stored[file.location])
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        self.asked.append((run.id, ["console"]))
-        return list(self.log[-lines:])
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        for run in runs:
+            self.asked.append((run.id, ["console"]))
+            yield list(self.log[-lines:])
 
 
 def _narrowed(history: History, keys: KeyChoice, system: bool) -> History:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricInfo, Project, Run, RunFile, Series
 
 if TYPE_CHECKING:
@@ -119,5 +120,5 @@ class MemorySource:
     def fetch(self, file: RunFile, destination: Path) -> None:
         raise NotImplementedError
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        return list(self.drafts[run.id].log)
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        return (list(self.drafts[run.id].log[-lines:]) for run in runs)

@@ -15,7 +15,7 @@ import pytest
 import sdk_runs
 from sdk_runs import CALLS, CONFIG, FIRST_STEPS, KILLED_KEYS, KILLED_ROWS, SECOND_STEPS, UPDATES, killed_row
 from wandb_toolkit.model import History, Run
-from wandb_toolkit.sources import RunQuery, history_of
+from wandb_toolkit.sources import RunQuery, console_of, history_of
 from wandb_toolkit.sources.history import merge_history
 from wandb_toolkit.sources.local.run import build_run
 from wandb_toolkit.sources.local.run_dirs import find_run_dirs
@@ -146,7 +146,7 @@ def test_system_metrics_against_seconds(source: LocalSource) -> None:
 
 
 def test_console_as_a_terminal_shows_it(source: LocalSource) -> None:
-    assert source.console(run_of(source, "values01")) == ["first line", "progress 100%", "red last line"]
+    assert console_of(source, run_of(source, "values01")) == ["first line", "progress 100%", "red last line"]
 
 
 def test_media_files_know_their_metric(source: LocalSource) -> None:
@@ -181,7 +181,7 @@ def test_defined_axes_and_summary_of_the_best(source: LocalSource) -> None:
 def test_exit_codes(source: LocalSource, sdk_folder: Path) -> None:
     raised = run_of(source, "raised01")
     assert (raised.state, raised.exit_code) == ("failed", 1)
-    assert source.console(raised)[-1] == "RuntimeError: on purpose"
+    assert console_of(source, raised)[-1] == "RuntimeError: on purpose"
     first = min(
         (found for found in find_run_dirs(sdk_folder).dirs if found.run_id == "resumed1"), key=lambda d: d.folder
     )

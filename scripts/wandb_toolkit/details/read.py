@@ -12,7 +12,7 @@ from typing import Any
 from wandb_toolkit.details.secrets import mask_text, masked, masked_args
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, RunFile
-from wandb_toolkit.sources.base import Source
+from wandb_toolkit.sources.base import Source, console_of
 
 REQUIREMENTS, DIFF = "requirements.txt", "diff.patch"
 MOST_BYTES = 2_000_000  # of a list of packages
@@ -84,7 +84,7 @@ def details_of(source: Source, run: Run, console_lines: int) -> Details:
         notes.append(f"its files could not be listed: {error.message}")
     if console_lines:
         try:
-            console = source.console(run, console_lines)
+            console = console_of(source, run, console_lines)
         except ToolkitError as error:
             notes.append(f"its console could not be read: {error.message}")
     listed = next((file for file in files if file.name == REQUIREMENTS and file.size <= MOST_BYTES), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,9 @@ from wandb_toolkit.output import run_key, temporary, utc
 from wandb_toolkit.points.read import TIMES, keys_of
 from wandb_toolkit.points.rows import STEP, joined
 from wandb_toolkit.sources.base import Source
-from wandb_toolkit.sources.threads import gather
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 CONSOLE_LINES = 10_000
-_CONSOLES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def export(
     done.unchanged += [{"id": run.id, "name": run.name} for run in unchanged]
     good = list(unchanged)
     histories = source.histories(new, partial(keys_of, choice.metrics, ()), system=choice.system)
-    consoles = _consoles(source, new if choice.console else [])
+    consoles = source.consoles(new if choice.console else [], CONSOLE_LINES)
     try:
         for run, history in shown(histories):
             console = next(consoles, [])
@@ -103,12 +101,6 @@ def _of_own_place(runs: Sequence[Run], dataset: Dataset, done: Exported) -> list
 
 def _failed(run: Run, message: str) -> dict[str, Any]:
     return {"id": run.id, "name": run.name, "message": message}
-
-
-def _consoles(source: Source, runs: Sequence[Run]) -> Iterator[list[str] | ToolkitError]:
-    """Yield each run's console; a server is asked for several at once."""
-    calls = (partial(source.console, run, CONSOLE_LINES) for run in runs)
-    return gather(calls, _CONSOLES_AT_ONCE if source.kind == "api" else 1)
 
 
 def _write_run(run: Run, history: History, console: Sequence[str], dataset: Dataset) -> tuple[list[Path], int]:

@@ -6,7 +6,7 @@ Pure on top of a source: everything is computed here once, and the renderers onl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -151,13 +151,14 @@ def _examine_all(
     """Judge every run, its siblings being the other chosen runs of the same project and task."""
     siblings = [sibling_of(one.run, one.history, one.roles, primary) for one in readings]
     beside = _beside(readings, siblings)
+    tails = _log_tails(source, readings)
     reports = []
     for at, one in enumerate(read.complete(source, readings)):
         own = siblings[at]
         others = tuple(sibling for sibling in beside[at] if sibling is not own)
         # What was worked out of its curves for its siblings serves itself.
         known = {} if readings[at].thinned else own.known()
-        view = RunView(one.run, one.history, one.roles, others, _log_tail(source, one.run), primary, now, known)
+        view = RunView(one.run, one.history, one.roles, others, next(tails), primary, now, known)
         result: Examination = examine(view)
         reports.append(
             RunReport(
@@ -231,13 +232,13 @@ def _sampled(history: History) -> dict[str, tuple[int, int]]:
     }
 
 
-def _log_tail(source: Histories, run: Run) -> tuple[str, ...]:
-    if run.state in _QUIET_STATES:
-        return ()
-    try:
-        return tuple(source.console(run, LOG_LINES))
-    except ToolkitError:
-        return ()  # the log only adds to what the exit record says
+def _log_tails(source: Histories, readings: Sequence[Reading]) -> Iterator[tuple[str, ...]]:
+    """Yield the end of each broken run's console, () for the others; it only adds to what the exit record says."""
+    broken = [one.run for one in readings if one.run.state not in _QUIET_STATES]
+    tails = source.consoles(broken, LOG_LINES)
+    for one in readings:
+        tail = [] if one.run.state in _QUIET_STATES else next(tails)
+        yield () if isinstance(tail, ToolkitError) else tuple(tail)
 
 
 def verdict_of(report: RunReport) -> Verdict:

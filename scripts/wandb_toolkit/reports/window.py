@@ -43,9 +43,9 @@ class Windowed:
         """Return the runs with configs and axes as plain dicts."""
         return self.source.loaded(runs)
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the run's console output."""
-        return self.source.console(run, lines)
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output."""
+        return self.source.consoles(runs, lines)
 
     def histories(
         self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True

@@ -73,8 +73,11 @@ class Histories(Protocol):
         """
         ...
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the run's console output, control characters removed."""
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output, in the order of `runs`; an error concerns that run only.
+
+        [] where nothing was kept. Control characters are removed.
+        """
         ...
 
 
@@ -125,6 +128,18 @@ class Source(Histories, Protocol):
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination` (which the caller makes temporary)."""
         ...
+
+
+def console_of(source: Histories, run: Run, lines: int = 50) -> list[str]:
+    """Return the last lines of one run's console output.
+
+    Raises:
+        ToolkitError: it cannot be read.
+    """
+    [found] = source.consoles([run], lines)
+    if isinstance(found, ToolkitError):
+        raise found
+    return found
 
 
 def history_of(source: Source, run: Run, keys: Sequence[str] | None = None, *, system: bool = False) -> History:

@@ -10,7 +10,7 @@ import pytest
 
 import wandb_runs as w
 from wandb_toolkit.errors import NotFoundError, ToolkitError
-from wandb_toolkit.sources.base import RunQuery
+from wandb_toolkit.sources.base import RunQuery, console_of
 from wandb_toolkit.sources.local.run_dirs import find_run_dirs, read_config, read_json
 from wandb_toolkit.sources.local.source import LocalSource
 
@@ -185,7 +185,7 @@ def test_links_that_lead_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
         (place / "files" / name).symlink_to(secret)
     source = LocalSource(tmp_path / "runs")
     [run] = source.runs(RunQuery())
-    assert "hunter2" not in f"{dict(run.summary)} {dict(run.config)} {source.console(run)}"
+    assert "hunter2" not in f"{dict(run.summary)} {dict(run.config)} {console_of(source, run)}"
 
 
 @pytest.mark.parametrize("tag", ["!!int ''", "!!bool foo", "!!timestamp foo", "!!float x", "!!binary '*'"])

@@ -13,7 +13,7 @@ import pytest
 import wandb_runs as w
 from wandb_toolkit.errors import AuthError, Exit, NotFoundError, ToolkitError, UsageError
 from wandb_toolkit.model import Run
-from wandb_toolkit.sources import RunQuery, history_of, open_source
+from wandb_toolkit.sources import RunQuery, console_of, history_of, open_source
 from wandb_toolkit.sources.local.run import build_run
 from wandb_toolkit.sources.local.run_dirs import RunDir, find_run_dirs
 from wandb_toolkit.sources.local.source import LocalSource
@@ -133,7 +133,7 @@ def test_without_a_readable_log_the_files_beside_speak(tmp_path: Path, log: str)
     assert run.created_at is not None
     assert run.created_at.timestamp() == w.START
     assert run.warnings
-    assert source.console(run) == ["one", "two"]
+    assert console_of(source, run) == ["one", "two"]
     [(_, history)] = source.histories([run])
     assert isinstance(history, ToolkitError)
 

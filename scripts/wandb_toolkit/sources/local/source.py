@@ -149,8 +149,11 @@ class LocalSource:
         except OSError as error:
             raise ToolkitError(f"{file.name} cannot be copied: {error.strerror or error}") from error
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the console output, from the log, else from files/output.log."""
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output, from the log, else from files/output.log."""
+        return (self._console(run, lines) for run in runs)
+
+    def _console(self, run: Run, lines: int) -> list[str]:
         chunks: list[str] = []
         for found in self._dirs_of(run):
             if found.log is not None:

@@ -116,6 +116,6 @@ class ServerSource:
         source = self._artifacts if self._artifacts is not None and file.location in self._in_artifacts else self._used
         source.fetch(file, destination)
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the console output."""
-        return self._asked(lambda source: source.console(run, lines))
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output."""
+        return self._used.consoles(runs, lines)

@@ -272,8 +272,11 @@ class SdkSource:
                 written = Path(folder, file.name)
             Path(written).replace(destination)
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the console output, [] where there is none."""
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output, [] where there is none."""
+        return (self._console(run, lines) for run in runs)
+
+    def _console(self, run: Run, lines: int) -> list[str]:
         with tempfile.TemporaryDirectory() as folder, suppress(ToolkitError, OSError):
             what = f"read the console of {run.label}"
             self._asked(what, lambda: self._run(run).file(_LOG).download(root=folder, replace=True).close())

@@ -1,4 +1,4 @@
-"""The files of a run on a server, and the end of its console output."""
+"""The files of a run on a server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
+from wandb_toolkit.errors import NotFoundError, ServerError
 from wandb_toolkit.model import Run, RunFile
-from wandb_toolkit.sources.console import last_lines
 from wandb_toolkit.sources.http.responses import SchemaError
 from wandb_toolkit.sources.media import MediaFact, as_logged, facts_by_path, in_logged_order
 from wandb_toolkit.sources.server import queries as q
@@ -18,7 +17,6 @@ from wandb_toolkit.sources.server.project import Place, pages
 PAGE_FILES = 1000
 KEYS_A_REQUEST = 60
 ROWS_A_KEY = 10_000  # more times than anybody logs images
-_LOG = "output.log"
 # How the SDK names a media file: the key (slashes are folders), the step, the start of the content's SHA-256.
 _MEDIA = re.compile(r"media/[^/]+/(?P<key>.+)_(?P<step>\d+)_[0-9a-f]{20}\.\w+(?:\.json)?$")
 
@@ -98,31 +96,3 @@ def _facts_of(place: Place, run: Run, keys: Sequence[str]) -> dict[str, list[Med
                 if isinstance(value, Mapping) and isinstance(step, (int, float)):
                     media.append((key, int(step), value))
     return facts_by_path(media)
-
-
-def console_tail(place: Place, run: Run, lines: int) -> list[str]:
-    """Return the last lines of the console output, [] where there is none."""
-    chunks: list[str] = []
-    if "logLines" not in place.missing:
-        try:
-            # Lines that only redraw a progress bar are many, and become one.
-            project = place.ask(q.CONSOLE, f"the console output of {run.label}", run=run.id, last=max(4 * lines, 100))
-            edges = ((project.get("run") or {}).get("logLines") or {}).get("edges") or ()
-            found = [edge["node"].get("line") for edge in edges if edge and edge.get("node")]
-            chunks = [str(line or "").rstrip("\n") + "\n" for line in found]
-        except SchemaError as error:
-            place.missing.update(error.fields)
-    if not any(chunk.strip() for chunk in chunks):
-        chunks = [_log_file(place, run)]
-    return last_lines(chunks, lines)
-
-
-def _log_file(place: Place, run: Run) -> str:
-    found = [file for file in list_files(place, run, _LOG)[0] if file.name == _LOG and file.size]
-    if not found:
-        return ""
-    tail = min(found[0].size, 256_000)
-    try:
-        return place.connection.read_range(found[0].location, found[0].size - tail, tail).decode("utf-8", "replace")
-    except ToolkitError:
-        return ""

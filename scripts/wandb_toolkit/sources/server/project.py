@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from wandb_toolkit.errors import NotFoundError
+from wandb_toolkit.errors import NotFoundError, ToolkitError
+from wandb_toolkit.model import Run
 from wandb_toolkit.sources.http.connection import Connection
 from wandb_toolkit.sources.http.responses import PartError, SchemaError
 from wandb_toolkit.sources.server import queries as q
@@ -82,6 +83,23 @@ class Place:
                 raise errors[0].error
             raise NotFoundError(f"There is no project {self.entity}/{self.project}, or you cannot see it.")
         return dict(project), errors
+
+    def ask_each(
+        self, runs: Sequence[Run], document: Document, what: str, *, tries: int | None = None, adapt: bool = True
+    ) -> list[Mapping[str, Any] | ToolkitError]:
+        """Return the node of each run that `document` asks for as r0, r1, ..., or why there is none.
+
+        Raises:
+            ToolkitError: as `ask`, where nothing came at all.
+        """
+        project, errors = self.ask_parts(document, what, tries=tries, adapt=adapt)
+        general = errors[0].error if errors and not any(len(one.path) > 1 for one in errors) else None
+        outcomes: list[Mapping[str, Any] | ToolkitError] = []
+        for at, run in enumerate(runs):
+            own = next((one.error for one in errors if f"r{at}" in one.path), None)
+            node = project.get(f"r{at}") if own is None else None
+            outcomes.append(own or node or general or NotFoundError(f"The run {run.label} is not there any more."))
+        return outcomes
 
     @staticmethod
     def _query(document: Document, missing: set[str]) -> tuple[str, dict[str, Any]]:

@@ -154,13 +154,6 @@ query HistoryPage($entity: String!, $project: String!, $run: String!, $min: Int6
   }
 }"""
 
-CONSOLE = """
-query RunConsoleLogTail($entity: String!, $project: String!, $run: String!, $last: Int!) {
-  project(name: $project, entityName: $entity) {
-    run(name: $run) { logLines(last: $last) { edges { node { line } } } }
-  }
-}"""
-
 
 def decoded(value: Any) -> dict[str, Any]:
     """Return a JSONString field as a dict, {} where it is null or no object; NaN tokens become floats."""

@@ -14,7 +14,7 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
+from wandb_toolkit.errors import ServerError, ToolkitError
 from wandb_toolkit.model import MetricKind, Run
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.http.connection import SchemaError
@@ -270,17 +270,11 @@ def _ask_together(place: Place, part: Sequence[tuple[Want, tuple[str, ...]]], ke
 
     # Several runs are not asked again and again together: one that always fails would hold the others up.
     tries = None if len(part) == 1 else 2
-    project, errors = place.ask_parts(document, f"the history of {labels}", tries=tries)
-    outcomes: list[Outcome] = []
-    for at, (want, metrics) in enumerate(part):
-        own = next((one.error for one in errors if f"r{at}" in one.path), None)
-        node = project.get(f"r{at}")
-        general = errors[0].error if errors and not any(len(one.path) > 1 for one in errors) else None
-        if own is not None or (node is None and general is not None):
-            outcomes.append(own or general or NotFoundError(_gone(want.run)))
-        else:
-            outcomes.append(_compact(node, metrics) if node else NotFoundError(_gone(want.run)))
-    return outcomes
+    nodes = place.ask_each([want.run for want, _ in part], document, f"the history of {labels}", tries=tries)
+    return [
+        node if isinstance(node, ToolkitError) else _compact(node, metrics)
+        for node, (_, metrics) in zip(nodes, part, strict=True)
+    ]
 
 
 def _compact(node: Mapping[str, Any], metrics: Sequence[str]) -> Mapping[str, Any]:
@@ -291,10 +285,6 @@ def _compact(node: Mapping[str, Any], metrics: Sequence[str]) -> Mapping[str, An
         columns.add_rows(rows or [])
         found.append(columns)
     return {**node, "sampledHistory": found}
-
-
-def _gone(run: Run) -> str:
-    return f"The run {run.label} is not there any more."
 
 
 def _take(result: Sample, metrics: Sequence[str], outcome: Outcome) -> None:

@@ -13,7 +13,8 @@ from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, Run
 from wandb_toolkit.sources.base import METADATA, MOST_METADATA, KeyChoice, RunQuery
 from wandb_toolkit.sources.http.cache import Cache
 from wandb_toolkit.sources.http.connection import Connection
-from wandb_toolkit.sources.server.files import console_tail, list_files
+from wandb_toolkit.sources.server.consoles import console_tails
+from wandb_toolkit.sources.server.files import list_files
 from wandb_toolkit.sources.server.listing import Listing
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.projects import Projects
@@ -170,6 +171,6 @@ class ApiSource:
     def _download(self, file: RunFile, url: str, destination: Path) -> None:
         self._connection.download(url, destination, what=file.name, expected_size=file.size or None, md5_b64=file.md5)
 
-    def console(self, run: Run, lines: int = 50) -> list[str]:
-        """Return the last lines of the console output."""
-        return console_tail(self._at(), run, lines)
+    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
+        """Yield the last lines of each run's console output, those of several runs in a request."""
+        return console_tails(self._at(), runs, lines) if runs else iter(())
