@@ -50,12 +50,24 @@ def fillers(y: FloatArray) -> NDArray[np.bool_]:
 
 
 def median(values: FloatArray) -> float:
-    """Return the median, NaN of nothing; for short arrays several times faster than numpy's."""
+    """Return the median, NaN of nothing; much faster than numpy's if short."""
     n = len(values)
     if n == 0:
         return float("nan")
     ordered = np.sort(values)
     return float(ordered[n // 2]) if n % 2 else float(ordered[n // 2 - 1] + ordered[n // 2]) / 2
+
+
+def quantile(values: FloatArray, part: float) -> float:
+    """Return a quantile, linear between neighbours, NaN of nothing; much faster than numpy's if short."""
+    n = len(values)
+    if n == 0:
+        return float("nan")
+    ordered = np.sort(values)
+    place = part * (n - 1)
+    low = int(place)
+    below, above = float(ordered[low]), float(ordered[min(low + 1, n - 1)])
+    return below + (place - low) * (above - below)
 
 
 def _spread(values: FloatArray) -> float:

@@ -109,7 +109,7 @@ def _restarts(values: FloatArray, few: int = 5, most: float = 0.7, little: float
     """Return whether a curve, more being better, falls back to its start from one point to the next and rises again."""
     if len(values) < 4 * few:
         return False
-    low, high = float(np.quantile(values, 0.02)), float(np.quantile(values, 0.98))
+    low, high = stats.quantile(values, 0.02), stats.quantile(values, 0.98)
     if high <= low:
         return False
     part = (values - low) / (high - low)
@@ -122,4 +122,4 @@ def _restarts(values: FloatArray, few: int = 5, most: float = 0.7, little: float
 
 def _median(values: FloatArray) -> float:
     kept = values[np.isfinite(values)]
-    return float(np.median(kept)) if len(kept) else math.nan
+    return stats.median(kept)

@@ -63,6 +63,16 @@ class Curve:
         return stats.trend(self.x, self.y)
 
     @cached_property
+    def median(self) -> float:
+        """The middle of its values; NaN where it has none."""
+        return stats.median(self.y)
+
+    @cached_property
+    def low(self) -> float:
+        """The value that a twentieth of its points lie below; NaN where it has none."""
+        return stats.quantile(self.y, 0.05)
+
+    @cached_property
     def reach(self) -> float:
         """The level that the curve reaches: high in its range, beyond its outliers."""
         return float(np.quantile(self.trend.y, 0.8))

@@ -44,8 +44,8 @@ def _entropy(view: RunView, at_least: int) -> Curve:
     if curve.sign < 0 and float(np.quantile(curve.y, 0.95)) < 0:
         # Named like a negative entropy, and yet a positive number: the framework logs the entropy itself.
         curve = Curve(curve.metric, curve.x, -curve.y, curve.logged)
-    lowest = [float(np.quantile(other.y, 0.05)) for other in view.relatives("entropy", curve) if len(other)]
-    if min([float(np.quantile(curve.y, 0.05)), *lowest]) < -1e-6 - 3 * curve.noise:
+    lowest = [other.low for other in view.relatives("entropy", curve)]
+    if min([curve.low, *lowest]) < -1e-6 - 3 * curve.noise:
         raise NotApplicable(
             f"{curve.metric} goes below zero in this run or a sibling: a differential entropy, without the policy's std"
         )

@@ -202,7 +202,7 @@ def loss_scaled(view: RunView, even: float = 0.05, exact: float = 0.03, points: 
             continue
         theirs = np.interp(loss.trend.x, other.trend.x, other.trend.y)
         ratio = loss.trend.y / theirs
-        times, fall = float(np.median(ratio)), float(np.max(theirs) / np.min(theirs))
+        times, fall = stats.median(ratio), float(np.max(theirs) / np.min(theirs))
         whole = round(times)
         if whole < 2 or fall < 1.25 or abs(times - whole) > exact * whole:
             continue

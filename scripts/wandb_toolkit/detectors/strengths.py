@@ -172,7 +172,7 @@ def grad_norm_stable(view: RunView, steady: float = 3.0, apart: float = 5.0) -> 
         return None
     if min(float(np.min(late)), t.level(0.9)) < usual / (2 * steady):
         return None  # it dies away
-    levels = [float(np.median(other.y)) for other in view.relatives("grad_norm", norm)]
+    levels = [other.median for other in view.relatives("grad_norm", norm)]
     if levels and not 0.2 < usual / max(float(np.median(levels)), 1e-300) < apart:
         return None
     title = f"{norm.metric} stayed near {num(usual)}"
