@@ -239,7 +239,7 @@ def test_a_run_that_cannot_be_judged_has_no_progress_to_tell() -> None:
 
 def test_the_siblings_of_very_many_runs_are_a_sample_of_the_same_task() -> None:
     from wandb_toolkit.detectors.base import SIBLINGS_MOST
-    from wandb_toolkit.reports import build
+    from wandb_toolkit.reports import judge
 
     content = [
         (a_run(f"r{n}", id=f"r{n}", config={"env_id": "ab"[n % 2], "seed": n}), {"train/loss": 2.0 - rising(1.0, 20)})
@@ -247,15 +247,15 @@ def test_the_siblings_of_very_many_runs_are_a_sample_of_the_same_task() -> None:
     ]
     source = memory_source(content)
     beside: list[list[str]] = []
-    found = build._beside
+    found = judge._beside
 
-    def noted(readings: Any, siblings: Any) -> Any:
-        chosen = found(readings, siblings)
-        beside.extend([sibling.id for sibling in each] for each in chosen)
+    def noted(readings: Any) -> Any:
+        chosen = found(readings)
+        beside.extend([readings[at].run.id for at in each] for each in chosen)
         return chosen
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_beside", noted)
+        patch.setattr(judge, "_beside", noted)
         build_report(source, source.all, ReportOptions(NOW))
     assert len(beside) == 300
     for run, ids in zip(source.all, beside, strict=True):

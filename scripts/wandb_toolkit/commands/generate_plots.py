@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_metrics import axes_of, choose_metrics, read_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
-from wandb_toolkit.commands.plot_flags import add_look_flags, closed_log_y, jobs_of, smoothing_of, view_of
+from wandb_toolkit.commands.plot_flags import add_look_flags, closed_log_y, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
 from wandb_toolkit.resolve import split_names
@@ -179,11 +179,12 @@ class _Plots:
 
     def draw(self, chosen: Chosen) -> None:
         """Draw and write all figures."""
-        from wandb_toolkit.plots.workers import WORTH_A_POOL, draw_all, held, interruptible
+        from wandb_toolkit.plots.workers import WORTH_A_POOL, draw_all
+        from wandb_toolkit.workers import held, interruptible, usable_cores
 
         self.folder.reserve(SECTION)
         figures = self._figures(chosen.metrics)
-        jobs = jobs_of(self.args) if len(figures) >= WORTH_A_POOL or self.args.jobs else 1
+        jobs = self.args.jobs or (usable_cores() if len(figures) >= WORTH_A_POOL else 1)
         drawn = draw_all(self._tasks(figures, chosen), self.settings, min(jobs, len(figures)))
         with interruptible(), closing(drawn):  # type: ignore[type-var]
             for one in cli.progress(drawn, "drawing", len(figures), self.args):
@@ -245,7 +246,7 @@ class _Plots:
 
     def record(self, chosen: Chosen) -> None:
         """Add to metadata.json what was written since the last time."""
-        from wandb_toolkit.plots.workers import held
+        from wandb_toolkit.workers import held
 
         self._recorded = time.monotonic()
         if self._files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Sequence
 
@@ -192,11 +191,3 @@ def _say_what_does_not_count(method: str, args: argparse.Namespace) -> None:
             cli.warn(f"--{flag.replace('_', '-')} is ignored with {what}", args)
     if args.smooth and args.smoothing_weight is not None:
         cli.warn("--smoothing-weight is ignored with --smooth", args)
-
-
-def jobs_of(args: argparse.Namespace) -> int:
-    """Return how many processes may draw."""
-    if args.jobs:
-        return int(args.jobs)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, 8)

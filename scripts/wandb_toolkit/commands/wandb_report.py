@@ -74,6 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--watch", nargs="?", type=cli.seconds, const=WATCH, metavar="SECONDS",
         help=f"re-check every SECONDS (default {WATCH:g}) and print what changed, until no run is running",
     )  # fmt: skip
+    looking.add_argument(
+        "--jobs", type=cli.positive_int, metavar="N", help="processes that judge very many runs (default: one per core)"
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--compare", action="store_true", help="the comparison first and in full, with a model of the settings"
@@ -115,6 +118,7 @@ def _look(args: argparse.Namespace) -> Built:
     """Choose the runs, read and judge them."""
     from wandb_toolkit.reports.build import ReportOptions, build_report
     from wandb_toolkit.roles import load_patterns
+    from wandb_toolkit.workers import usable_cores
 
     opened, selectors = cli.open_source(args, _target(args))
     patterns = load_patterns(Path(args.roles) if args.roles else None)
@@ -130,6 +134,7 @@ def _look(args: argparse.Namespace) -> Built:
         by_summary=by_summary,
         command=args.command,
         window=args.window,
+        jobs=args.jobs or usable_cores(),
         as_of=args.as_of is not None,
     )
     ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)

@@ -1,22 +1,14 @@
 """Metrics → finished pictures, in this process or in several; only the parent writes files.
 
-A worker gets the points of one figure and returns the file's bytes with the facts about it. Whatever happens to a
-worker, or to the parent, no file is half written, and what was written is known to the parent.
+A worker gets the points of one figure and returns the file's bytes with the facts about it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.output import digest, run_key
 from wandb_toolkit.plots.charts import Chart, build_chart
@@ -25,15 +17,12 @@ from wandb_toolkit.plots.figures.view import View
 from wandb_toolkit.plots.grouping import Grouping, grouped
 from wandb_toolkit.plots.kinds import KINDS, Drawn
 from wandb_toolkit.plots.smoothing import Smoothing
+from wandb_toolkit.workers import spread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-    from types import FrameType
-
     from wandb_toolkit.plots.figures.painter import Painter
 
 WORTH_A_POOL = 10  # figures; a worker takes about as long to start as three of them to draw
-_AHEAD = 2  # figures a worker that may wait for it: what bounds the memory
 
 
 @dataclass(frozen=True)
@@ -130,93 +119,4 @@ class _Alone:
 
 def draw_all(tasks: Iterator[Task], settings: Settings, jobs: int) -> Iterator[Drawn]:
     """Yield the pictures in the order of the tasks, drawn by `jobs` processes (1: this one)."""
-    if jobs < 2:
-        artist = Artist(settings)
-        yield from map(artist.draw, tasks)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    # Spawned, not forked: the parent may have threads that read from a server.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(settings,))
-    waiting: deque[Future[Drawn]] = deque()
-    try:
-        for one in tasks:
-            waiting.append(pool.submit(_draw, one))
-            while len(waiting) > _AHEAD * jobs:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise ToolkitError(
-            "A process that draws was killed, perhaps for want of memory.", "Try again with --jobs 1."
-        ) from error
-    finally:  # interrupted, too: figures under way are finished and dropped, so that no process stays behind
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_artist: Artist | None = None  # of a worker process
-
-
-def _start(settings: Settings) -> None:
-    """Prepare a worker: Ctrl-C is the parent's to handle, and no worker outlives the parent."""
-    global _artist  # noqa: PLW0603 a worker has one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _artist = Artist(settings)
-
-
-def _end_with(sentinel: int) -> None:
-    from multiprocessing.connection import wait
-
-    wait([sentinel])
-    os._exit(1)
-
-
-def _draw(one: Task) -> Drawn:
-    assert _artist is not None
-    return _artist.draw(one)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that what is finished gets recorded."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while the block runs; they act at its end. For a file and the word of it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        caught.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt
+    return spread(Artist, settings, Artist.draw, tasks, jobs, "draws")

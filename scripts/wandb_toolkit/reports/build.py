@@ -6,26 +6,23 @@ Pure on top of a source: everything is computed here once, and the renderers onl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from wandb_toolkit import __version__, roles
 from wandb_toolkit.comparison.ranking import compare
-from wandb_toolkit.configs import same_task, task_of
-from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
-from wandb_toolkit.detectors.base import SIBLINGS_MOST
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
-from wandb_toolkit.model import Finding, History, Primary, Report, Run, RunReport, SummaryRanking
-from wandb_toolkit.plots.charts import STEP
+from wandb_toolkit.model import Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.reports import read
 from wandb_toolkit.reports.doubt import without_doubtful
+from wandb_toolkit.reports.judge import judge_all
 from wandb_toolkit.reports.read import Reading
 from wandb_toolkit.reports.rl_summary import look_through
 from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
-from wandb_toolkit.reports.steps import StepAxis
 from wandb_toolkit.reports.window import Windowed
 from wandb_toolkit.sources.base import Histories
 from wandb_toolkit.text import among
@@ -33,8 +30,6 @@ from wandb_toolkit.text import among
 Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
 METRICS_NAMED = 100
-LOG_LINES = 50  # of a broken run's console output
-_QUIET_STATES = ("running", "finished", "pending")
 
 
 def _ignore(_: object) -> None:
@@ -56,6 +51,7 @@ class ReportOptions:
     by_summary: SummaryRanking | None = None  # how all that match rank by their summaries
     command: str = ""  # the command line that makes the report
     window: int | None = None  # rows of each run that are looked at; None: all
+    jobs: int = 1  # processes that may judge, of very many runs
     as_of: bool = False  # whether `now` was given by the user
 
 
@@ -86,7 +82,7 @@ def build_report(
     chosen = roles.choose_primary([one.names for one in readings], primary, patterns)
     if chosen:
         readings = read.fill(source, readings, chosen.metric)
-    reports = _examine_all(source, readings, chosen, now)
+    reports = judge_all(source, readings, chosen, now, options.jobs)
     reports = without_doubtful([replace(r, verdict=verdict_of(r)) for r in reports])
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
@@ -145,100 +141,11 @@ def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Ma
             )
 
 
-def _examine_all(
-    source: Histories, readings: Sequence[Reading], primary: Primary | None, now: datetime
-) -> list[RunReport]:
-    """Judge every run, its siblings being the other chosen runs of the same project and task."""
-    siblings = [sibling_of(one.run, one.history, one.roles, primary) for one in readings]
-    beside = _beside(readings, siblings)
-    tails = _log_tails(source, readings)
-    reports = []
-    for at, one in enumerate(read.complete(source, readings)):
-        own = siblings[at]
-        others = tuple(sibling for sibling in beside[at] if sibling is not own)
-        # What was worked out of its curves for its siblings serves itself.
-        known = {} if readings[at].thinned else own.known()
-        view = RunView(one.run, one.history, one.roles, others, next(tails), primary, now, known)
-        result: Examination = examine(view)
-        reports.append(
-            RunReport(
-                run=one.run,
-                verdict="unknown",
-                findings=tuple(_placed(finding, one.axis) for finding in result.findings),
-                # That praise could not be given is of no interest.
-                skipped=tuple(s for s in result.skipped if DETECTORS[s.id].severity != "good"),
-                passed=result.passed,
-                roles=tuple(one.roles.values()),
-                sampled=_sampled(one.history),
-                unjudged=_unjudged(result),
-                step_metric=one.axis.metric if one.axis else STEP,
-            )
-        )
-    return reports
-
-
-def _beside(readings: Sequence[Reading], siblings: Sequence[Sibling]) -> list[list[Sibling]]:
-    """Return the runs of each run's project and task, itself among them; of very many, every n-th.
-
-    What is asked of siblings is a median, a spread or a majority: with all of them the work would grow with the square
-    of the runs.
-    """
-    groups: dict[tuple[str | None, str | None, tuple[tuple[str, str], ...]], list[int]] = {}
-    keys = [(one.run.entity, one.run.project, tuple(sorted(task_of(one.run.config).items()))) for one in readings]
-    for at, key in enumerate(keys):
-        groups.setdefault(key, []).append(at)
-    samples: dict[tuple[str | None, str | None, tuple[tuple[str, str], ...]], list[Sibling]] = {}
-    for key in groups:
-        same = [other for other in groups if other[:2] == key[:2] and same_task(dict(other[2]), dict(key[2]))]
-        places = sorted(at for other in same for at in groups[other])
-        samples[key] = [siblings[at] for at in places[:: max(1, -(-len(places) // (SIBLINGS_MOST + 1)))]]
-    return [samples[key] for key in keys]
-
-
 def _among(options: ReportOptions, reports: Sequence[RunReport]) -> str:
     """Return what the best run is the best of, where not all runs were read: "" where they were."""
     if not options.left_out:
         return ""
     return among(len(reports), options.left_out, ranked=options.by_summary is not None)
-
-
-def _placed(finding: Finding, axis: StepAxis | None) -> Finding:
-    if finding.step is None:
-        return finding
-
-    def log_step(step: int) -> int:
-        return axis.to_log(step) if axis else step
-
-    moved = tuple(replace(one, log_step=log_step(one.step)) for one in finding.leading_up)
-    return replace(finding, log_step=log_step(finding.step), leading_up=moved)
-
-
-def _unjudged(result: Examination) -> str:
-    """Return why nothing shows that the run learned: what the checks of learning lacked, or that they saw no gain."""
-    reasons = {skip.id: skip.reason for skip in result.skipped if DETECTORS[skip.id].learning}
-    looked = [each.id for each in DETECTORS.values() if each.learning and each.id not in reasons]
-    if looked:
-        return "no loss, reward or task metric improved beyond its noise"
-    few = [reason for reason in reasons.values() if reason.startswith("only ")]
-    return few[0] if few else "no metric is recognised as loss, reward or task metric"
-
-
-def _sampled(history: History) -> dict[str, tuple[int, int]]:
-    """Return the metrics of which the source gave a part: points read and points logged."""
-    return {
-        name: (len(one), one.total or len(one))
-        for name, one in history.series.items()
-        if one.sampled and name not in read.AXES
-    }
-
-
-def _log_tails(source: Histories, readings: Sequence[Reading]) -> Iterator[tuple[str, ...]]:
-    """Yield the end of each broken run's console, () for the others; it only adds to what the exit record says."""
-    broken = [one.run for one in readings if one.run.state not in _QUIET_STATES]
-    tails = source.consoles(broken, LOG_LINES)
-    for one in readings:
-        tail = [] if one.run.state in _QUIET_STATES else next(tails)
-        yield () if isinstance(tail, ToolkitError) else tuple(tail)
 
 
 def verdict_of(report: RunReport) -> Verdict:

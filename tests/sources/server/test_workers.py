@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import pytest
+
 from api_cases import Command
 from wandb_server import Run, Server, Store
 from wandb_toolkit.sources import RunQuery, open_source
@@ -30,6 +32,18 @@ def test_a_pool_draws_what_one_process_draws(command: Command, tmp_path: Path) -
     assert len(pool.json["plots"]) >= len(NAMES)
     assert [plot["alt"] for plot in pool.json["plots"]] == [plot["alt"] for plot in alone.json["plots"]]
     assert len(list((tmp_path / "pool").rglob("*.png"))) == len(pool.json["plots"])
+
+
+def test_processes_judge_as_one_does(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wandb_toolkit.reports.judge.WORTH_PROCESSES", 2)
+    words = ("wandb_report", "ada/many", "--as-of", "2026-01-31", "--json")
+    one, two = (command(*words, "--jobs", jobs) for jobs in ("1", "2"))
+    assert (one.code, two.code) == (0, 0), two.err
+    reports = [outcome.json for outcome in (one, two)]
+    for report in reports:
+        del report["command"]
+    assert reports[0] == reports[1]
+    assert len(reports[0]["runs"]) == 2
 
 
 def test_groups_cross_too(command: Command, tmp_path: Path) -> None:
