@@ -70,6 +70,23 @@ def quantile(values: FloatArray, part: float) -> float:
     return below + (place - low) * (above - below)
 
 
+TAIL_SHARE = 0.1  # of the points, for a level at the end
+HEAD_SHARE = 0.02  # for where a curve starts: most change fastest there
+EDGE_MOST = 20  # points
+
+
+def edges(values: FloatArray) -> tuple[float, float, int]:
+    """Return where a curve starts and ends, as medians of its first and last points, and how many the last ones are.
+
+    Points that are not finite are left out; NaN where nothing is left. These are the levels that tables, figures and
+    sentences say.
+    """
+    tail = min(max(round(len(values) * TAIL_SHARE), 1), EDGE_MOST)
+    head = min(max(round(len(values) * HEAD_SHARE), 1), EDGE_MOST)
+    first, last = values[np.isfinite(values)][:head], values[-tail:]
+    return median(first), median(last[np.isfinite(last)]), tail
+
+
 def _spread(values: FloatArray) -> float:
     """Return a robust standard deviation; where most values are equal, one from the mean absolute deviation."""
     apart = np.abs(values - median(values))

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from curves import PART, falling, found, growing, noise, step, view
+from wandb_toolkit import stats
+from wandb_toolkit.comparison.levels import level_of
+from wandb_toolkit.detectors import examine
+from wandb_toolkit.model import Series
 
 
 # ---------------------------------------------------------------------------------------------------------- no learning
@@ -33,7 +37,7 @@ def test_a_policy_whose_return_and_entropy_stand_still_has_learned_nothing() -> 
     still: dict[str, Any] = {"train/reward": 0.1 + noise(0.03, 4, 60), "train/entropy": 4.31 + noise(0.0005, n=60)}
     finding = found(view(still))["no_learning"]
     assert finding.metrics == ("train/reward", "train/entropy")
-    assert "it began" in finding.title
+    assert "nothing was learned" in finding.title
     moves: dict[str, Any] = {**still, "train/entropy": np.linspace(4.31, 3.9, 60)}
     assert "no_learning" not in found(view(moves))
 
@@ -213,3 +217,56 @@ def test_a_score_of_one_class_that_is_0_for_good_is_stuck() -> None:
 def test_a_loss_of_exactly_0_is_no_praise() -> None:
     gone = {"train/loss": np.maximum(falling(0.7, -0.2, 0.005), 0.0)}
     assert not {"loss_decreased", "primary_improved"} & set(found(view(gone)))
+
+
+# ------------------------------------------------------------------------------------------------ what words may claim
+def test_an_f1_beside_a_recall_of_1_in_every_row_is_no_praise() -> None:
+    rows = 30
+    precision = 1 - 0.95 * np.exp(-8 * np.linspace(0, 1, rows))
+    scores: dict[str, Any] = {"val/f1": 2 * precision / (1 + precision), "val/precision": precision}
+    assert "primary_improved" in found(view({**scores, "val/recall": growing(0.7, 0.95, n=rows)}))
+    all_positive = view({**scores, "val/recall": np.ones(rows)})
+    assert "primary_improved" not in found(all_positive)
+    assert any("everything is called positive" in skip.reason for skip in examine(all_positive).skipped)
+
+
+def test_a_metric_that_scatters_is_not_said_to_end_where_it_began() -> None:
+    scattered: dict[str, Any] = {
+        "train/reward": 0.3 + noise(0.05, 2, 60),
+        "eval/accuracy": [0.29, 0.7, 0.08, 0.5, 0.29, 0.28, 0.5, 0.5, 0.5],
+    }
+    made = found(view(scattered))["no_learning"]
+    assert "gained nothing beyond their noise" in made.title
+    flat = {"train/loss": np.full(60, 2.0), "eval/loss": np.full(9, 2.0)}
+    assert "ended where they began" in found(view(flat))["no_learning"].title
+
+
+def test_sentences_say_the_levels_that_tables_say() -> None:
+    series = falling(n=200)
+    made = found(view({"train/loss": series}))["loss_decreased"]
+    first, last, points = stats.edges(series)
+    assert points == 20
+    assert (first, last) == (float(np.median(series[:4])), float(np.median(series[-20:])))
+    assert (made.evidence["start"], made.evidence["end"]) == (first, last)
+    level = level_of(Series("train/loss", np.arange(200.0), series), "min")
+    assert level is not None
+    assert (level.start, level.end) == (first, last)
+
+
+def test_a_preference_accuracy_of_a_coin_says_too_that_the_loss_is_above_ln_2() -> None:
+    coin: dict[str, Any] = {
+        "train/rewards/accuracies": 0.5 + noise(0.02, n=15),
+        "train/loss": [0.6913, *np.linspace(0.702, 0.728, 14)],
+    }
+    assert "above a coin's 0.693 (ln 2)" in found(view(coin))["preference_degrades"].title
+    coin["train/loss"] = np.full(15, 0.69)
+    assert "ln 2" not in found(view(coin))["preference_degrades"].title
+
+
+def test_an_entropy_beside_a_policys_updates_is_not_called_no_policys() -> None:
+    update: dict[str, Any] = {"losses/approx_kl": 0.01 + noise(0.001), "losses/clipfrac": 0.1 + noise(0.01)}
+    entropy = {"losses/entropy": 0.69 - 0.6 * PART + noise(0.001)}
+    reasons = {skip.id: skip.reason for skip in examine(view({**update, **entropy})).skipped}
+    assert "the task is solved" in reasons["entropy_collapse"]
+    reasons = {skip.id: skip.reason for skip in examine(view(entropy)).skipped}
+    assert "not a policy's" in reasons["entropy_collapse"]

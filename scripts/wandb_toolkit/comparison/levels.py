@@ -17,9 +17,6 @@ from wandb_toolkit.model import Direction, Series
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
-TAIL_SHARE = 0.1  # of the points, for a level
-HEAD_SHARE = 0.02  # of the points, for where a curve starts: most change fastest there
-TAIL_MOST = 20  # points
 SETTLED_POINTS = 20  # fewest, to say when a curve has settled
 SETTLED_WINDOW = 5
 SETTLED_ERRORS = 3.0  # of a median of neighbours, within which the curve is at its end
@@ -59,7 +56,6 @@ def level_of(series: Series | None, direction: Direction = "max", *, settled: bo
         return None
     values = np.asarray(series.value, dtype=float)
     finite = np.isfinite(values)
-    tail = min(max(round(len(values) * TAIL_SHARE), 1), TAIL_MOST)
     best = best_step = None
     if finite.any():
         at = int(
@@ -69,8 +65,7 @@ def level_of(series: Series | None, direction: Direction = "max", *, settled: bo
         )
         best, best_step = float(values[at]), int(series.x[at])
     kept = values[finite]
-    head = min(max(round(len(values) * HEAD_SHARE), 1), TAIL_MOST)
-    start, end = _median(kept[:head]), _median(values[-tail:])
+    start, end, tail = stats.edges(values)
     return Level(
         start=start,
         end=end,
@@ -118,8 +113,3 @@ def _restarts(values: FloatArray, few: int = 5, most: float = 0.7, little: float
         if float(np.median(before)) > most and bool((after < most).all()) and float(np.max(part[at + 1 :])) > most:
             return True
     return False
-
-
-def _median(values: FloatArray) -> float:
-    kept = values[np.isfinite(values)]
-    return stats.median(kept)

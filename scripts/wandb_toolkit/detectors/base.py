@@ -63,6 +63,16 @@ class Curve:
         return stats.trend(self.x, self.y)
 
     @cached_property
+    def first(self) -> float:
+        """The level at its start, as tables say it."""
+        return stats.edges(self.y)[0]
+
+    @cached_property
+    def final(self) -> float:
+        """The level at its end, as tables say it."""
+        return stats.edges(self.y)[1]
+
+    @cached_property
     def median(self) -> float:
         """The middle of its values; NaN where it has none."""
         return stats.median(self.y)
@@ -148,6 +158,13 @@ class RunView:
     now: datetime | None = None  # when the run is looked at; None: silence is not judged
     _curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
     _relatives: dict[tuple[str, str, bool], list[Curve]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def updates_policy(self) -> bool:
+        """Whether what is logged tells of a policy's updates, whatever it says of its reward."""
+        signs = ("clip_fraction", "importance_ratio", "policy_std", "kl", "reward_std", "advantage_std")
+        own = "loss" in self.roles and self.roles["loss"].kind == "policy"
+        return own or sum(self.has(role) for role in signs) >= 2
 
     @cached_property
     def about_policy(self) -> bool:

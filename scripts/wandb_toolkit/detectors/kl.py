@@ -191,20 +191,20 @@ def kl_runaway(
         if t.end < times * usual:
             return _for_nothing(view, kl, idle, far)
         course = _own_course(t, np.median([np.interp(t.x, c.trend.x, c.trend.y) for c in siblings], axis=0))
-        against = f"{t.end / usual:.0f} times its siblings' {num(usual)}"
+        against = f"{kl.final / usual:.0f} times its siblings' {num(usual)}"
     else:
         usual = t.level(0.5, 0.65)
         halves = t.level(0.7, 0.8) - usual, t.end - t.level(0.7, 0.8)
         if usual <= 0 or t.end < alone * usual or halves[1] < halves[0]:
             return _for_nothing(view, kl, idle, far)
         course = np.full(len(t.x), t.level(0.3, 0.65))
-        against = f"{t.end / usual:.0f} times its level midway"
+        against = f"{kl.final / usual:.0f} times its level midway"
     after = stats.lasting(t.y > 2 * np.maximum(course, 0))
     at = 0 if after is None else after
     step = int(t.x[at])
     return finding(
         "kl_runaway",
-        f"{kl.metric} has left its level since step {step:,} and ends at {num(t.end)}, {against}, still rising",
+        f"{kl.metric} has left its level since step {step:,} and ends at {num(kl.final)}, {against}, still rising",
         kl,
         step=step,
         evidence={

@@ -88,6 +88,8 @@ def entropy_collapse(view: RunView, left: float = 0.15, lasts: float = 0.05, non
     """
     entropy = _entropy(view, 12)
     if not view.has("reward"):
+        if view.updates_policy:
+            raise NotApplicable(f"no reward beside {entropy.metric}: it may be low because the task is solved")
         raise NotApplicable(f"no reward beside {entropy.metric}: not a policy's")
     t = entropy.trend
     head = max(3, len(t.raw) // 33)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,12 +38,14 @@ def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, 
         raise NotApplicable("no metric of preference training")
     if stopped_in_warmup(view):
         raise NotApplicable("the run broke off while its learning rate was warming up")
-    return _accuracy(view, fair) or _loss(view, most) or _chosen_falls(view, share)
+    return _accuracy(view, fair, most) or _loss(view, most) or _chosen_falls(view, share)
 
 
-def _accuracy(view: RunView, fair: float) -> Finding | None:
+def _accuracy(view: RunView, fair: float, most: float) -> Finding | None:
     judged = (_no_better_than_a_coin(accuracy, fair) for accuracy in _accuracies(view))
-    return next((made for made in judged if made is not None), None)
+    made = next((made for made in judged if made is not None), None)
+    loss = _loss(view, most)
+    return made if made is None or loss is None else replace(made, title=f"{made.title}; {loss.title}")
 
 
 def _accuracies(view: RunView, points: int = 10, few: int = 4) -> Iterator[Curve]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wandb_toolkit import stats
@@ -119,6 +121,8 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: f
     enough = max(share * scale, clear * t.error, 2 * main.noise)
     if lost <= enough or sign * stats.rank_trend(t.raw) > -0.2:
         return _lost_again(view, main, sign, half, clear)
+    if sign * (main.first - main.final) > 0:  # as tables say it, unless they show it otherwise
+        start, end = main.first, main.final
     return finding(
         "primary_worse",
         f"{main.metric} ended worse than it began: {num(end)} after {num(start)}",
@@ -150,10 +154,10 @@ def _lost_again(view: RunView, main: Curve, sign: int, half: float, clear: float
     what = f"{lost / gain:.0%} of its gain" if lost < gain else "more than it had gained"
     return finding(
         "primary_worse",
-        f"{main.metric} was best ({num(best)}) at step {step:,} and lost {what} by the end ({num(end)})",
+        f"{main.metric} was best ({num(best)}) at step {step:,} and lost {what} by the end ({num(main.final)})",
         main,
         step=step,
-        evidence={"start": t.start, "best": best, "best_step": step, "end": end, "lost_of_gain": lost / gain,
+        evidence={"start": t.start, "best": best, "best_step": step, "end": main.final, "lost_of_gain": lost / gain,
                   "thresholds": {"half": half, "clear": clear}},
         levels={"best": best, f"{half:.0%} of the gain lost": best - half * (best - t.start)},
         advice=f"Keep the checkpoint near step {step:,}; look at what changed after it: data, learning rate, phase.",
@@ -253,15 +257,22 @@ def no_learning(
     names = " and ".join(curve.metric for curve, _ in judged)
     return finding(
         "no_learning",
-        f"{names} ended where {'they' if len(judged) > 1 else 'it'} began: nothing was learned",
+        f"{names} {_stood(judged)}: nothing was learned",
         *(curve for curve, _ in judged),
         *still,
         evidence={
-            **{curve.metric: {"start": curve.trend.start, "end": curve.trend.end} for curve, _ in judged},
+            **{curve.metric: {"start": curve.first, "end": curve.final} for curve, _ in judged},
             "thresholds": {"points": points, "clear": clear},
         },
         advice="Check that gradients reach the weights (frozen layers, a zero learning rate), and the labels.",
     )
+
+
+def _stood(judged: Sequence[tuple[Curve, int]], near: float = 0.1) -> str:
+    """Return how the metrics ended, in words: where they began, or only as far from it as they scatter anyway."""
+    if all(abs(curve.final - curve.first) <= near * max(float(np.ptp(curve.y)), 1e-12) for curve, _ in judged):
+        return f"ended where {'they' if len(judged) > 1 else 'it'} began"
+    return "gained nothing beyond " + ("their noise" if len(judged) > 1 else "its noise")
 
 
 def _still_entropy(view: RunView, points: int, slight: float) -> list[Curve]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import NotApplicable, RunView, detector
+from wandb_toolkit.detectors.chance import everything_positive
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.loss import proper_loss
 from wandb_toolkit.detectors.progress import better, gain_of
@@ -52,8 +53,13 @@ def primary_improved(
         stats.rising(sign * t.raw) < 2 and not _at_once(sign * t.y, t.error)
     ):
         return None
-    if not moved(t.start, end):
-        return None
+    if not moved(t.start, end) or sign * (main.final - main.first) <= 0:
+        return None  # what tables show is no gain
+    recall = everything_positive(view, main.metric)
+    if recall is not None:
+        raise NotApplicable(
+            f"{recall.metric} is 1 in every row: everything is called positive, and {main.metric} only says how much is"
+        )
     best = sign * float(np.max(sign * t.y))
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
     if others and gain < slight * float(np.median(others)):
@@ -65,9 +71,9 @@ def primary_improved(
     end_of = " and has levelled off" if flat else ""
     return finding(
         "primary_improved",
-        f"{main.metric} improved from {num(t.start)} to {num(end)}{end_of}",
+        f"{main.metric} improved from {num(main.first)} to {num(main.final)}{end_of}",
         main,
-        evidence={"start": t.start, "end": end, "gain": gain, "levelled_off": flat},
+        evidence={"start": main.first, "end": main.final, "gain": gain, "levelled_off": flat},
     )
 
 
@@ -79,14 +85,14 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
         raise NotApplicable(f"{reward.metric} is the primary metric")
     t = reward.trend
     gain = t.end - t.start
-    if not moved(t.start, t.end):
+    if not moved(t.start, t.end) or reward.final <= reward.first:
         return None
     if gain < clear * t.error or gain < 0.7 * (float(np.max(t.y)) - t.start):
         return None
     if stats.rising(t.raw) < 2.5 and not _at_once(t.y, t.error):
         return None
-    title = f"{reward.metric} rose from {num(t.start)} to {num(t.end)}"
-    return finding("reward_improved", title, reward, evidence={"start": t.start, "end": t.end})
+    title = f"{reward.metric} rose from {num(reward.first)} to {num(reward.final)}"
+    return finding("reward_improved", title, reward, evidence={"start": reward.first, "end": reward.final})
 
 
 @detector(
@@ -104,12 +110,14 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     drop, low = t.start - t.end, float(np.min(t.y))
     if loss.y[-1] == 0.0:
         return None  # of exactly 0: not computed, or nothing left to learn
-    if not moved(t.start, t.end):
+    if not moved(t.start, t.end) or loss.final >= loss.first:
         return None
     if drop < clear * t.error or t.end - low > 0.1 * (t.start - low) + 2 * t.error or stats.rising(t.raw) > -2.5:
         return None
-    title = f"{loss.metric} fell steadily from {num(t.start)} to {num(t.end)}"
-    return finding("loss_decreased", title, loss, evidence={"start": t.start, "end": t.end, "noise": loss.noise})
+    title = f"{loss.metric} fell steadily from {num(loss.first)} to {num(loss.final)}"
+    return finding(
+        "loss_decreased", title, loss, evidence={"start": loss.first, "end": loss.final, "noise": loss.noise}
+    )
 
 
 @detector(
@@ -122,15 +130,16 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
 def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
     """The eval loss ended within `near` (2%) of its best, after a fall, while the training loss fell."""
     train, held_out = proper_loss(view, 6).trend, view.curve("eval_loss", 4)
+    first, final = held_out.first, held_out.final
     t = held_out.trend
     low = float(np.min(t.y))
     fell = t.start - t.end
-    if fell <= 3 * t.error or fell <= 0 or not moved(t.start, t.end) or train.end >= train.start:
+    if fell <= 3 * t.error or fell <= 0 or not moved(t.start, t.end) or final >= first or train.end >= train.start:
         return None
     if t.end - low > max(near * abs(low), 0.05 * fell):
         return None
-    title = f"{held_out.metric} fell with the training loss, from {num(t.start)} to {num(t.end)}, and is at its best"
-    return finding("eval_follows_train", title, held_out, evidence={"start": t.start, "end": t.end, "best": low})
+    title = f"{held_out.metric} fell with the training loss, from {num(first)} to {num(final)}, and is at its best"
+    return finding("eval_follows_train", title, held_out, evidence={"start": first, "end": final, "best": low})
 
 
 @detector(

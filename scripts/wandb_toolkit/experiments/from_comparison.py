@@ -187,6 +187,8 @@ def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: in
     """A larger step size, up to the usual `most`, where the best run is calm and no run has tried one."""
     calm = [finding for finding in report.findings if finding.id in DETECTORS and DETECTORS[finding.id].calm]
     rate = find_setting(report.run.config, "learning_rate")
+    noted = {metric for finding in report.findings if finding.severity == "note" for metric in finding.metrics}
+    calm = [finding for finding in calm if not noted.intersection(finding.metrics)]  # a jump, too, is a note
     if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
         return []
     if is_boosting(report.run.config) or 2 * rate.value > most:

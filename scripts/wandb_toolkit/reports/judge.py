@@ -156,6 +156,9 @@ def _unjudged(result: Examination) -> str:
     looked = [each.id for each in DETECTORS.values() if each.learning and each.id not in reasons]
     if looked:
         return "no loss, reward or task metric improved beyond its noise"
+    own = next((why for id_, why in reasons.items() if not DETECTORS[id_].roles), "")  # of the primary metric
+    if own and not own.startswith(("no primary metric", "the run has no", "only ")):
+        return own
     few = [reason for reason in reasons.values() if reason.startswith("only ")]
     return few[0] if few else "no metric is recognised as loss, reward or task metric"
 
