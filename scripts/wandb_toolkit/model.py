@@ -221,6 +221,15 @@ class RoleMatch:
 
 
 @dataclass(frozen=True)
+class Primary:
+    """The metric that runs are ranked by, or one is judged by."""
+
+    metric: str
+    direction: Direction
+    why: str
+
+
+@dataclass(frozen=True)
 class RunReport:
     """One run's verdict."""
 
@@ -233,15 +242,7 @@ class RunReport:
     sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # metric → points read, points logged
     unjudged: str = ""  # why no progress could be confirmed, in plain words
     step_metric: str = "_step"  # what counts its steps
-
-
-@dataclass(frozen=True)
-class Primary:
-    """The metric that runs are ranked by."""
-
-    metric: str
-    direction: Direction
-    why: str
+    primary: Primary | None = None  # what it was judged by: its own where it lacks the one that runs are ranked by
 
 
 @dataclass(frozen=True)

@@ -342,6 +342,21 @@ def last_fifth(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return float(contrast @ solution), float(np.sqrt(max(contrast @ covariance @ contrast, 0.0)))
 
 
+def restarts(values: FloatArray, few: int = 5, most: float = 0.7, little: float = 0.3) -> bool:
+    """Return whether a curve, more being better, falls back to its start from one point to the next and rises again."""
+    if len(values) < 4 * few:
+        return False
+    low, high = quantile(values, 0.02), quantile(values, 0.98)
+    if high <= low:
+        return False
+    part = (values - low) / (high - low)
+    for at in np.flatnonzero((part[:-1] > most) & (part[1:] < little)):
+        before, after = part[max(0, at - few + 1) : at + 1], part[at + 1 : at + 4]
+        if median(before) > most and bool((after < most).all()) and float(np.max(part[at + 1 :])) > most:
+            return True
+    return False
+
+
 def sparkline(y: FloatArray, width: int = 40) -> str:
     """Return a curve as at most `width` block characters; what is not finite is shown as "·"."""
     values = np.asarray(y, dtype=np.float64)

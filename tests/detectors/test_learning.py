@@ -270,3 +270,15 @@ def test_an_entropy_beside_a_policys_updates_is_not_called_no_policys() -> None:
     assert "the task is solved" in reasons["entropy_collapse"]
     reasons = {skip.id: skip.reason for skip in examine(view(entropy)).skipped}
     assert "not a policy's" in reasons["entropy_collapse"]
+
+
+def test_folds_in_a_row_are_no_progress_and_a_failed_episode_is_no_fold() -> None:
+    folds: dict[str, Any] = {
+        "valid_0-binary_logloss": np.concatenate([falling(0.7, 0.3, 0.001, 100, n) for n in range(3)])
+    }
+    run = view(folds)
+    assert not {"primary_improved", "loss_decreased"} & set(found(run))
+    assert any("starts anew" in skip.reason for skip in examine(run).skipped)
+    returns = growing(10, 200, 1.0)
+    returns[250:254] = 9
+    assert "primary_improved" in found(view({"charts/episodic_return": returns}))

@@ -261,3 +261,17 @@ def test_the_siblings_of_very_many_runs_are_a_sample_of_the_same_task() -> None:
     for run, ids in zip(source.all, beside, strict=True):
         assert SIBLINGS_MOST // 2 < len(ids) <= SIBLINGS_MOST + 1
         assert {int(id_[1:]) % 2 for id_ in ids} == {int(run.id[1:]) % 2}
+
+
+def test_a_run_without_the_metric_that_ranks_is_judged_by_its_own() -> None:
+    accuracy, error = rising(1.0, 40), 0.9 - 0.8 * rising(1.0, 40)
+    content = [(a_run(f"a{n}", id=f"a{n}"), {"val/accuracy": accuracy}) for n in range(3)]
+    content.append((a_run("b", id="b"), {"val_error": error}))
+    source = memory_source(content)
+    report = build_report(source, source.all, ReportOptions(NOW)).report
+    assert report.primary is not None
+    assert report.primary.metric == "val/accuracy"
+    judged = {one.run.id: one.primary.metric for one in report.runs if one.primary}
+    assert judged == {"a0": "val/accuracy", "a1": "val/accuracy", "a2": "val/accuracy", "b": "val_error"}
+    given = build_report(source, source.all, ReportOptions(NOW, primary="val/accuracy")).report
+    assert {one.primary.metric for one in given.runs if one.primary} == {"val/accuracy"}

@@ -75,7 +75,7 @@ def level_of(series: Series | None, direction: Direction = "max", *, settled: bo
         tail=tail,
         last_step=int(series.x[-1]),
         settled_step=_settled(series.x[finite], kept, start, end) if settled else None,
-        restarts=_restarts(kept if direction == "max" else -kept) if settled else False,
+        restarts=stats.restarts(kept if direction == "max" else -kept) if settled else False,
     )
 
 
@@ -98,18 +98,3 @@ def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int
     if abs(stats.rising(rest)) > SETTLED_TREND:
         return None
     return int(x[after + SETTLED_WINDOW // 2])
-
-
-def _restarts(values: FloatArray, few: int = 5, most: float = 0.7, little: float = 0.3) -> bool:
-    """Return whether a curve, more being better, falls back to its start from one point to the next and rises again."""
-    if len(values) < 4 * few:
-        return False
-    low, high = stats.quantile(values, 0.02), stats.quantile(values, 0.98)
-    if high <= low:
-        return False
-    part = (values - low) / (high - low)
-    for at in np.flatnonzero((part[:-1] > most) & (part[1:] < little)):
-        before, after = part[max(0, at - few + 1) : at + 1], part[at + 1 : at + 4]
-        if float(np.median(before)) > most and bool((after < most).all()) and float(np.max(part[at + 1 :])) > most:
-            return True
-    return False

@@ -268,9 +268,10 @@ def no_learning(
     )
 
 
-def _stood(judged: Sequence[tuple[Curve, int]], near: float = 0.1) -> str:
+def _stood(judged: Sequence[tuple[Curve, int]], near: float = 0.1, slight: float = 0.02) -> str:
     """Return how the metrics ended, in words: where they began, or only as far from it as they scatter anyway."""
-    if all(abs(curve.final - curve.first) <= near * max(float(np.ptp(curve.y)), 1e-12) for curve, _ in judged):
+    moved = ((curve, abs(curve.final - curve.first)) for curve, _ in judged)
+    if all(by <= max(near * float(np.ptp(curve.y)), slight * abs(curve.first)) for curve, by in moved):
         return f"ended where {'they' if len(judged) > 1 else 'it'} began"
     return "gained nothing beyond " + ("their noise" if len(judged) > 1 else "its noise")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import NotApplicable, RunView, detector
+from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.chance import everything_positive
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.loss import proper_loss
@@ -34,6 +34,16 @@ def moved(start: float, end: float, least: float = 0.01) -> bool:
     return abs(end - start) >= least * max(abs(start), abs(end)) and num(start) != num(end)
 
 
+def _goes_on(view: RunView, curve: Curve, sign: int) -> None:
+    """Refuse a curve that is several trainings in a row; a policy's return may fall for an episode.
+
+    Raises:
+        NotApplicable: the curve falls back to its start on the way.
+    """
+    if not view.about_policy and stats.restarts(sign * curve.y):
+        raise NotApplicable(f"{curve.metric} starts anew on the way: folds, or several trainings in one run")
+
+
 @detector("primary_improved", "The primary metric improved", "good", learning=True)
 def primary_improved(
     view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2, kept: float = 0.5
@@ -55,6 +65,7 @@ def primary_improved(
         return None
     if not moved(t.start, end) or sign * (main.final - main.first) <= 0:
         return None  # what tables show is no gain
+    _goes_on(view, main, sign)
     recall = everything_positive(view, main.metric)
     if recall is not None:
         raise NotApplicable(
@@ -106,6 +117,7 @@ def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
 def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     """The training loss fell by `clear` times the error of its trend and ended near its best."""
     loss = proper_loss(view, 8)
+    _goes_on(view, loss, -1)
     t = loss.trend
     drop, low = t.start - t.end, float(np.min(t.y))
     if loss.y[-1] == 0.0:

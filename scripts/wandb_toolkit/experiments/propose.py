@@ -62,7 +62,7 @@ def propose(
         first += [settled] if settled else []
     without = {id(report) for report, one in zip(reports, series, strict=False) if one is None}
     for case in _cases(reports):
-        goal = None if id(case.reports[0]) in without else primary
+        goal = case.reports[0].primary if id(case.reports[0]) in without else primary
         made = list(_from_finding(case, reports, names, goal))
         first += made[: not case.minor]
         more += made[not case.minor :][:1]

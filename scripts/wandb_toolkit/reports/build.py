@@ -16,7 +16,7 @@ from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.experiments.propose import propose
-from wandb_toolkit.model import Report, Run, RunReport, SummaryRanking
+from wandb_toolkit.model import Primary, Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.reports import read
 from wandb_toolkit.reports.doubt import without_doubtful
 from wandb_toolkit.reports.judge import judge_all
@@ -82,7 +82,8 @@ def build_report(
     chosen = roles.choose_primary([one.names for one in readings], primary, patterns)
     if chosen:
         readings = read.fill(source, readings, chosen.metric)
-    reports = judge_all(source, readings, chosen, now, options.jobs)
+    own = [_own_primary(one, chosen, options) for one in readings]
+    reports = judge_all(source, readings, own, now, options.jobs)
     reports = without_doubtful([replace(r, verdict=verdict_of(r)) for r in reports])
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
@@ -126,6 +127,13 @@ def build_report(
         as_of=options.as_of,
     )
     return Built(report, tuple(readings))
+
+
+def _own_primary(reading: Reading, chosen: Primary | None, options: ReportOptions) -> Primary | None:
+    """Return what a run is judged by: where it lacks the metric that runs are ranked by, the best of its own."""
+    if options.primary is not None or chosen is None or chosen.metric in reading.names:
+        return chosen
+    return roles.choose_primary([reading.names], None, options.patterns)
 
 
 def _check_names(readings: Sequence[Reading], primary: str | None, overrides: Mapping[str, str]) -> None:

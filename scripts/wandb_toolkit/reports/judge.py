@@ -31,7 +31,6 @@ class _Common:
     """What judging a run needs to know of the others. Goes to each process once."""
 
     siblings: Mapping[int, Sibling]  # by place among the readings
-    primary: Primary | None
     now: datetime
 
 
@@ -45,27 +44,31 @@ class _Case:
     roles: Mapping[str, RoleMatch]
     beside: Sequence[int]  # places of its siblings
     log_tail: tuple[str, ...]
+    primary: Primary | None
     thinned: bool  # its curves as a sibling are not its own
 
 
 def judge_all(
-    source: Histories, readings: Sequence[Reading], primary: Primary | None, now: datetime, jobs: int = 1
+    source: Histories, readings: Sequence[Reading], primary: Sequence[Primary | None], now: datetime, jobs: int = 1
 ) -> list[RunReport]:
     """Return the runs' findings, without a verdict, in the order of the readings.
 
-    `jobs`: how many processes may judge, where there are runs enough for it to pay.
+    `primary`: what each is judged by. `jobs`: how many processes may judge, where there are runs enough for it to pay.
 
     Raises:
         ToolkitError: a process was killed.
     """
-    siblings = {at: sibling_of(one.run, one.history, one.roles, primary) for at, one in enumerate(readings)}
+    siblings = {at: sibling_of(one.run, one.history, one.roles, primary[at]) for at, one in enumerate(readings)}
     beside = _beside(readings)
     jobs = jobs if len(readings) >= WORTH_PROCESSES else 1
     needed = siblings if jobs == 1 else {at: siblings[at] for at in {at for places in beside for at in places}}
     sampled: list[dict[str, tuple[int, int]]] = []
-    cases = _cases(source, readings, beside, sampled)
-    judged = spread(_same, _Common(needed, primary, now), _judge, cases, jobs, "judges")
-    return [_reported(reading, result, parts) for reading, result, parts in zip(readings, judged, sampled, strict=True)]
+    cases = _cases(source, readings, primary, beside, sampled)
+    judged = spread(_same, _Common(needed, now), _judge, cases, jobs, "judges")
+    return [
+        _reported(reading, own, result, parts)
+        for reading, own, result, parts in zip(readings, primary, judged, sampled, strict=True)
+    ]
 
 
 def _same(common: _Common) -> _Common:
@@ -77,14 +80,13 @@ def _judge(common: _Common, case: _Case) -> Examination:
     others = tuple(common.siblings[at] for at in case.beside if at != case.at)
     # What was worked out of its curves for its siblings serves itself.
     known = own.known() if own is not None and not case.thinned else {}
-    return examine(
-        RunView(case.run, case.history, case.roles, others, case.log_tail, common.primary, common.now, known)
-    )
+    return examine(RunView(case.run, case.history, case.roles, others, case.log_tail, case.primary, common.now, known))
 
 
 def _cases(
     source: Histories,
     readings: Sequence[Reading],
+    primary: Sequence[Primary | None],
     beside: Sequence[Sequence[int]],
     sampled: list[dict[str, tuple[int, int]]],
 ) -> Iterator[_Case]:
@@ -94,7 +96,7 @@ def _cases(
         # Without the summary, which no detector looks at and a server would be asked for.
         run = replace(one.run, summary={})
         sampled.append(_sampled(one.history))
-        yield _Case(at, run, one.history, one.roles, beside[at], next(tails), readings[at].thinned)
+        yield _Case(at, run, one.history, one.roles, beside[at], next(tails), primary[at], readings[at].thinned)
 
 
 def _log_tails(source: Histories, readings: Sequence[Reading]) -> Iterator[tuple[str, ...]]:
@@ -124,7 +126,9 @@ def _beside(readings: Sequence[Reading]) -> list[list[int]]:
     return [samples[key] for key in keys]
 
 
-def _reported(reading: Reading, result: Examination, sampled: Mapping[str, tuple[int, int]]) -> RunReport:
+def _reported(
+    reading: Reading, primary: Primary | None, result: Examination, sampled: Mapping[str, tuple[int, int]]
+) -> RunReport:
     return RunReport(
         run=reading.run,
         verdict="unknown",
@@ -135,6 +139,7 @@ def _reported(reading: Reading, result: Examination, sampled: Mapping[str, tuple
         roles=tuple(reading.roles.values()),
         sampled=sampled,
         unjudged=_unjudged(result),
+        primary=primary,
         step_metric=reading.axis.metric if reading.axis else STEP,
     )
 

@@ -63,6 +63,7 @@ def _run(one: RunReport) -> dict[str, Any]:
         "url": run.url,
         "steps": run.steps,
         "step_metric": one.step_metric,
+        "primary": one.primary,
         "duration": run.duration,
         "verdict": one.verdict,
         "findings": [_finding(finding) for finding in one.findings],
