@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from fake_source import FakeSource
+from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import (
+    Experiment,
     Finding,
     History,
     Primary,
@@ -62,6 +65,14 @@ def curve(values: Any, name: str = "eval/accuracy") -> Series:
     """A series at steps 0, 1, 2, ..."""
     y = np.asarray(values, dtype=float)
     return Series(name, np.arange(len(y), dtype=float), y)
+
+
+def proposed(
+    *reports: RunReport, ends: Any = None, primary: Primary | None = ACCURACY, curves: Any = None
+) -> tuple[Experiment, ...]:
+    """What is proposed for runs whose primary metric has the given ends or curves."""
+    series: list[Series | None] = list(curves or [curve(np.full(50, v)) for v in ends or [0.5] * len(reports)])
+    return propose(reports, compare(reports, series, primary), primary, series)
 
 
 def rising(end: float, points: int = 100, start: float = 0.0) -> Any:

@@ -8,19 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_cases import ACCURACY, a_finding, curve, judged, rising
-from wandb_toolkit.comparison.ranking import compare
+from report_cases import a_finding, curve, judged, proposed, rising
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.experiments.propose import MOST, propose
+from wandb_toolkit.experiments.propose import MOST
 from wandb_toolkit.experiments.settings import find_setting, rule_book
-from wandb_toolkit.model import Experiment, Primary, RunReport, Series
-
-
-def proposed(
-    *reports: RunReport, ends: Any = None, primary: Primary | None = ACCURACY, curves: Any = None
-) -> tuple[Experiment, ...]:
-    series: list[Series | None] = list(curves or [curve(np.full(50, v)) for v in ends or [0.5] * len(reports)])
-    return propose(reports, compare(reports, series, primary), primary, series)
 
 
 def test_every_diagnosis_has_a_rule() -> None:
@@ -31,7 +22,8 @@ def test_every_diagnosis_has_a_rule() -> None:
 @pytest.mark.parametrize("rule", rule_book()["rule"], ids=lambda rule: rule["finding"])
 def test_a_rule_speaks_without_a_config_and_without_roles(rule: dict[str, Any]) -> None:
     error = {"memory|OOM": "CUDA out of memory", "\\w": "KeyError: 'x'"}.get(rule.get("when", ""), "")
-    finding = a_finding(rule["finding"], "ugly", "something", evidence={"error": error})
+    evidence = {"error": error, "training_complete": rule.get("left") == "complete"}
+    finding = a_finding(rule["finding"], "ugly", "something", evidence=evidence)
     (first, *_) = proposed(judged("run", finding, verdict="ugly"))
     assert first.finding == rule["finding"]
     texts = " ".join([first.title, first.change, first.expect, first.refute])

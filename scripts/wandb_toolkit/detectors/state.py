@@ -141,6 +141,8 @@ def crashed(view: RunView) -> Finding | None:
     where = f"at step {step:,}" if step is not None else "before it logged anything"
     error = last_error(view.log_tail)
     evidence: dict[str, Any] = {"state": run.state, "exit_code": run.exit_code, "last_step": step, "error": error}
+    if basis := complete(view):
+        evidence["training_complete"] = basis  # what failed came after it
     if run.last_activity:
         evidence["last_activity"] = run.last_activity.isoformat()
     if run.exit_code:

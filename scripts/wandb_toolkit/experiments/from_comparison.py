@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import Level
 from wandb_toolkit.detectors import DETECTORS
-from wandb_toolkit.detectors.phrases import told
-from wandb_toolkit.detectors.progress import is_evaluation
-from wandb_toolkit.experiments.programs import is_boosting
 from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
@@ -34,22 +31,30 @@ def from_comparison(
     comparison: Comparison,
     primary: Primary,
     levels: Sequence[Level | None],
+    names: Sequence[str],
 ) -> list[Experiment]:
-    """Return what the ranking leaves open: is the lead real, is the best setting at the edge, was it too long?"""
+    """Return what the ranking leaves open: is the lead real, is the best setting at the edge, was it too long?
+
+    `names` tell the runs apart, in the order of `reports`.
+    """
     sound = [line for line in comparison.runs if line.value is not None and not line.marks and line.value == line.value]
     best = next((line for line in sound if line.at == comparison.best_at), None)
     if best is None:
         return []
     report = reports[best.at]
     level = levels[best.at] if best.at < len(levels) else None
-    length = _length(report, best, level, primary, len(reports))
+    length = _length(report, quoted(names[best.at]), level, primary, len(reports))
     trouble = [finding for finding in report.findings if finding.severity in ("bad", "ugly")]
     if best.verdict == "ugly" or any(_of_training(finding) for finding in trouble):
         # A fault needs no second seed before it is mended; what came before it may be worth a shorter run.
         onsets = [finding.step for finding in trouble if finding.step is not None]
         last = level.last_step if level else 0
         return length if not onsets or min(onsets) > AT_ONCE * last else []
-    return [*_edge(comparison, best, sound, primary), *_seeds(comparison, best, sound, primary), *length]
+    return [
+        *_edge(comparison, best, sound, primary, names),
+        *_seeds(comparison, best, sound, primary, names),
+        *length,
+    ]
 
 
 def _of_training(finding: Finding) -> bool:
@@ -57,26 +62,31 @@ def _of_training(finding: Finding) -> bool:
     return known is None or known.about == "training"
 
 
-def _seeds(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+def _seeds(
+    comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary, names: Sequence[str]
+) -> list[Experiment]:
     """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
     mine = next((one for one in comparison.configurations if best.at in one.at), None)
     alone = mine is None or len(mine.at) == 1
+    if alone and best.verdict != "good":
+        return []  # what was not seen to learn is first made to tell
     if not alone and comparison.lead != "unproven":
         return []
     found = _rival(comparison, mine, sound) if mine is not None else None
-    metric, who = quoted(primary.metric), quoted(best.name)
+    metric, who = quoted(primary.metric), quoted(names[best.at])
     if mine is None or found is None:
         if not alone:
             return []
-        return [_two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))]
+        return [two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))]
     standing, rival = found
+    other = quoted(names[rival.at])
     gap = abs(standing.value - mine.value) if standing.gap is None else abs(standing.gap)
-    ahead = f"leads {quoted(rival.name)} by {number(gap, 3)}" if gap else f"is level with {quoted(rival.name)}"
+    ahead = f"leads {other} by {number(gap, 3)}" if gap else f"is level with {other}"
     return [
         Experiment(
-            title=f"Two more seeds of {who} and of {quoted(rival.name)}",
+            title=f"Two more seeds of {who} and of {other}",
             why=f"{who} {ahead} in {metric}, and that may be chance",
-            change=f"two more seeds of {who} and of {quoted(rival.name)}",
+            change=f"two more seeds of {who} and of {other}",
             expect=f"{who} is ahead in the mean, by more than the seeds of either differ",
             refute="the two means lie within the seeds' spread: then take the cheaper of the two",
             runs=(best.id, rival.id),
@@ -94,7 +104,8 @@ def _rival(comparison: Comparison, mine: Standing, sound: Sequence[RankedRun]) -
     return None
 
 
-def _two_more_seeds(run: str, value: float | None, who: str, metric: str, runs: int) -> Experiment:
+def two_more_seeds(run: str, value: float | None, who: str, metric: str, runs: int) -> Experiment:
+    """Return the experiment that shows how far seeds alone move a metric."""
     change = "the same config with two more seeds"
     return Experiment(
         title=titled(who, change, runs),
@@ -108,7 +119,9 @@ def _two_more_seeds(run: str, value: float | None, who: str, metric: str, runs: 
     )
 
 
-def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary) -> list[Experiment]:
+def _edge(
+    comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary, names: Sequence[str]
+) -> list[Experiment]:
     """One step further, where the best run has the largest or smallest value tried of a setting."""
     found = []
     for key in comparison.config_keys:
@@ -125,7 +138,7 @@ def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], p
         change = f"{quoted(key)} from {number(mine)} to {number(new)}"
         found.append(
             Experiment(
-                title=f"{quoted(best.name)}: {change}",
+                title=f"{quoted(names[best.at])}: {change}",
                 why=f"the best run has the {side} of the {len(tried)} values of {quoted(key)} tried",
                 change=change,
                 expect=f"{quoted(primary.metric)} ends better than {number(best.value)}",
@@ -136,14 +149,14 @@ def _edge(comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], p
     return found[:2]
 
 
-def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Primary, runs: int) -> list[Experiment]:
+def _length(report: RunReport, who: str, level: Level | None, primary: Primary, runs: int) -> list[Experiment]:
     """A shorter run, where the best one had long settled, or was better before its end."""
     if level is None or level.best is None or level.best_step is None or report.run.state != "finished":
         return []
     if level.restarts:
         return []  # several trainings in one run: its steps are not those of one
     gain, lost = abs(level.end - level.start), abs(level.best - level.end)
-    metric, who = quoted(primary.metric), quoted(best.name)
+    metric = quoted(primary.metric)
     early = AT_ONCE * level.last_step < level.best_step < EARLY * level.last_step
     if lost > LOST * gain and lost > 3 * level.noise and early:
         why = f"{metric} was best at step {level.best_step:,} ({number(level.best)}) and ended at {number(level.end)}"
@@ -163,7 +176,7 @@ def _length(report: RunReport, best: RankedRun, level: Level | None, primary: Pr
         refute = "it ends lower: then the slow part of the schedule matters"
     else:
         return []
-    return [Experiment(titled(who, change, runs), why, change, expect, refute, runs=(best.id,))]
+    return [Experiment(titled(who, change, runs), why, change, expect, refute, runs=(report.run.id,))]
 
 
 def _shortened(report: RunReport, stop: float, last: int) -> str:
@@ -181,111 +194,3 @@ def _shortened(report: RunReport, stop: float, last: int) -> str:
 
 def _improved(level: Level, primary: Primary) -> bool:
     return level.end > level.start if primary.direction == "max" else level.end < level.start
-
-
-def faster(report: RunReport, comparison: Comparison, primary: Primary, runs: int, *, most: float) -> list[Experiment]:
-    """A larger step size, up to the usual `most`, where the best run is calm and no run has tried one."""
-    calm = [finding for finding in report.findings if finding.id in DETECTORS and DETECTORS[finding.id].calm]
-    rate = find_setting(report.run.config, "learning_rate")
-    noted = {metric for finding in report.findings if finding.severity == "note" for metric in finding.metrics}
-    calm = [finding for finding in calm if not noted.intersection(finding.metrics)]  # a jump, too, is a note
-    if report.verdict != "good" or not calm or rate is None or not isinstance(rate.value, float):
-        return []
-    if is_boosting(report.run.config) or 2 * rate.value > most:
-        return []  # larger steps of fewer trees rarely end better
-    tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
-    if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
-        return []
-    metric = quoted(primary.metric)
-    change = f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(2 * rate.value))}"
-    return [
-        Experiment(
-            title=titled(quoted(report.run.name), change, runs),
-            why=f"{told(calm[0], report)}, and no loss spike or explosion was found: a larger step may be stable too",
-            change=change,
-            expect=f"{metric} reaches the same level in fewer steps",
-            refute=f"{metric} ends worse, or the loss or gradient norm becomes unsteady",
-            runs=(report.run.id,),
-        )
-    ]
-
-
-def next_looks(
-    reports: Sequence[RunReport], comparison: Comparison | None, primary: Primary | None, *, idle: bool
-) -> list[Experiment]:
-    """What any training can be asked next: another seed, an evaluation, what is not logged, a lower rate.
-
-    `idle`: the run moves too little as it is, and a lower rate is no help.
-    """
-    at = comparison.best_at if comparison and comparison.best_at is not None else 0
-    report = reports[at]
-    who, runs = quoted(report.run.name), (report.run.id,)
-    metric = quoted(primary.metric) if primary else "the main metric"
-    made = []
-
-    def add(change: str, why: str, expect: str, refute: str) -> None:
-        made.append(Experiment(titled(who, change, len(reports)), why, change, expect, refute, runs=runs))
-
-    roles = {match.role for match in report.roles}
-    mine = next((one for one in comparison.configurations if at in one.at), None) if comparison else None
-    seeds = []
-    if report.verdict != "ugly" and (mine is None or len(mine.at) == 1):
-        line = next((line for line in comparison.runs if line.at == at), None) if comparison else None
-        seeds.append(_two_more_seeds(report.run.id, line.value if line else None, who, metric, len(reports)))
-    mended_first = report.verdict == "bad"  # a fault needs no second seed before it is mended
-    made += [] if mended_first else seeds
-    evaluated = bool(roles & {"eval_loss", "task"}) or (primary is not None and is_evaluation(primary.metric))
-    if not evaluated and roles & {"length", "zero_std", "truncation"}:
-        add(
-            "log the reward of held-out prompts, answered without exploration, ten times over the run",
-            "the logged rewards are those of the prompts that are trained on",
-            f"the evaluation rises together with {metric}",
-            "it stays lower: then the gain is of these prompts only",
-        )
-    elif not evaluated and "reward" in roles:
-        add(
-            "log the return of the policy without exploration, in episodes of its own, ten times over the run",
-            "the logged returns are those of episodes in which the policy explores",
-            f"the evaluation rises together with {metric}",
-            "it stays lower: then the gain is of the exploration, or of single episodes",
-        )
-    elif not evaluated and not roles & {"kl", "entropy", "clip_fraction"}:
-        add(
-            "log an evaluation on held-out data at least ten times over the run",
-            "nothing that was logged tells what is learned from what is memorised",
-            f"the evaluation improves together with {metric}",
-            "it stays or gets worse while training improves: then the gain is not real",
-        )
-    elif not evaluated:
-        add(
-            "log the return of episodes",
-            "the run logs how its policy is updated, and nothing that tells whether the policy gets better",
-            "the mean return rises with the updates",
-            "it stays: then look at the reward before anything else",
-        )
-    unlogged = [word for role, word in (("lr", "learning rate"), ("grad_norm", "gradient norm")) if role not in roles]
-    if unlogged and not is_boosting(report.run.config):
-        add(
-            f"log the {' and the '.join(unlogged)} with the loss",
-            f"without {'them' if len(unlogged) > 1 else 'it'} a step that is too large or too small cannot be told "
-            "from other faults",
-            "the gradient norm is steady after warm-up"
-            if unlogged == ["gradient norm"]
-            else "the rate follows its schedule"
-            if unlogged == ["learning rate"]
-            else "the gradient norm is steady after warm-up, and the rate follows its schedule",
-            "it jumps or vanishes: then the finding that follows says what to change",
-        )
-    rate = find_setting(report.run.config, "learning_rate")
-    others = [find_setting(other.run.config, "learning_rate") for other in reports]
-    lower = [one for one in others if one and rate and isinstance(one.value, float) and one.value < rate.value]
-    if rate is not None and isinstance(rate.value, float) and 0 < rate.value <= 1 and not lower and not idle:
-        new = rounded(rate.value / 2)
-        rounds = ", with twice as many rounds" if is_boosting(report.run.config) else ""
-        add(
-            f"{quoted(rate.key)} from {number(rate.value)} to {number(new)}{rounds}",
-            "no run tried a lower rate",
-            f"{metric} ends better, more slowly",
-            "it ends worse: then the present rate is not too high",
-        )
-    return made + (seeds if mended_first else [])

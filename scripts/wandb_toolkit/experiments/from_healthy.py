@@ -24,25 +24,22 @@ def beside_healthy(
 ) -> Experiment | None:
     """Return the run with a healthy run's settings, None where no healthy run is close enough to tell.
 
-    Where a healthy run has the very same settings, they are not the cause: then the same config with its seed. `who`
-    names the run, `goal` the metric that should end where the healthy run's did.
+    Where a healthy run has the very same settings, they are not the cause: then the same config with its seed.
+    `reports` are in the order of the ranking; `who` names the run, `goal` the metric that should end where the healthy
+    run's did.
     """
     mine = report.run.config
-    healthy = [
-        other
-        for other in reports
-        if other.verdict == "good"
-        and (other.run.entity, other.run.project) == (report.run.entity, report.run.project)
-        and configs.same_task(configs.task_of(other.run.config), configs.task_of(mine))
-    ]
+    healthy = [other for other in reports if other.verdict == "good" and comparable(report, other)]
     same = configs.configuration_of(mine)
     twin = next((other for other in healthy if same and configs.configuration_of(other.run.config) == same), None)
     if twin is not None and rule.get("twin", True):
         return _same_settings(finding, report, twin, who, len(reports))
     apart = [(keys, other) for other in healthy if (keys := _explaining(_unnamed(report), _unnamed(other), rule))]
+    if not rule.get("degree", False):
+        apart = [(keys, other) for keys, other in apart if not any(_has_all(keys, one) for one in healthy)]
     if not apart:
         return None
-    keys, other = min(apart, key=lambda pair: len(pair[0]))
+    keys, other = min(apart, key=lambda pair: len(pair[0]))  # of equally near ones the best ranked
     changes = [f"{quoted(key)} from {_value(was)} to {_value(new)}" for key, (was, new) in keys.items()]
     change = f"{', '.join(changes)} (as in {quoted(other.run.name)}, which is healthy)"
     return Experiment(
@@ -55,6 +52,19 @@ def beside_healthy(
         finding=finding.id,
         runs=(report.run.id,),
     )
+
+
+def comparable(report: RunReport, other: RunReport) -> bool:
+    """Return whether two runs are of one project and one task."""
+    return (other.run.entity, other.run.project) == (report.run.entity, report.run.project) and configs.same_task(
+        configs.task_of(other.run.config), configs.task_of(report.run.config)
+    )
+
+
+def _has_all(keys: Mapping[str, tuple[Any, Any]], healthy: RunReport) -> bool:
+    """Return whether a healthy run has the very values that are to explain a fault: then they do not."""
+    flat = configs.flatten(healthy.run.config)
+    return all(_near(was, flat.get(key)) for key, (was, _) in keys.items())
 
 
 def _unnamed(report: RunReport) -> dict[str, Any]:

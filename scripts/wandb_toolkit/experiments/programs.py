@@ -18,6 +18,12 @@ _LANGUAGE = re.compile(r"(^|[./])(per_device_train_batch_size|lr_scheduler_type|
 _POLICY = re.compile(
     r"(^|[./])(total_timesteps|gae_lambda|env_?id|env_?name|ent_coef|replay_buffer\w*)$", re.IGNORECASE
 )
+_VALUES = re.compile(
+    r"(^|[./])(epsilon_(start|finish|anneal\w*)|target_update\w*|target_network_\w+)$"
+)  # of Q-learning
+_CONTINUAL = re.compile(
+    r"(^|[./_])(continual(_learning)?|drift(_detection)?|ewc(_lambda)?|lwf|task_incremental)([./_]|$)"
+)
 _OPTIMIZER = re.compile(r"(^|[./])(optim|optimizer|optimizer_name|solver|opt)$", re.IGNORECASE)
 
 
@@ -43,7 +49,9 @@ def programs_of(report: RunReport) -> tuple[str, ...]:
         found.append("grouped")
     if any_key(_LANGUAGE):
         found.append("language")
-    if not found and (any_key(_POLICY) or roles & {"clip_fraction", "explained_variance"}):
+    if not found and (any_key(_POLICY) or any_key(_VALUES) or roles & {"clip_fraction", "explained_variance"}):
         found.append("policy")
+    if any_key(_CONTINUAL):
+        found.append("continual")
     optimizers = " ".join(str(value) for key, value in flat.items() if _OPTIMIZER.search(key)).lower()
     return (*found, *(name for name in ("sgd", "adam") if name in optimizers))

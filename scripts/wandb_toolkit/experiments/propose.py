@@ -14,9 +14,11 @@ from typing import Any
 from wandb_toolkit.comparison.levels import level_of
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import causes, told
-from wandb_toolkit.experiments.from_comparison import faster, from_comparison, next_looks, rounded, titled
-from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy
+from wandb_toolkit.experiments.from_comparison import from_comparison, rounded, titled
+from wandb_toolkit.experiments.from_healthy import NEAR, beside_healthy, comparable
+from wandb_toolkit.experiments.looks import faster, most_promising, next_looks
 from wandb_toolkit.experiments.programs import programs_of
+from wandb_toolkit.experiments.restart import Left, left_of, restart_words, waits
 from wandb_toolkit.experiments.settings import find_setting, find_switch, rule_book
 from wandb_toolkit.experiments.steady_rate import steady_rate
 from wandb_toolkit.experiments.usual import is_idle, settle_doubt, unusual_settings, usual_most, with_usual
@@ -52,10 +54,12 @@ def propose(
     Each finding gives one, whatever the number of runs; consequences of another finding give none. `series` holds each
     run's primary metric, in the order of `reports`.
     """
-    names = dict(zip(map(id, reports), short_names([report.run for report in reports]), strict=True))
+    given = short_names([report.run for report in reports])
+    names = dict(zip(map(id, reports), given, strict=True))
     first: list[Experiment] = []
     more: list[Experiment] = []
     rest: list[Experiment] = []
+    late: list[Experiment] = []
     main = quoted(primary.metric) if primary else "the main metric"
     for report in reports:
         settled = settle_doubt(report, main, quoted(names[id(report)]), len(reports))
@@ -63,7 +67,10 @@ def propose(
     without = {id(report) for report, one in zip(reports, series, strict=False) if one is None}
     for case in _cases(reports):
         goal = case.reports[0].primary if id(case.reports[0]) in without else primary
-        made = list(_from_finding(case, reports, names, goal))
+        made = list(_from_finding(case, _by_rank(reports, comparison), names, goal))
+        if case.waits:
+            late += made[:1]
+            continue
         first += made[: not case.minor]
         more += made[not case.minor :][:1]
         rest += made[not case.minor :][1:]
@@ -71,18 +78,27 @@ def propose(
     asked = []
     if comparison and primary and len(projects) == 1:
         levels = [level_of(one, primary.direction) for one in series]
-        asked = from_comparison(reports, comparison, primary, levels)
+        asked = from_comparison(reports, comparison, primary, levels, given)
         if comparison.best_at is not None:
             best = reports[comparison.best_at]
-            more += faster(best, comparison, primary, len(reports), most=usual_most(best, "learning_rate"))
-    chosen = [*_distinct(first)[: MOST - bool(asked)], *asked][:MOST]
+            who, most = quoted(given[comparison.best_at]), usual_most(best, "learning_rate")
+            more += faster(best, who, comparison, primary, len(reports), most=most)
+    chosen = [*_distinct([*first, *(late if first else ())])[: MOST - bool(asked)], *asked][:MOST]
     if len(chosen) < FEWEST:
         chosen = _distinct([*chosen, *more, *rest])[:FEWEST]
-    if len(chosen) < FEWEST and reports:
-        at = comparison.best_at if comparison and comparison.best_at is not None else 0
-        looks = next_looks(reports, comparison, primary, idle=is_idle(reports[at]))
-        chosen = _distinct([*chosen, *looks])[:FEWEST]
+    if reports and (len(chosen) < FEWEST or (late and not first)):
+        at = most_promising(reports, comparison)
+        usual = usual_most(reports[at], "learning_rate")
+        looks = next_looks(reports, comparison, primary, given, idle=is_idle(reports[at]), most=usual)
+        if late and not first:
+            looks = [*([] if chosen else looks[:1]), *late, *looks]
+        chosen = _distinct([*chosen, *looks])[: max(FEWEST, len(chosen))]
     return tuple(chosen)
+
+
+def _by_rank(reports: Sequence[RunReport], comparison: Comparison | None) -> Sequence[RunReport]:
+    """Return the reports in the order of the ranking: the best healthy run is the one to compare with."""
+    return [reports[line.at] for line in comparison.runs] if comparison else reports
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class _Case:
     rule: Mapping[str, Any]
     order: int  # of the rule: what happened in training before what happened to the process
     minor: bool  # something worse is wrong with each of these runs
+    waits: bool = False  # a restart, before which something else is to be tried
 
 
 def _cases(reports: Sequence[RunReport]) -> list[_Case]:
@@ -101,17 +118,22 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
 
     So are runs of which other settings are unusual.
     """
-    found: dict[tuple[str, int, tuple[str, ...]], list[tuple[Finding, RunReport]]] = {}
+    found: dict[tuple[str, int, tuple[str, ...], tuple[Left, bool] | None], list[tuple[Finding, RunReport]]] = {}
     for report in reports:
         for finding in causes(report):
             rule = next((at for at, one in enumerate(rule_book()["rule"]) if _applies(one, finding, report)), None)
             if finding.severity in ("ugly", "bad") and rule is not None:
                 likely = tuple(one.setting.key for one in unusual_settings(finding, report))
-                found.setdefault((finding.id, rule, likely), []).append((finding, report))
+                crash = (left_of(finding, report), waits(finding, report)) if finding.id == "crashed" else None
+                found.setdefault((finding.id, rule, likely, crash), []).append((finding, report))
     cases = []
-    for (_, rule, _), hits in found.items():
+    for (_, rule, _, crash), hits in found.items():
         minor = all(f.severity == "bad" and report.verdict == "ugly" for f, report in hits)
-        cases.append(_Case(hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor))
+        cases.append(
+            _Case(
+                hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor, bool(crash and crash[1])
+            )
+        )
     return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], -len(c.reports), c.order))
 
 
@@ -135,6 +157,7 @@ def _from_finding(
     """Yield the changes that the rule for this finding has to offer, the most promising first."""
     finding, report = case.finding, case.reports[0]
     words = _words(case, names[id(report)], primary)
+    beside = sum(comparable(report, other) for other in reports)
     # Where healthy runs clear every setting, the first is still worth a try.
     for compared in (reports, ()):
         changes = [(attempt, _change(attempt, report, compared, words)) for attempt in case.rule["try"]]
@@ -156,8 +179,8 @@ def _from_finding(
                 title=titled(f"{words['run']}{also}", change, len(reports)),
                 why=told(finding, report),
                 change=change,
-                expect=_said(attempt["expect"], words, len(reports)),
-                refute=_said(attempt["refute"], words, len(reports)),
+                expect=_said(attempt["expect"], words, beside),
+                refute=_said(attempt["refute"], words, beside),
                 finding=finding.id,
                 runs=tuple(one.run.id for one in alike),
             )
@@ -184,6 +207,12 @@ def _said(text: str, words: Mapping[str, str], runs: int) -> str:
 def _applies(rule: Mapping[str, Any], finding: Finding, report: RunReport) -> bool:
     if rule["finding"] != finding.id or ("program" in rule and rule["program"] not in programs_of(report)):
         return False
+    if "left" in rule and rule["left"] != left_of(finding, report):
+        return False
+    if rule.get("waits") and (finding.evidence.get("error") or not waits(finding, report)):
+        return False
+    if "metric" in rule and not any(re.search(rule["metric"], one, re.IGNORECASE) for one in finding.metrics[:1]):
+        return False
     told_of = " ".join(str(finding.evidence[key]) for key in ("error", "case", "role") if finding.evidence.get(key))
     return "when" not in rule or re.search(rule["when"], told_of, re.IGNORECASE) is not None
 
@@ -197,6 +226,8 @@ def _words(case: _Case, name: str, primary: Primary | None) -> dict[str, str]:
     words["primary"] = next((words[role] for role in _GOALS if role in own), words["primary"])
     if primary:
         words["primary"] = quoted(primary.metric)
+    if case.finding.id == "crashed":
+        words.update(restart_words(left_of(case.finding, case.reports[0])))
     for key in ("epochs", "steps", "planned"):
         if isinstance(value := case.finding.evidence.get(key), (int, float)):
             words[key] = f"{value:,.0f}"
@@ -235,7 +266,7 @@ def _change(
     if not math.isfinite(new) or math.isclose(new, float(setting.value)):
         return ""
     text = f"{quoted(setting.key)} from {number(setting.value)} to {number(rounded(new))}"
-    return text + known + str(attempt.get("words_after", ""))
+    return text + known + str(attempt.get("words_after", "")).format_map(words)
 
 
 def _new_value(

@@ -1,0 +1,292 @@
+"""What any training can be asked next: what is not logged or recorded, another seed, its planned end, another rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wandb_toolkit import configs
+from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.detectors.phrases import told
+from wandb_toolkit.detectors.progress import is_evaluation
+from wandb_toolkit.experiments.from_comparison import rounded, titled, two_more_seeds
+from wandb_toolkit.experiments.programs import is_boosting
+from wandb_toolkit.experiments.restart import learned
+from wandb_toolkit.experiments.settings import find_setting, rule_book
+from wandb_toolkit.model import Comparison, Experiment, Primary, RunReport
+from wandb_toolkit.text import number, quoted
+
+EARLY = 0.1  # of the plan: a run that the user stopped before it had hardly begun
+FEW = 30  # rows: fewer show no lack of learning
+SMALL = 0.1  # of the usual upper end: where nothing was learned, a rate below it may be too small
+_VERDICTS = ("good", "unknown", "bad", "ugly")
+
+
+def faster(
+    report: RunReport, who: str, comparison: Comparison, primary: Primary, runs: int, *, most: float
+) -> list[Experiment]:
+    """A larger step size, up to the usual `most`, where the best run is calm and no run has tried one."""
+    calm = [finding for finding in report.findings if finding.id in DETECTORS and DETECTORS[finding.id].calm]
+    unsteady = _found("unsteady", report)  # a mere note of it, too
+    rate = find_setting(report.run.config, "learning_rate")
+    if report.verdict != "good" or not calm or unsteady or rate is None or not isinstance(rate.value, float):
+        return []
+    if is_boosting(report.run.config) or 2 * rate.value > most:
+        return []  # larger steps of fewer trees rarely end better
+    tried = [line.config.get(rate.key, rate.value) for line in comparison.runs]
+    if any(isinstance(value, (int, float)) and value > rate.value for value in tried):
+        return []
+    metric = quoted(primary.metric)
+    change = f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(2 * rate.value))}"
+    return [
+        Experiment(
+            title=titled(who, change, runs),
+            why=f"{told(calm[0], report)}, and no loss spike or explosion was found: a larger step may be stable too",
+            change=change,
+            expect=f"{metric} reaches the same level in fewer steps",
+            refute=f"{metric} ends worse, or the loss or gradient norm becomes unsteady",
+            runs=(report.run.id,),
+        )
+    ]
+
+
+def most_promising(reports: Sequence[RunReport], comparison: Comparison | None) -> int:
+    """Return the place of the run to go on from: the best one, else the first of those with the best verdict."""
+    if comparison and comparison.best_at is not None:
+        return comparison.best_at
+    return min(range(len(reports)), key=lambda at: _VERDICTS.index(reports[at].verdict))
+
+
+def next_looks(
+    reports: Sequence[RunReport],
+    comparison: Comparison | None,
+    primary: Primary | None,
+    names: Sequence[str],
+    *,
+    idle: bool,
+    most: float,
+) -> list[Experiment]:
+    """Return what can be asked of the most promising run, the most telling first.
+
+    `names` tell the runs apart. `idle`: the run moves too little as it is, and a lower rate is no help. `most`: the
+    upper end of the learning rates that are usual for its kind of training.
+    """
+    at = most_promising(reports, comparison)
+    made = _Looks(reports, at, comparison, primary, quoted(names[at]))
+    seeds = made.seeds()
+    logs = [*made.evaluation(), *made.settings(), *made.unlogged()]
+    # What was not seen to learn is first made to tell; a faulty run needs no second seed before it is mended.
+    if reports[at].verdict == "good":
+        first = [*made.plan(), *seeds, *logs]
+    else:
+        first = [*made.plan(), *logs]
+    found = [*first, *made.rate(idle=idle, most=most), *made.batch(), *made.baseline()]
+    return found if reports[at].verdict != "unknown" or primary is None else [*found, *seeds]
+
+
+class _Looks:
+    """The looks at one run, each an experiment or none."""
+
+    def __init__(
+        self, reports: Sequence[RunReport], at: int, comparison: Comparison | None, primary: Primary | None, who: str
+    ) -> None:
+        self.reports, self.report, self.at = reports, reports[at], at
+        self.comparison, self.primary, self.who = comparison, primary, who
+        self.metric = quoted(primary.metric) if primary else "the main metric"
+        self.roles = {match.role for match in self.report.roles}
+
+    def _one(self, change: str, why: str, expect: str, refute: str) -> list[Experiment]:
+        title = titled(self.who, change, len(self.reports))
+        return [Experiment(title, why, change, expect, refute, runs=(self.report.run.id,))]
+
+    def plan(self) -> list[Experiment]:
+        """The rest of the plan, where the user ended the run before it."""
+        stopped = _found("stopped", self.report)
+        key, steps = self._planned()
+        if not stopped or steps <= 0:
+            return []
+        done = (self.report.run.steps or 0) / steps
+        if self.report.verdict in ("bad", "ugly") and not ("epoch" not in key.lower() and done < EARLY):
+            return []  # what is wrong with it is mended first, unless it had hardly begun
+        change = f"{'resume it' if learned(self.report) else 'the same config'}, up to the planned {quoted(key)} of "
+        return self._one(
+            f"{change}{number(steps)}",
+            "the user stopped the run before its planned end",
+            f"{self.metric} {'keeps improving' if learned(self.report) else 'starts to improve'}",
+            "it does not: then more steps are not what it lacks",
+        )
+
+    def _planned(self) -> tuple[str, float]:
+        """Return the key and the value of the planned length, ("", 0) where the config has none."""
+        flat = configs.flatten(self.report.run.config)
+        if isinstance(length := flat.get("t_max"), (int, float)):  # EPyMARL's; T_max is a scheduler's
+            return "t_max", float(length)
+        steps = find_setting(self.report.run.config, "steps")
+        return (steps.key, float(steps.value)) if steps and isinstance(steps.value, (int, float)) else ("", 0.0)
+
+    def seeds(self) -> list[Experiment]:
+        """More seeds, where there is one run of the configuration."""
+        found = self.comparison
+        mine = next((one for one in found.configurations if self.at in one.at), None) if found else None
+        if self.report.verdict == "ugly" or (mine is not None and len(mine.at) > 1):
+            return []
+        line = next((line for line in found.runs if line.at == self.at), None) if found else None
+        return [
+            two_more_seeds(self.report.run.id, line.value if line else None, self.who, self.metric, len(self.reports))
+        ]
+
+    def evaluation(self) -> list[Experiment]:
+        """An evaluation, where the run logs none."""
+        trained_on = {match.metric for match in self.report.roles if match.role in ("loss", "reward")}
+        ranked = self.primary is not None and (
+            is_evaluation(self.primary.metric) or self.primary.metric not in trained_on
+        )
+        if self.roles & {"eval_loss", "task"} or ranked:
+            return []
+        if self.roles & {"length", "zero_std", "truncation"}:
+            return self._one(
+                "log the reward of held-out prompts, answered without exploration, ten times over the run",
+                "the logged rewards are those of the prompts that are trained on",
+                f"the evaluation rises together with {self.metric}",
+                "it stays lower: then the gain is of these prompts only",
+            )
+        if "reward" in self.roles:
+            return self._one(
+                "log the return of the policy without exploration, in episodes of its own, ten times over the run",
+                "the logged returns are those of episodes in which the policy explores",
+                f"the evaluation rises together with {self.metric}",
+                "it stays lower: then the gain is of the exploration, or of single episodes",
+            )
+        if self.roles & {"kl", "entropy", "clip_fraction"}:
+            return self._one(
+                "log the return of episodes",
+                "the run logs how its policy is updated, and nothing that tells whether the policy gets better",
+                "the mean return rises with the updates",
+                "it stays: then look at the reward before anything else",
+            )
+        if _found("unevaluated", self.report):
+            return []  # its own rule asks for the same
+        return self._one(
+            "log an evaluation on held-out data at least ten times over the run",
+            "nothing that was logged tells what is learned from what is memorised",
+            f"the evaluation improves together with {self.metric}",
+            "it stays or gets worse while training improves: then the gain is not real",
+        )
+
+    def unlogged(self) -> list[Experiment]:
+        """The learning rate and the gradient norm, or the loss where there is none of it either."""
+        if is_boosting(self.report.run.config) or not self.roles & {"loss", "reward", "kl", "entropy"}:
+            return []
+        steady, follows = "the gradient norm is steady after warm-up", "the rate follows its schedule"
+        policy = self.roles & {"kl", "entropy"}  # whose loss tells little
+        missing = [
+            (word, seen)
+            for role, word, seen in (
+                ("loss", "loss", "the loss falls while training improves"),
+                ("lr", "learning rate", follows),
+                ("grad_norm", "gradient norm", steady),
+            )
+            if role not in self.roles and not (role == "loss" and policy)
+        ]
+        if not missing:
+            return []
+        words, seen = zip(*missing, strict=True)
+        return self._one(
+            f"log the {_with_articles(words)}",
+            f"without {'them' if len(words) > 1 else 'it'} a step that is too large or too small cannot be told from "
+            "other faults",
+            ", and ".join(seen[-2:]),
+            "it jumps or vanishes: then the finding that follows says what to change"
+            if words == ("gradient norm",)
+            else "one of them does not: then the finding that follows says what to change"
+            if len(words) > 1
+            else "it does not: then the finding that follows says what to change",
+        )
+
+    def settings(self) -> list[Experiment]:
+        """The settings, where the config holds none that says how the run was trained."""
+        config = self.report.run.config
+        names = ("learning_rate", "batch_size", "steps")
+        if any(find_setting(config, name) for name in names) or is_boosting(config):
+            return []
+        holds = "is empty" if not configs.flatten(config) else "names no learning rate, batch size or length"
+        return self._one(
+            "record the settings with the run (wandb.config: learning rate, batch size, length, seed, data)",
+            f"the run's config {holds}: what a later run changed cannot be told from it",
+            "two runs with equal settings end alike",
+            "they do not: then something that is not recorded differs",
+        )
+
+    def rate(self, *, idle: bool, most: float) -> list[Experiment]:
+        """A lower learning rate than any run tried; a higher one where nothing was learned with a small one."""
+        rate = find_setting(self.report.run.config, "learning_rate")
+        if rate is None or not isinstance(rate.value, float) or not 0 < rate.value <= 1:
+            return []
+        others = [find_setting(other.run.config, "learning_rate") for other in self.reports]
+        tried = [one.value for one in others if one and isinstance(one.value, float)]
+        boosting = is_boosting(self.report.run.config)
+        if not learned(self.report) and not boosting:
+            higher = 3 * rate.value
+            if higher > SMALL * most or max(tried) > rate.value or (self.report.run.rows or 0) < FEW:
+                return []
+            return self._one(
+                f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(higher))}",
+                "nothing shows that the run learned, and its learning rate is small",
+                f"{self.metric} leaves its level within the first third of the run",
+                "it stays there: then look at data, reward and gradients before the step size",
+            )
+        if idle or min(tried) < rate.value:
+            return []
+        rounds = ", with twice as many rounds" if boosting else ""
+        return self._one(
+            f"{quoted(rate.key)} from {number(rate.value)} to {number(rounded(rate.value / 2))}{rounds}",
+            "no run tried a lower rate",
+            f"{self.metric} ends better, more slowly",
+            "it ends worse: then the present rate is not too high",
+        )
+
+    def batch(self) -> list[Experiment]:
+        """Twice the batch, where no run has tried another."""
+        size = find_setting(self.report.run.config, "batch_size")
+        if (
+            self.primary is None
+            or size is None
+            or not isinstance(size.value, int)
+            or isinstance(size.value, bool)
+            or size.value < 1
+        ):
+            return []
+        others = [find_setting(other.run.config, "batch_size") for other in self.reports]
+        if any(one is not None and one.value != size.value for one in others):
+            return []
+        return self._one(
+            f"{quoted(size.key)} from {size.value} to {2 * size.value}, everything else as it was",
+            "no run tried another batch size",
+            f"{self.metric} ends better at the same number of steps: then noise of the batches held it back",
+            "it ends the same: then the smaller batch is the cheaper one",
+        )
+
+    def baseline(self) -> list[Experiment]:
+        """What the metric is without training, where it is not a loss."""
+        if self.primary is not None and self.primary.direction == "min":
+            return []
+        policy = self.roles & {"reward", "kl", "entropy"}
+        what = "the policy before training" if policy else "a trivial answer (the commonest class, the mean)"
+        last = "the last policy" if policy else "the trained model"
+        return self._one(
+            f"{last} and {what} evaluated side by side on the same {'episodes' if policy else 'data'}",
+            "what can be had without training is not logged",
+            f"{last} is clearly ahead",
+            f"it is not: then the level of {self.metric} is no success"
+            if self.primary
+            else "it is not: then nothing was learned",
+        )
+
+
+def _found(what: str, report: RunReport) -> bool:
+    """Return whether a run has one of the findings that experiments.toml lists under [looks]."""
+    return any(finding.id in rule_book()["looks"][what] for finding in report.findings)
+
+
+def _with_articles(words: Sequence[str]) -> str:
+    """Return words as "a, the b and the c"."""
+    return words[0] if len(words) == 1 else f"{', the '.join(words[:-1])} and the {words[-1]}"
