@@ -34,3 +34,12 @@ def test_what_is_nested_too_deep_is_refused(levels: int) -> None:
             jsontext.parse(opening * levels + "1" + closing * levels)
     assert jsontext.parse(json.dumps(["[" * levels])) == ["[" * levels]
     assert jsontext.depth(jsontext.parse("[" * jsontext.DEEPEST + "]" * jsontext.DEEPEST)) == jsontext.DEEPEST
+
+
+def test_what_holds_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsontext, "MOST_VALUES", 1000)
+    assert jsontext.parse(b"[" + b"0," * 900 + b"0]")[-1] == 0
+    assert jsontext.parse(b'["' + b"x" * 5000 + b'"]')
+    for many in (b"[" + b"{}," * 700 + b"{}]", b"[" * 1001):
+        with pytest.raises(ValueError, match="more than 1,000 values"):
+            jsontext.parse(many)

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -215,6 +216,19 @@ def test_a_sheet_shows_each_key_step_after_step(fetch: Fetch) -> None:
     assert known["sheet__val__good.png"]["steps"] == [0, 10, 20]
     again = fetch(source_of(stored, facts=LOGGED), "x", "--output", "out", "--keys", "val/*", "--sheet", "--json")
     assert [one["file"] for one in again.json["sheets"]] == [one["file"] for one in done.json["sheets"]]
+
+
+def test_an_image_of_very_many_pixels_is_not_on_the_sheet(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wandb_toolkit.plots.figures.contact_sheet.MOST_PIXELS", 100)
+    large, small = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (20, 20)).save(large, "PNG")
+    Image.new("RGB", (5, 5)).save(small, "PNG")
+    stored = {"media/images/val/a_0.png": large.getvalue(), "media/images/val/b_1.png": small.getvalue()}
+    facts: dict[str, Any] = {name: {"key": "val", "step": at} for at, name in enumerate(stored)}
+    done = fetch(source_of(stored, facts=facts), "x", "--output", "out", "--keys", "val", "--sheet", "--json")
+    assert len(done.json["downloaded"]) == 2
+    assert [one["steps"] for one in done.json["sheets"]] == [[1]]
+    assert "1 image of val" in done.err
 
 
 def test_a_long_sheet_keeps_first_last_and_what_lies_between(tmp_path: Path) -> None:

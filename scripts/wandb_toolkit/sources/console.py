@@ -8,6 +8,7 @@ from pathlib import Path
 from wandb_toolkit.text import clean
 
 _TAIL_BYTES = 256_000
+LONGEST_LINE = 4_000  # characters: what looks for patterns in lines need not bear more
 
 
 def last_lines(chunks: Iterable[str], count: int) -> list[str]:
@@ -15,7 +16,7 @@ def last_lines(chunks: Iterable[str], count: int) -> list[str]:
     lines: list[str] = []
     for line in "".join(chunks).split("\n"):
         drawn = [part for part in line.split("\r") if part.strip()]
-        shown = clean(drawn[-1]) if drawn else ""
+        shown = clean(drawn[-1][:LONGEST_LINE]) if drawn else ""
         if shown:
             lines.append(shown)
     return lines[-count:] if count > 0 else []

@@ -208,6 +208,13 @@ def test_what_storage_refuses_is_not_about_the_key() -> None:
     assert "deadbeef" not in error.message + error.hint
 
 
+@pytest.mark.parametrize("body", ["<Message>" * 7000, "<Code>" * 7000 + "</Code>", "<Message></Message>"])
+def test_what_storage_says_is_found_in_one_pass(body: str) -> None:
+    with serving(text(body, 403)) as storage, serving(text("")) as server, connect(server.url) as connection:
+        error = failing(lambda: fetched(connection, f"{storage.url}/a"), "HTTP 403")
+    assert len(error.message) < 400
+
+
 def test_storage_that_recovers() -> None:
     with (
         serving(text("", 503), text("", 429, Retry_After="2"), text(BODY)) as storage,

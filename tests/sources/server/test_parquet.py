@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
 import io
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pytest
 
 from wandb_toolkit.errors import ServerError
 from wandb_toolkit.sources.server.parquet import read_columns
+from wandb_toolkit.sources.server.rows import RowColumns
 
 
 def written(rows: int) -> tuple[pa.Table, bytes]:
@@ -53,3 +56,46 @@ def test_what_is_no_parquet_file_is_said(data: bytes) -> None:
             lambda paths: paths,
             lambda calls: [call() for call in calls],
         )
+
+
+def all_of(data: bytes) -> pa.Table:
+    return read_columns(
+        lambda length: (data[:length], len(data)),
+        lambda start, length: data[start : start + length],
+        lambda paths: paths,
+        lambda calls: [call() for call in calls],
+    )
+
+
+def test_values_of_any_type_are_numbers_or_texts() -> None:
+    table = pa.table(
+        {
+            "_step": [0, 1],
+            "bytes": pa.array([b"\xff\xfe", b"x"]),
+            "time": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2),
+            "far": pa.array([2**62, 1], pa.timestamp("us")),
+            "span": pa.array([1, 2], pa.duration("us")),
+            "exact": pa.array([decimal.Decimal("1e30"), decimal.Decimal("0.5")], pa.decimal256(76, 2)),
+            "large": pa.array([2**64 - 1, 2], pa.uint64()),
+        }
+    )
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    columns = RowColumns()
+    columns.add_table(all_of(out.getvalue()))
+    kinds = {name: column.kind for name, column in columns.columns.items()}
+    assert kinds == {
+        "_step": "number", "bytes": "string", "time": "string", "far": "string", "span": "string", "exact": "number",
+        "large": "number",
+    }  # fmt: skip
+    assert columns.columns["exact"].values.tolist() == [1e30, 0.5]
+
+
+def test_a_name_that_is_no_text_and_more_rows_than_fit_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"_step": np.zeros(1000, dtype=np.int64), "abcdefgh": np.zeros(1000)}), out)
+    with pytest.raises(ServerError, match="cannot be read"):
+        all_of(out.getvalue().replace(b"abcdefgh", b"abc\xff\xfefgh"))
+    monkeypatch.setattr("wandb_toolkit.sources.server.parquet.MOST_VALUES", 1999)
+    with pytest.raises(ServerError, match="1,000 rows of 2 columns"):
+        all_of(out.getvalue())

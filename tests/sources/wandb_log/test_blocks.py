@@ -143,6 +143,24 @@ def test_noise_is_read_quickly(log: Path) -> None:
     assert damage.lost_bytes > 39 * BLOCK
 
 
+def test_a_log_made_to_be_slow_costs_a_bounded_work(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte of it starts a chunk of 257 bytes that might be valid, of 32 kB at every other one."""
+    checked = 0
+
+    def counted(data: memoryview) -> int:
+        nonlocal checked
+        checked += len(data)
+        return 0
+
+    monkeypatch.setattr("wandb_toolkit.sources.wandb_log.blocks.crc32", counted)
+    for filling in (b"\x01", b"\x01\x7f"):
+        checked = 0
+        found, damage = read(HEADER + filling * (8 * BLOCK // len(filling)), log)
+        assert found == []
+        assert damage.lost_bytes > 7 * BLOCK
+        assert checked < 9 * 9 * 1024 * 1024
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(7, len(INTACT) - 1), st.binary(min_size=1, max_size=12)), max_size=4))
 def test_any_change_costs_only_the_records_it_touches(log: Path, changes: list[tuple[int, bytes]]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_IMAGES = 48
+MOST_PIXELS = 40_000_000  # of one image, decoded: eight bytes each
 _HEAD, _EDGE, _GAP, _WORDS = 118, 28, 20, 46  # pixels at 160 dpi
 
 
@@ -124,6 +125,8 @@ def _opened(path: Path, wide: int) -> NDArray[Any] | None:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (2 * wide, 2 * wide))  # JPEGs decode smaller
+            if image.width * image.height > MOST_PIXELS:
+                return None
             picture = image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -258,8 +258,12 @@ def _range_start(reply: BaseHTTPResponse, what: str) -> int:
 def _storage_reason(body: bytes) -> str:
     """Return what the XML of S3, GCS or Azure says."""
     text = body.decode("utf-8", "replace")
-    found = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL) or re.search(r"<Code>(.*?)</Code>", text, re.DOTALL)
-    return plain(found[1], 160) if found else ""
+    for tag in ("Message", "Code"):
+        _, begins, rest = text.partition(f"<{tag}>")
+        said, ends, _ = rest.partition(f"</{tag}>")
+        if begins and ends:
+            return plain(said, 160)
+    return ""
 
 
 def _decoded(md5_b64: str) -> bytes:

@@ -201,7 +201,7 @@ def described(body: bytes, kind: str) -> str:
     if not start.strip():
         return "nothing"
     if "html" in kind.lower() or re.match(r"\s*(<!doctype html|<html|<head|<body|<title)", start, re.IGNORECASE):
-        title = re.search(r"<title[^>]*>(.*?)</title>", start, re.IGNORECASE | re.DOTALL)
+        title = re.search(r"<title[^>]{0,200}>([^<]{0,1000})", start, re.IGNORECASE)
         titled = plain(title[1], 80) if title else ""
         return f"an HTML page titled {titled!r}" if titled else "an HTML page"
     return f"{plain(kind.partition(';')[0], 40) or 'text'} instead of JSON: {plain(start, 80)!r}"

@@ -15,6 +15,7 @@ from wandb_toolkit.sources.wandb_log.records import leaves
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_WIDTHS = {32: "int32", 64: "int64"}
 _ALIKE_LEAST = 8  # rows with the same keys from which on a key at a time is the quicker way
 
 
@@ -105,7 +106,10 @@ class RowColumns(Columns):
             if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
                 self._add_numbers(column, values, base)
                 continue
-            for row, value in enumerate(values.to_pylist(), base):
+            if pa.types.is_decimal(kind):
+                self._add_numbers(column, values, base)
+                continue
+            for row, value in enumerate(_python(values), base):
                 if value is not None:
                     self._add_value(column, row, value)
 
@@ -125,6 +129,21 @@ def _parsed(text: str) -> Any:
         return jsontext.parse(text, strict=False)
     except ValueError:
         return None
+
+
+def _python(values: pa.Array) -> list[Any]:
+    """Return values as Python has them; bytes and times as text, whatever is in them."""
+    import pyarrow as pa
+
+    kind = values.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return [None if one is None else one.decode("utf-8", "replace") for one in values.to_pylist()]
+    if pa.types.is_temporal(kind):
+        try:
+            return list(values.cast(pa.string()).to_pylist())
+        except pa.ArrowException:  # beyond what a calendar has, or a kind that has no text
+            return [None if one is None else str(one) for one in values.view(_WIDTHS[kind.bit_width]).to_pylist()]
+    return list(values.to_pylist())
 
 
 def _one_array(column: pa.ChunkedArray) -> Any:

@@ -12,7 +12,7 @@ from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
 from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.sources.base import METADATA, MOST_METADATA, KeyChoice, RunQuery
 from wandb_toolkit.sources.http.cache import Cache
-from wandb_toolkit.sources.http.connection import Connection
+from wandb_toolkit.sources.http.connection import LARGEST_FILE, Connection
 from wandb_toolkit.sources.server.consoles import console_tails
 from wandb_toolkit.sources.server.files import list_files
 from wandb_toolkit.sources.server.listing import Listing
@@ -22,6 +22,7 @@ from wandb_toolkit.sources.server.queries import decoded
 from wandb_toolkit.sources.server.reader import Options, Reader
 
 T = TypeVar("T")
+LARGEST_UNKNOWN = 100_000_000  # bytes of a file whose size the server does not list
 
 
 class ApiSource:
@@ -169,7 +170,10 @@ class ApiSource:
             self._cache.put_file(key, destination)
 
     def _download(self, file: RunFile, url: str, destination: Path) -> None:
-        self._connection.download(url, destination, what=file.name, expected_size=file.size or None, md5_b64=file.md5)
+        most = LARGEST_FILE if file.size else LARGEST_UNKNOWN
+        self._connection.download(
+            url, destination, what=file.name, expected_size=file.size or None, md5_b64=file.md5, max_bytes=most
+        )
 
     def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
         """Yield the last lines of each run's console output, those of several runs in a request."""

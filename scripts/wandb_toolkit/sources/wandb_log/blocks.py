@@ -27,6 +27,8 @@ _LOOKED_AT = 9  # blocks, whose starts tell how blocks are counted
 _READ = 32  # blocks a read: the reader's memory, whatever the size of the file
 _HEAD = 7  # bytes of the file header, and of each chunk's
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+# Bytes of a block that are checksummed in search of a chunk: noise needs about 2 MB.
+_MOST_CHECKED = 8 * 1024 * 1024
 _CHUNK = struct.Struct("<IHB")
 _IDENT = b":W&B"
 _MAGIC = 0xBEE1
@@ -118,6 +120,7 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
         for start in range(0, size, BLOCK):
             end = min(start + BLOCK, size)
             unfinished = end - start < BLOCK  # only the file's last block can be
+            left = _MOST_CHECKED
             pos += start
             while pos + _HEAD <= end:
                 crc, length, kind = unpack(buffer, pos)
@@ -128,7 +131,7 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
                         zeros += end - pos
                         pos = end
                         break
-                    found = _resynchronise(buffer, view, pos + 1, end)
+                    found, left = _resynchronise(buffer, view, pos + 1, end, left)
                     if found == end and unfinished and stop > end and 0 < kind <= _LAST:
                         damage.cut_off = True  # the file ends inside this chunk
                     else:
@@ -198,8 +201,10 @@ def _read_blocks(file: BinaryIO, wanted: int) -> bytes:
     return data
 
 
-def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int) -> int:
-    """Return where the next valid chunk of this block starts, `end` when there is none.
+def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int, left: int) -> tuple[int, int]:
+    """Return where the next valid chunk of this block starts, `end` when there is none, and what is left of `left`.
+
+    `left` bounds the bytes that are checksummed: a block made for it would have each byte start a long chunk.
 
     LevelDB drops the rest of the block; trying every byte keeps the records behind the damage. A chunk of garbage
     passes the checksum with probability 2**-32.
@@ -209,6 +214,10 @@ def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int) -> int:
         if 0 < kind <= _LAST:
             crc, length, _ = _CHUNK.unpack_from(buffer, at)
             stop = at + _HEAD + length
-            if stop <= end and crc32(view[at + 6 : stop]) == crc:
-                return at
-    return end
+            if stop <= end:
+                left -= length
+                if crc32(view[at + 6 : stop]) == crc:
+                    return at, left
+                if left < 0:
+                    break
+    return end, left
