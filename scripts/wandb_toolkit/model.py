@@ -278,6 +278,7 @@ class RankedRun:
     same: Mapping[Cost, float] = field(default_factory=dict)  # the level at Comparison.common
     reached: Mapping[Cost, float] = field(default_factory=dict)  # what it took to reach the target; {}: not reached
     tokens: float | None = None  # seen by the end
+    task: str | None = None  # what it learns, where the runs learn different tasks: it is ranked within that
 
 
 @dataclass(frozen=True)
@@ -309,6 +310,7 @@ class Standing:
     tokens: float | None = None
     steps: float | None = None
     front: tuple[Cost, ...] = ()  # no other configuration is as good for less of these
+    task: str | None = None  # what it learns, where the runs learn different tasks: it stands beside those of its task
 
 
 @dataclass(frozen=True)
@@ -407,7 +409,8 @@ class Comparison:
     note: str = ""  # what the ranking does not tell (seeds, crashed runs, too few points)
     seed_groups: tuple[SeedGroup, ...] = ()
     lead: Literal["real", "unproven", "single"] | None = None  # of the best configuration; single: one seed of each
-    best_at: int | None = None  # the best run's place in Report.runs
+    best_at: int | None = None  # the best run's place in Report.runs; None where runs learn different tasks
+    leaders: tuple[int, ...] = ()  # the places of the best run of each task, of the best one where there is one task
     configurations: tuple[Standing, ...] = ()  # the best first
     common: tuple[CommonPoint, ...] = ()
     target: Goal | None = None

@@ -17,6 +17,7 @@ import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison.entry import Entry
+from wandb_toolkit.comparison.tasks import called
 from wandb_toolkit.comparison.uncertainty import RESAMPLES, SEED, t95
 from wandb_toolkit.model import AcrossTasks, Aggregate, Direction, TaskScale
 from wandb_toolkit.text import number, plural, quoted
@@ -39,6 +40,10 @@ def across_tasks(groups: Sequence[Sequence[Entry]], keys: Sequence[str], directi
     `groups` are the runs by configuration and task, `keys` the config keys that tell the tasks apart. On each task 0 is
     where its runs start (their median) or the worst configuration's median, whichever is worse, and 1 the best
     configuration's median: a run that collapsed lies below 0 and moves neither.
+
+    Every run whose training ended counts, as in rliable: leaving out those that diverged would favour what is unstable.
+    One that ends in NaN counts as 0, nothing learned. Runs that their machine ended say nothing of a configuration and
+    are left out; the caller does that.
     """
     ended = [group for group in groups if group[0].over]
     names = [_task(group[0], keys) for group in ended]
@@ -97,8 +102,7 @@ def resampled(by_task: Sequence[FloatArray], rng: np.random.Generator) -> list[F
 
 
 def _task(entry: Entry, keys: Sequence[str]) -> str:
-    task = configs.task_of(entry.report.run.config)
-    return ", ".join(task.get(key, "not set").strip('"') for key in keys)
+    return called(entry.task, keys)
 
 
 def _varying(groups: Sequence[Sequence[Entry]], names: Sequence[str]) -> list[str]:
@@ -146,10 +150,13 @@ def _shared(table: dict[str, Cells]) -> dict[str, Cells]:
 
 
 def _scale(table: Mapping[str, Cells], task: str, sign: int) -> TaskScale | None:
-    levels = [[e.level for e in cells[task] if e.level] for cells in table.values()]
-    start = float(np.median([sign * level.start for own in levels for level in own]))
-    medians = [float(np.median([sign * level.end for level in own])) for own in levels]
-    low, high = min(start, *medians), max(medians)
+    runs = [e for cells in table.values() for e in cells[task]]
+    starts = [sign * e.level.start for e in runs if e.level and np.isfinite(e.level.start)]
+    ends = [[sign * e.end for e in cells[task] if np.isfinite(e.end)] for cells in table.values()]
+    medians = [float(np.median(own)) for own in ends if own]
+    if not starts or not medians:
+        return None
+    low, high = min(float(np.median(starts)), *medians), max(medians)
     if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
         return None
     return TaskScale(task, sign * low, sign * high)
@@ -159,7 +166,7 @@ def _aggregated(
     table: Mapping[str, Cells], scales: Mapping[str, TaskScale], keys: Sequence[str], sign: int
 ) -> AcrossTasks:
     scores = [
-        [np.array([(e.end - one.zero) / (one.one - one.zero) for e in cells[task]]) for task, one in scales.items()]
+        [np.array([_score(e.end, one) for e in cells[task]]) for task, one in scales.items()]
         for cells in table.values()
     ]
     labels = _labels([next(iter(cells.values()))[0] for cells in table.values()], list(table))
@@ -202,7 +209,12 @@ def _aggregated(
                 profile=profile(scores[at]),
             )
         )
-    return AcrossTasks(tuple(keys), tuple(scales.values()), tuple(made), LEVELS, _note(made, len(scales)))
+    failed = sum(not math.isfinite(e.end) for own in cells for task in scales for e in own[task])
+    return AcrossTasks(tuple(keys), tuple(scales.values()), tuple(made), LEVELS, _note(made, len(scales), failed))
+
+
+def _score(end: float, scale: TaskScale) -> float:
+    return (end - scale.zero) / (scale.one - scale.zero) if math.isfinite(end) else 0.0
 
 
 def _interval(values: FloatArray) -> tuple[float, float]:
@@ -235,7 +247,7 @@ def _said(token: str | None) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _note(made: Sequence[Aggregate], tasks: int) -> str:
+def _note(made: Sequence[Aggregate], tasks: int, failed: int) -> str:
     first, second = made[0], made[1]
     text = (
         f"Over {plural(tasks, 'task')}, {quoted(first.label)} leads {quoted(second.label)} by {number(second.gap, 3)}"
@@ -247,4 +259,7 @@ def _note(made: Sequence[Aggregate], tasks: int) -> str:
         False: "no evidence of a difference",
         None: f"too few seeds to tell: each needs {FEWEST_SEEDS} on every task",
     }[second.apart]
-    return f"{text} of the normalised interquartile mean; {proof}."
+    counted = (
+        f" {plural(failed, 'run')} that ended in NaN {'counts' if failed == 1 else 'count'} as 0." if failed else ""
+    )
+    return f"{text} of the normalised interquartile mean; {proof}.{counted}"

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.comparison.levels import Level, gains, level_of
 from wandb_toolkit.model import Cost, Direction, History, Series
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
 COSTS: tuple[Cost, ...] = ("step", "time", "tokens")
-TOO_SHORT = 0.25  # of the median length: a run that ended so soon does not set the common point
-INTERLEAVED_LEAST, INTERLEAVED_SHARE = 3, 0.01  # falls of the clock that no resumptions explain
-BURST_ROWS = 40  # fewer rows are far apart by nature
-PAUSE, BURST_SHARE = 0.05, 0.5  # of the time: what a pause takes at least, and what all of them take in bursts
-EARNEST = 0.5  # of the best gain: a run that gained less has no say in the target
+TOO_SHORT = 0.25  # of the median length: a shorter run does not set the common point
+INTERLEAVED_LEAST, INTERLEAVED_SHARE = 3, 0.01  # backward jumps of the clock that resuming does not explain
+BURST_ROWS = 40  # with fewer rows, long gaps are normal
+PAUSE, BURST_SHARE = 0.05, 0.5  # of the total time: one pause at least, and all pauses together
+EARNEST = 0.5  # of the top improvement: a run that improved less does not set the target
 SMOOTHED = 0.05  # of the points, for the curve that has to reach the target
 SMOOTHED_MOST = 9
 _RUNNING_TOTAL = 0.95  # of the differences are positive: the metric counts up; else it is an amount per row
@@ -44,7 +44,7 @@ class Track:
         return float(spent[-1]) if spent is not None and len(spent) and np.isfinite(spent[-1]) else None
 
     def level_at(self, cost: Cost, amount: float, direction: Direction) -> Level | None:
-        """Return the level once `amount` was spent: that of the curve up to there. None where it has none."""
+        """Return the level after `amount` was spent, of the curve up to there; None where it has none."""
         spent = self.spent.get(cost)
         if spent is None:
             return None
@@ -90,7 +90,7 @@ def _clock(history: History) -> tuple[FloatArray, FloatArray] | None:
 
     Where the time stamps fall with it, or it falls all the time, no resumption made it fall: rows of several writers
     (TensorBoard folders that are synced) interleave. Then the time stamps count, each row at the latest so far. Rows
-    that arrive in bursts (a folder read every few seconds) tell nothing of when they were made.
+    that arrive in bursts (a folder read every few seconds) do not tell when they were made.
     """
     runtime, stamps = history.get("_runtime"), history.get("_timestamp")
     total = _total(runtime, by_row=False)
@@ -122,7 +122,7 @@ def _total(series: Series | None, *, by_row: bool) -> tuple[FloatArray, FloatArr
     grown = np.diff(y)
     if by_row and len(grown) and float(np.mean(grown >= 0)) < _RUNNING_TOTAL:
         return None if series.sampled else (x, np.cumsum(y))
-    # A count that starts again after a resumption goes on from where it was.
+    # A count that restarts when the run is resumed continues from its last value.
     return x, y[0] + np.concatenate([[0.0], np.cumsum(np.where(grown < 0, y[1:], grown))])
 
 
@@ -141,15 +141,15 @@ def common_amount(tracks: Mapping[int, Track], cost: Cost) -> tuple[float, tuple
 
 
 def best_common_level(levels: Sequence[Level], direction: Direction) -> float | None:
-    """Return the best level that every run in earnest ended at: each with at least half of the best gain.
+    """Return the best final level that all runs with at least half of the top improvement share.
 
-    None where fewer than two gained anything.
+    None where fewer than two runs improved.
     """
-    gains = [level.gain(direction) for level in levels]
-    most = max((gain for gain in gains if not math.isnan(gain)), default=0.0)
+    gained = gains(levels, direction)
+    most = max((gain for gain in gained if not math.isnan(gain)), default=0.0)
     if not most > 0:
         return None
-    ends = [level.end for level, gain in zip(levels, gains, strict=True) if gain >= EARNEST * most]
+    ends = [level.end for level, gain in zip(levels, gained, strict=True) if gain >= EARNEST * most]
     if len(ends) < 2:
         return None
     return min(ends) if direction == "max" else max(ends)

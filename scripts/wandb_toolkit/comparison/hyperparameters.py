@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FEWEST = 10  # configurations: below, even a perfect order of some settings is found by chance too often
 MOST_KEYS = 60
 PERMUTATIONS = 5_000
-MOST_CATEGORIES = 0.5  # of the configurations: more values than that name runs, not settings
+MOST_CATEGORIES = 0.5  # of the configurations: a key with more values names runs
 SEED = 0
 
 
@@ -80,7 +80,7 @@ def _column(key: str, values: Sequence[Any]) -> Varied | None:
 
 
 def _course(column: Varied) -> tuple[object, ...]:
-    """Return what two columns have in common that order or split the runs alike."""
+    """Return a key that is equal for columns that order or split the runs alike."""
     if column.kind == "order":
         ranks = _ranks(column.codes)
         turned = _ranks(-column.codes)

@@ -69,7 +69,7 @@ def _drops(table: FloatArray, levels: FloatArray) -> tuple[FloatArray, float]:
         for column in range(table.shape[1]):
             for _ in range(SHUFFLES):
                 block = table[held].copy()
-                # Values of any configuration, not of the few held out only.
+                # Values from any configuration, not only from the few held out.
                 block[:, column] = rng.choice(table[:, column], len(held))
                 blocks.append(block)
         answers = np.asarray(forest.predict(np.concatenate(blocks))).reshape(len(blocks), len(held))

@@ -6,6 +6,7 @@ A level is the median of several points, because one point alone is mostly noise
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,20 @@ class Level:
     settled_step: int | None = None  # from here on the curve stays at its end; None: too few points, no gain
     restarts: bool = False  # falls back to where it started at once, and gains the same again: folds, phases
 
-    def gain(self, direction: Direction) -> float:
-        """Return how far the curve has come from its start, positive where it got better."""
-        return self.end - self.start if direction == "max" else self.start - self.end
-
     @property
     def error(self) -> float:
         """The standard error of `end`, its points taken as independent; NaN where too few points tell."""
         return _SE_OF_MEDIAN * self.noise / math.sqrt(self.tail)
+
+
+def gains(levels: Sequence[Level], direction: Direction) -> list[float]:
+    """Return how far each curve ends from the common start, positive where it got better.
+
+    The common start is the median of theirs: a curve that starts far off gains much and may still end behind.
+    """
+    starts = [level.start for level in levels if math.isfinite(level.start)]
+    start = stats.median(np.asarray(starts, dtype=float)) if starts else math.nan
+    return [level.end - start if direction == "max" else start - level.end for level in levels]
 
 
 def level_of(series: Series | None, direction: Direction = "max", *, settled: bool = True) -> Level | None:
@@ -82,8 +89,8 @@ def level_of(series: Series | None, direction: Direction = "max", *, settled: bo
 def _settled(x: FloatArray, values: FloatArray, start: float, end: float) -> int | None:
     """Return the first step from which the curve, in medians of neighbours, stays at its end within its own noise.
 
-    And no longer moves: a curve that still creeps towards its end by less than the noise has not settled. A share of
-    the gain is no measure, where the first value alone makes the gain.
+    A curve that still creeps towards its end by less than the noise has not settled. A share of the gain would be a
+    poor measure where the first value alone makes the gain.
     """
     if len(values) < SETTLED_POINTS or math.isnan(end) or start == end:
         return None

@@ -5,24 +5,24 @@ Arrays and dataclasses in, dataclasses out; `sentences` says what it proves.
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.comparison import lead, sentences
 from wandb_toolkit.comparison.across import across_tasks
-from wandb_toolkit.comparison.cost import COSTS, EARNEST, TOO_SHORT, best_common_level, common_amount, track_of
+from wandb_toolkit.comparison.cost import COSTS, EARNEST, best_common_level, common_amount, track_of
 from wandb_toolkit.comparison.entry import Entry, marks_of
+from wandb_toolkit.comparison.grouping import by_configuration
 from wandb_toolkit.comparison.hyperparameters import columns_of, signals_of
 from wandb_toolkit.comparison.importance import with_importance
 from wandb_toolkit.comparison.lead import Contender, Lead
-from wandb_toolkit.comparison.levels import Level, level_of
+from wandb_toolkit.comparison.levels import Level, gains, level_of
+from wandb_toolkit.comparison.tasks import called, tasks_of, telling_keys
 from wandb_toolkit.comparison.uncertainty import centre, level_interval
-from wandb_toolkit.configs import seeds_of
 from wandb_toolkit.model import (
     CommonPoint,
     Comparison,
@@ -40,9 +40,6 @@ from wandb_toolkit.model import (
 )
 from wandb_toolkit.text import short_names
 
-_GIVEN_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # as W&B names runs
-_NO_SETTING = frozenset({"seed", "run", "s", "id", "exp", "trial", "rank", "copy", "resume", "resumed"})
-
 
 def compare(
     reports: Sequence[RunReport],
@@ -56,9 +53,10 @@ def compare(
 ) -> Comparison:
     """Return the ranking by the primary metric's final level; `series` holds it for each run, or None.
 
-    Runs that broke keep their rank, marked; none of them is called best unless all of them broke. `histories` hold the
-    time and tokens that runs had spent; `target` is a level to reach; `model` asks for a model of the settings, too.
-    `by_result`: the runs were chosen by their results, so that what goes with these would be of the choice.
+    Runs that broke keep their rank, marked; none of them is called best unless all of them broke. Runs of different
+    tasks are ranked within their task, and none is the best of all. `histories` hold the time and tokens that runs had
+    spent; `target` is a level to reach; `model` asks for a model of the settings, too.
+    `by_result`: the runs were chosen by their results, so correlations with these would only reflect the choice.
     """
     if primary is None:
         entries = _entries(reports, series, histories, "max")
@@ -66,32 +64,41 @@ def compare(
         return Comparison(tuple(_line(e, {}) for e in entries), tuple(entries[0].config if entries else ()), note=note)
     direction = primary.direction
     ranked = sorted(_entries(reports, series, histories, direction), key=lambda e: _rank(e, direction))
-    groups = _by_configuration(ranked, direction)
-    best = groups[0][0] if groups else next((e for e in ranked if not math.isnan(e.end)), None)
+    groups = by_configuration([e for e in ranked if e.sound], direction)
     contenders = [_contender(group) for group in groups]
-    tasks = _tasks(groups)
+    tasks = telling_keys([group[0].task for group in groups])
+    ranked = _by_task(ranked, tasks)
+    best = _best(ranked, groups) if not tasks else None
     lead = _lead(groups, contenders, direction) if not tasks else Lead(None)
     all_broke = best is not None and not best.sound and len(ranked) > 1
     lead_text = sentences.tasks(groups, tasks) if tasks else sentences.lead(groups, lead, contenders, broken=all_broke)
+    if (amount := _led_by_length(groups, lead, direction)) is not None:
+        lead_text = sentences.shorter(groups, lead, contenders, amount)
+        lead = replace(lead, verdict="unproven")
     common, places = _common(groups, direction) if not tasks else ((), {})
     goal = _target(groups, direction, target) if not tasks else None
     reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
     if goal:
         goal = Goal(goal.value, goal.why, sentences.race(groups, reached))
     return Comparison(
-        runs=tuple(_line(e, places.get(e.at, {}), reached.get(e.at, {})) for e in ranked),
+        runs=tuple(_line(e, places.get(e.at, {}), reached.get(e.at, {}), tasks) for e in ranked),
         config_keys=tuple(ranked[0].config) if ranked else (),
         best=best.report.run.id if best else None,
-        note=" ".join(sentences.notes(ranked, groups, primary, lead_text)),
+        note=" ".join(sentences.notes(ranked, groups, primary, lead_text, several_tasks=bool(tasks))),
         seed_groups=tuple(_seed_group(group) for group in groups if len(group) > 1),
         lead=lead.verdict,
         best_at=best.at if best else None,
-        configurations=_standings(groups, contenders, direction),
+        leaders=tuple(own[0][0].at for own, _ in _tasks(groups, tasks)) if tasks else (best.at,) if best else (),
+        configurations=tuple(
+            standing for own, task in _tasks(groups, tasks) for standing in _standings(own, direction, task)
+        ),
         common=common,
         target=goal,
         signals=_refused(tasks, by_result) or _signals(groups, direction, model=model) if len(reports) > 1 else None,
         lead_text=lead_text,
-        across=across_tasks(groups, tasks, direction) if tasks else None,
+        across=across_tasks(by_configuration([e for e in ranked if e.counted], direction), tasks, direction)
+        if tasks
+        else None,
     )
 
 
@@ -101,6 +108,8 @@ def _entries(
     names = short_names([report.run for report in reports])
     differing = configs.differences([report.run.config for report in reports])
     same_by_run = configs.configurations_of([(report.run.config, report.run.name) for report in reports])
+    ranked = [at for at, one in enumerate(series) if one is not None and len(one)]
+    tasks = dict(zip(ranked, tasks_of([reports[at] for at in ranked]), strict=True))
     entries = []
     for at, (report, name, one) in enumerate(zip(reports, names, series, strict=True)):
         level = level_of(one, direction)
@@ -110,7 +119,17 @@ def _entries(
         history = histories[at] if at < len(histories) else History({})
         track = track_of(one, history, tokens)
         entries.append(
-            Entry(at, report, name, level, marks_of(report, level, one.name if one else ""), same, config, track)
+            Entry(
+                at,
+                report,
+                name,
+                level,
+                marks_of(report, level, one.name if one else ""),
+                same,
+                config,
+                track,
+                tasks.get(at, {}),
+            )
         )
     return entries
 
@@ -123,7 +142,45 @@ def _rank(entry: Entry, direction: Direction) -> tuple[int, float]:
     return 0, -entry.end if direction == "max" else entry.end
 
 
-def _line(entry: Entry, same: Mapping[Cost, Level], reached: Mapping[Cost, float] | None = None) -> RankedRun:
+def _best(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]]) -> Entry | None:
+    """Return the best run of the best configuration; where all broke, the least bad of several."""
+    if groups:
+        return groups[0][0]
+    ended = [e for e in ranked if not math.isnan(e.end)]
+    return ended[0] if len(ended) > 1 or (ended and len(ranked) == 1) else None
+
+
+def _by_task(ranked: list[Entry], tasks: Sequence[str]) -> list[Entry]:
+    """Return the runs of each task together, in the order of the ranking; those that cannot be ranked come last."""
+    order = list(dict.fromkeys(called(e.task, tasks) for e in ranked if e.level))
+    return sorted(ranked, key=lambda e: order.index(called(e.task, tasks)) if e.level else len(order))
+
+
+def _led_by_length(groups: Sequence[Sequence[Entry]], found: Lead, direction: Direction) -> float | None:
+    """Return the steps that both have, where the best configuration leads only by having run longer; None else."""
+    if found.rival is None or found.verdict not in ("real", "single"):
+        return None
+    pair = (groups[0], groups[found.rival])
+    lengths = [[steps for e in group if e.track and (steps := e.track.total("step"))] for group in pair]
+    if not all(lengths) or min(lengths[0]) <= sentences.LENGTHS_APART * max(lengths[1]):
+        return None
+    amount = min(lengths[1])
+    there = [
+        [level for e in group if e.track and (level := e.track.level_at("step", amount, direction))] for group in pair
+    ]
+    if not all(there):
+        return None
+    contenders = [Contender(tuple(level.end for level in levels), levels[0].error) for levels in there]
+    then = lead.lead_of(contenders, 0, [1], direction)
+    return amount if then.verdict == "unproven" else None
+
+
+def _line(
+    entry: Entry,
+    same: Mapping[Cost, Level],
+    reached: Mapping[Cost, float] | None = None,
+    tasks: Sequence[str] = (),
+) -> RankedRun:
     run, level = entry.report.run, entry.level
     return RankedRun(
         id=run.id,
@@ -142,55 +199,8 @@ def _line(entry: Entry, same: Mapping[Cost, Level], reached: Mapping[Cost, float
         same={cost: found.end for cost, found in same.items()},
         reached=reached or {},
         tokens=entry.track.total("tokens") if entry.track else None,
+        task=called(entry.task, tasks) if tasks and level else None,
     )
-
-
-def _by_configuration(ranked: Iterable[Entry], direction: Direction) -> list[list[Entry]]:
-    """The sound runs by configuration, the best first. A run without a config, or that still goes, is alone."""
-    groups: dict[object, list[Entry]] = {}
-    for entry in ranked:
-        if entry.sound:
-            run = entry.report.run
-            whole = entry.configuration and entry.over
-            where = (run.entity, run.project, entry.configuration) if whole else id(entry)
-            groups.setdefault(where, []).append(entry)
-    sign = -1 if direction == "max" else 1
-    told_apart = [part for group in groups.values() for part in _by_name(_by_length(group))]
-    return sorted(told_apart, key=lambda group: sign * centre([e.end for e in group]))
-
-
-def _by_length(group: list[Entry]) -> list[list[Entry]]:
-    """Return the runs of about one length together: a run of a few rows is no seed beside a whole one."""
-    longest = max((e.level.last_step for e in group if e.level), default=0)
-    whole = [e for e in group if e.level and e.level.last_step >= TOO_SHORT * longest]
-    return [part for part in (whole, *([e] for e in group if e not in whole)) if part]
-
-
-def _by_name(groups: list[list[Entry]]) -> list[list[Entry]]:
-    """Tell runs of one config apart by their names where nothing in the config is a seed: "swiglu" is not "geglu"."""
-    result: list[list[Entry]] = []
-    for group in groups:
-        seeds = {json.dumps(seeds_of(e.report.run.config), sort_keys=True, default=str) for e in group}
-        stems = {_stem(e.report.run.name) for e in group}
-        if len(group) < 2 or len(seeds) > 1 or len(stems) < 2 or "" in stems:
-            result.append(group)
-            continue
-        result += [[e for e in group if _stem(e.report.run.name) == stem] for stem in sorted(stems)]
-    return result
-
-
-def _stem(name: str) -> str:
-    """Return what a run's name says of its settings: without numbers, seeds and W&B's own "dulcet-sea-12"."""
-    if _GIVEN_NAME.fullmatch(name):
-        return ""
-    return " ".join(word for word in re.findall(r"[a-z]+", name.lower()) if word not in _NO_SETTING)
-
-
-def _tasks(groups: Sequence[Sequence[Entry]]) -> tuple[str, ...]:
-    """Return the config keys by which the ranked runs learn different tasks, () where they learn one."""
-    tasks = [configs.task_of(group[0].report.run.config) for group in groups]
-    keys = dict.fromkeys(key for task in tasks for key in task)
-    return tuple(key for key in keys if len({task[key] for task in tasks if key in task}) > 1)
 
 
 def _refused(tasks: Sequence[str], by_result: bool) -> Signals | None:
@@ -229,15 +239,27 @@ def _seed_group(group: Sequence[Entry]) -> SeedGroup:
     )
 
 
-def _standings(
-    groups: Sequence[Sequence[Entry]], contenders: Sequence[Contender], direction: Direction
-) -> tuple[Standing, ...]:
+def _tasks(
+    groups: Sequence[Sequence[Entry]], keys: Sequence[str]
+) -> list[tuple[Sequence[Sequence[Entry]], str | None]]:
+    """Return the configurations of each task with what it is called; None where all learn one."""
+    if not keys:
+        return [(groups, None)]
+    parts: dict[str, list[Sequence[Entry]]] = {}
+    for group in groups:
+        parts.setdefault(called(group[0].task, keys), []).append(group)
+    return [(own, task) for task, own in parts.items()]
+
+
+def _standings(groups: Sequence[Sequence[Entry]], direction: Direction, task: str | None) -> tuple[Standing, ...]:
+    contenders = [_contender(group) for group in groups]
     spread = lead.spread_of(contenders)
     values = [centre(one.values) for one in contenders]
     costs: dict[Cost, list[float | None]] = {cost: [_mean_cost(group, cost) for group in groups] for cost in COSTS}
-    # What made no real progress is cheap, and no choice.
-    gains = [float(np.mean([e.level.gain(direction) for e in group if e.level])) for group in groups]
-    idle = [not gain >= EARNEST * max(gains) for gain in gains]
+    # A run without real progress is cheap, but not worth choosing.
+    gained = iter(gains([e.level for group in groups for e in group if e.level], direction))
+    means = [float(np.mean([next(gained) for e in group if e.level])) for group in groups]
+    idle = [not gain >= EARNEST * max(means) for gain in means]
     fronts = {
         cost: lead.cheapest(values, [None if out else one for one, out in zip(spent, idle, strict=True)], direction)
         for cost, spent in costs.items()
@@ -263,6 +285,7 @@ def _standings(
                 tokens=costs["tokens"][at],
                 steps=costs["step"][at],
                 front=tuple(cost for cost in COSTS if at in fronts[cost]),
+                task=task,
             )
         )
     return tuple(made)
@@ -285,7 +308,7 @@ def _mean_cost(group: Sequence[Entry], cost: Cost) -> float | None:
 def _common(
     groups: Sequence[Sequence[Entry]], direction: Direction
 ) -> tuple[tuple[CommonPoint, ...], dict[int, dict[Cost, Level]]]:
-    """Return the points where all have spent the same, and each run's levels there."""
+    """Return the points of equal cost, and each run's levels there."""
     tracks = {e.at: e.track for group in groups for e in group if e.track}
     points: list[CommonPoint] = []
     places: dict[int, dict[Cost, Level]] = {}
@@ -313,7 +336,7 @@ def _note_there(
     amount: float,
     direction: Direction,
 ) -> tuple[Entry | None, lead.Certainty | None, str]:
-    """Return the leader's best run where all have spent the same, whether that is more than chance, and a sentence."""
+    """Return the best run at equal cost, whether its lead is more than chance, and a sentence."""
     there = [[(e, places[e.at][cost]) for e in group if cost in places.get(e.at, {})] for group in groups]
     there = [group for group in there if group]
     made = [

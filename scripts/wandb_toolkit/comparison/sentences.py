@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit.comparison.lead import Contender, Lead
+from wandb_toolkit.comparison.tasks import PROJECT, called
 from wandb_toolkit.comparison.uncertainty import centre
-from wandb_toolkit.configs import task_of
 from wandb_toolkit.model import Cost, Primary
 from wandb_toolkit.text import duration, listed, number, plural, quoted, spent
 
@@ -24,7 +24,14 @@ TASKS_NAMED = 6
 LENGTHS_APART = 1.25  # times as many steps: the runs have different lengths
 
 
-def notes(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]], primary: Primary, lead_text: str) -> list[str]:
+def notes(
+    ranked: Sequence[Entry],
+    groups: Sequence[Sequence[Entry]],
+    primary: Primary,
+    lead_text: str,
+    *,
+    several_tasks: bool = False,
+) -> list[str]:
     """Return the sentences under the ranking: seeds, the lead, what cannot be compared."""
     said = []
     seeds = [group for group in groups if len(group) > 1]
@@ -34,8 +41,12 @@ def notes(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]], primary: P
         names = listed([e.name for e in group])
         said.append(f"{names} are seeds of one configuration: {spread} (mean ± sd, n={len(group)}).")
     if len(seeds) > GROUPS_NAMED:
-        said.append(f"{len(seeds) - GROUPS_NAMED} more configurations have several seeds.")
-    return [*said, *([lead_text] if lead_text else []), *_lucky(ranked, groups), *_left_behind(ranked, primary)]
+        more = plural(len(seeds) - GROUPS_NAMED, "more configuration")
+        said.append(f"{more} {'has' if len(seeds) == GROUPS_NAMED + 1 else 'have'} several seeds.")
+    said += [lead_text] if lead_text else []
+    if several_tasks:
+        return [*said, *_unranked(ranked, primary)]
+    return [*said, *_lucky(ranked, groups), *_unranked(ranked, primary), *_left_behind(ranked)]
 
 
 def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Contender], *, broken: bool) -> str:
@@ -60,17 +71,32 @@ def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Co
     return f"The difference between {pair} is more than chance: {between}."
 
 
+def shorter(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Contender], amount: float) -> str:
+    """Say that the best configuration leads by having run longer."""
+    if found.rival is None:
+        return ""
+    mine, rival = _valued(groups[0], contenders[0]), _valued(groups[found.rival], contenders[found.rival])
+    return (
+        f"{mine} ends ahead of {rival}, but ran longer: after {spent('step', amount)}, which both have, there is no "
+        "evidence of a difference."
+    )
+
+
 def tasks(groups: Sequence[Sequence[Entry]], keys: Sequence[str]) -> str:
     """Say that the runs learn different tasks, and which configuration leads each."""
     by_task: dict[str, list[Sequence[Entry]]] = {}
     for group in groups:
-        task = task_of(group[0].report.run.config)
-        label = ", ".join(task.get(key, "not set").strip('"') for key in keys)
-        by_task.setdefault(label, []).append(group)
+        by_task.setdefault(called(group[0].task, keys), []).append(group)
     leaders = [f"{quoted(label, 40)}: {named(own[0])}" for label, own in by_task.items()]
     shown = "; ".join(leaders[:TASKS_NAMED])
     left = f"; {len(leaders) - TASKS_NAMED} more" if len(leaders) > TASKS_NAMED else ""
-    what = listed([quoted(key) for key in keys])
+    named_keys = [key for key in keys if key != PROJECT]
+    if not named_keys:
+        return (
+            "The runs are of different programs in different projects, and no config says that they learn the same "
+            f"task: their levels are not compared. Best of each project: {shown}{left}."
+        )
+    what = listed(named_keys)
     return f"The runs learn different tasks ({what}), whose levels cannot be compared. Best of each: {shown}{left}."
 
 
@@ -91,7 +117,7 @@ def common(
     contenders: Sequence[Contender],
     found: Lead,
 ) -> str:
-    """Say who leads where all have spent the same."""
+    """Say who leads at equal cost."""
     if found.rival is None:
         return ""
     first = _valued(entries[0], contenders[0])
@@ -107,7 +133,7 @@ def common(
 
 
 def race(groups: Sequence[Sequence[Entry]], reached: Mapping[int, Mapping[Cost, float]]) -> str:
-    """Say which configurations were at the target first, and how many never were."""
+    """Say which configurations reached the target first, and how many never did."""
     there: list[tuple[Sequence[Entry], dict[Cost, float]]] = []
     never = 0
     for group in groups:
@@ -138,7 +164,7 @@ def _amounts(amounts: Mapping[Cost, float]) -> str:
 
 
 def _lucky(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]]) -> list[str]:
-    """Say that the single best value is a seed of a configuration that is worse on the whole."""
+    """Say that the single best value belongs to a configuration that is worse overall."""
     first = next((e for e in ranked if e.sound), None)
     group = next((g for g in groups[1:] if g[0] is first), None)
     if first is None or group is None or first.end == groups[0][0].end:
@@ -147,11 +173,15 @@ def _lucky(ranked: Sequence[Entry], groups: Sequence[Sequence[Entry]]) -> list[s
     return [f"{quoted(first.name)} has the best single value ({number(first.end)}), but {whole}."]
 
 
-def _left_behind(ranked: Sequence[Entry], primary: Primary) -> list[str]:
-    said = []
+def _unranked(ranked: Sequence[Entry], primary: Primary) -> list[str]:
     without = sum(e.level is None for e in ranked)
-    if 0 < without < len(ranked):
-        said.append(f"{plural(without, 'run')} without {quoted(primary.metric)} cannot be ranked.")
+    if not 0 < without < len(ranked):
+        return []
+    return [f"{plural(without, 'run')} without {quoted(primary.metric)} cannot be ranked."]
+
+
+def _left_behind(ranked: Sequence[Entry]) -> list[str]:
+    said = []
     projects = {(e.report.run.entity, e.report.run.project) for e in ranked if e.level}
     if len(projects) > 1:
         said.append(f"The ranked runs come from {len(projects)} projects: their levels may not be comparable.")

@@ -46,7 +46,7 @@ def from_comparison(
     length = _length(report, quoted(names[best.at]), level, primary, len(reports))
     trouble = [finding for finding in report.findings if finding.severity in ("bad", "ugly")]
     if best.verdict == "ugly" or any(_of_training(finding) for finding in trouble):
-        # A fault needs no second seed before it is mended; what came before it may be worth a shorter run.
+        # A fault is mended before more seeds are run; a shorter run may still be worth it.
         onsets = [finding.step for finding in trouble if finding.step is not None]
         last = level.last_step if level else 0
         return length if not onsets or min(onsets) > AT_ONCE * last else []
@@ -164,7 +164,7 @@ def _length(report: RunReport, who: str, level: Level | None, primary: Primary, 
         expect = f"{metric} ends at {number(level.best)} or better"
         refute = f"it ends near {number(level.end)} again: then the peak was noise"
     elif report.verdict != "good":
-        return []  # where it settled was no good level
+        return []  # the level where it settled was not good
     elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
         share = level.settled_step / max(level.last_step, 1)
         why = f"{metric} had reached its final level by step {level.settled_step:,}, {share:.0%} of the run"

@@ -1,4 +1,4 @@
-"""A run with a fault beside a healthy one of the same task: the settings that differ, or that none does."""
+"""A run with a fault beside a healthy one of the same task: which settings differ, or that none do."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ from wandb_toolkit.text import number, quoted, short_names
 MOST = 6
 _SHORTER = re.compile(
     r"(stop|end) near step|schedule shortened with it$"
-)  # the ways to say that a run should end earlier
+)  # how a change says that a run should end earlier
 _SETTINGS = re.compile(r"(`[^`]+`) from \S+ to ")  # the settings that a change is of
-LOOSE_CLIP = 100.0  # a gradient norm's limit beyond it is none
+LOOSE_CLIP = 100.0  # a higher limit on the gradient norm never clips
 FEWEST = 3  # below it, second choices of the same findings are added
 
 _ROLE_WORDS = {

@@ -10,7 +10,7 @@ from wandb_toolkit.experiments.from_comparison import titled
 from wandb_toolkit.model import Experiment, Finding, RunReport
 from wandb_toolkit.text import quoted
 
-LARGE = 2.0  # times: a smaller step of the rate breaks no run
+LARGE = 2.0  # times: smaller steps of the rate are harmless
 
 
 def steady_rate(finding: Finding, report: RunReport, goal: str, who: str, runs: int) -> Iterator[Experiment]:

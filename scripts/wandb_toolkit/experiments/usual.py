@@ -91,7 +91,7 @@ def _unusual(setting: Setting, entry: Mapping[str, Any]) -> Unusual:
 
 
 def doubted(report: RunReport) -> Unusual | None:
-    """Return a setting so far out of its range that what a run gained by itself shows no success, None without one."""
+    """Return a setting so far out of range that a gain alone does not prove success, None without one."""
     for entry in _fitting(report):
         setting = find_setting(report.run.config, entry["setting"])
         if setting is not None and "grave" in entry and _side(setting, entry) == entry["grave"]:
@@ -110,7 +110,7 @@ def settle_doubt(report: RunReport, goal: str, who: str, runs: int) -> Experimen
         why=f"{doubt.why}; whether {goal} could end better with such a value is not known",
         change=change,
         expect=f"{goal} ends clearly better",
-        refute=f"{goal} ends where it did: then the unusual value is fit for this task",
+        refute=f"{goal} ends where it did: then the unusual value suits this task",
         runs=(report.run.id,),
     )
 

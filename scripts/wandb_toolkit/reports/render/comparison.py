@@ -20,6 +20,7 @@ FRONT = 4  # configurations on a Pareto front that are named
 SIGNALS = 3
 SURE = 0.05  # p of a setting that goes with the result
 NAME_WIDTH = 32
+TASK_WIDTH = 24
 TASKS = 6  # whose scale is said
 ACROSS = "Over several tasks (levels normalised per task)"
 FEWEST_COLUMNS = 5  # of a table in a narrow terminal
@@ -89,16 +90,47 @@ def _first(table: Table, width: int | None, most: int | None) -> list[str]:
 
 
 def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> Table:
-    """Return the runs, the best first."""
+    """Return the runs, the best first; those of different tasks each within theirs."""
     name = quoted(primary.metric, 40) if primary else "level"
     heads = ["#", "run", f"final {name}", "verdict", "state", "best (step)", "steps", "time"]
-    labels = labels_of(comparison)
-    rows = [_row(rank, line, labels, comparison.best_at) for rank, line in enumerate(comparison.runs, 1)]
+    labels, leading = labels_of(comparison), _leading(comparison)
+    rows = [
+        _row(rank, line, labels, leading.get(line.at, ""))
+        for rank, line in zip(ranks_of(comparison), comparison.runs, strict=True)
+    ]
     if full and any(line.tokens is not None for line in comparison.runs):
         heads.append("tokens")
         for row, line in zip(rows, comparison.runs, strict=True):
             row.append(_amount("tokens", line.tokens))
-    return Table(heads, rows, frozenset({0, 2, 6, 8}))
+    right = frozenset({0, 2, 6, 8})
+    if any(line.task for line in comparison.runs):
+        heads.insert(2, "task")
+        for row, line in zip(rows, comparison.runs, strict=True):
+            row.insert(2, quoted(line.task, TASK_WIDTH) if line.task else "–")
+        right = frozenset({0, 3, 7, 9})
+    return Table(heads, rows, right)
+
+
+def ranks_of(comparison: Comparison) -> list[int]:
+    """Return each line's rank, from 1 within each task."""
+    ranks: list[int] = []
+    within: Counter[str | None] = Counter()
+    for line in comparison.runs:
+        within[line.task] += 1
+        ranks.append(within[line.task])
+    return ranks
+
+
+def _leading(comparison: Comparison) -> dict[int, str]:
+    """Return by place in the report what is written beside the ranks of leaders; alone in its task, none leads."""
+    values = Counter(line.task for line in comparison.runs if line.value is not None)
+    said: dict[int, str] = {}
+    for line in comparison.runs:
+        if line.at in comparison.leaders and values[line.task] > 1:
+            above = [one for one in comparison.runs if one.task == line.task and not one.marks]
+            # A seed of another configuration may end above all of the one that is best on the whole.
+            said[line.at] = " best" if not above or above[0].at == line.at else " best mean"
+    return said
 
 
 def labels_of(comparison: Comparison) -> dict[int, str]:
@@ -108,11 +140,11 @@ def labels_of(comparison: Comparison) -> dict[int, str]:
     return {line.at: name for line, name in zip(comparison.runs, fitting_names(names, NAME_WIDTH), strict=True)}
 
 
-def _row(rank: int, line: RankedRun, labels: Mapping[int, str], best: int | None) -> list[str]:
+def _row(rank: int, line: RankedRun, labels: Mapping[int, str], leads: str) -> list[str]:
     peak = f"{number(line.best)} ({line.best_step:,})" if line.best_step is not None else number(line.best)
     state = ", ".join(dict.fromkeys([line.state, *line.marks]))
     return [
-        f"{rank}{' best' if line.at == best else ''}" if line.value is not None else "–",
+        f"{rank}{leads}" if line.value is not None else "–",
         quoted(labels[line.at]),
         number(line.value) or "–",
         line.verdict,
@@ -133,9 +165,19 @@ def configurations(comparison: Comparison) -> Table | None:
     if not any(len(one.runs) > 1 for one in shown):
         return None
     heads = ["#", "configuration", "runs", "level", "95%", "behind the first (95%)", "apart", "from"]
-    labels = fitting_names([one.names[0] for one in shown], NAME_WIDTH)
-    rows = [_standing(rank, one, label) for rank, (one, label) in enumerate(zip(shown, labels, strict=True), 1)]
-    return Table(heads, rows, frozenset({0, 2, 3}))
+    labels = labels_of(comparison)  # a configuration is called after its best run, as in the ranking
+    within: Counter[str | None] = Counter()
+    rows = []
+    for one in shown:
+        within[one.task] += 1
+        rows.append(_standing(within[one.task], one, labels[one.at[0]]))
+    right = frozenset({0, 2, 3})
+    if any(one.task for one in shown):
+        heads.insert(2, "task")
+        for row, one in zip(rows, shown, strict=True):
+            row.insert(2, quoted(one.task, TASK_WIDTH))
+        right = frozenset({0, 3, 4})
+    return Table(heads, rows, right)
 
 
 def _standing(rank: int, one: Standing, label: str) -> list[str]:
@@ -238,6 +280,8 @@ def settings(signals: Signals | None) -> Table | None:
 def remarks(comparison: Comparison, primary: Primary | None, *, full: bool) -> list[str]:
     """Return what else the comparison says, a sentence each."""
     said = [point.note for point in comparison.common if point.note and (full or point.telling)]
+    if any(one.task for one in comparison.configurations):
+        return [*said, *_signals(comparison.signals, primary, full=full)]  # what follows is of all runs together
     level = [one.names[0] for one in comparison.configurations[1:] if one.apart is False]
     if len(level) > 1:
         said.append(f"Not told apart from the best by more than chance: {listed(level)}.")

@@ -139,7 +139,8 @@ def _comparison(report: Report) -> Part | None:
     found = report.comparison
     if found is None or len(found.runs) < 2:
         return None
-    body = [_table(comparison.ranking(found, report.primary, full=True), "The runs, the best first", verdicts=3)]
+    ranked = comparison.ranking(found, report.primary, full=True)
+    body = [_table(ranked, "The runs, the best first", verdicts=ranked.heads.index("verdict"))]
     body += [f"<p>{prose(found.note)}</p>"] if found.note else []
     over = comparison.across(found.across)
     if over and found.across:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wandb_toolkit.jsontext import jsonable
 from wandb_toolkit.model import Finding, Report, RunReport
+from wandb_toolkit.reports.render.comparison import ranks_of
 
 
 def report_object(report: Report) -> dict[str, Any]:
@@ -96,7 +97,8 @@ def _comparison(report: Report) -> dict[str, Any] | None:
     comparison = report.comparison
     if comparison is None:
         return None
-    lines = [{"rank": rank, **jsonable(line)} for rank, line in enumerate(comparison.runs, 1)]
+    ranked = zip(ranks_of(comparison), comparison.runs, strict=True)
+    lines = [{"rank": rank, **jsonable(line)} for rank, line in ranked]
     judged = len(report.runs)
     # Beside "best", so that --fields comparison.best,comparison.of cannot be taken for the best of all.
     return {**jsonable(comparison), "of": {"judged": judged, "matching": judged + report.left_out}, "runs": lines}
