@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from report_cases import LOSS, a_finding, judged, proposed
+import numpy as np
+
+from report_cases import LOSS, a_finding, curve, judged, proposed
 from wandb_toolkit.experiments.programs import programs_of
-from wandb_toolkit.model import Primary
+from wandb_toolkit.model import Primary, RunReport
 
 PRAISE = a_finding("loss_decreased", "good", metrics=("train/loss",))
 RATED: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 8, "seed": 1}
@@ -24,7 +26,7 @@ def test_a_run_not_seen_to_learn_is_first_made_to_tell() -> None:
 
 
 def test_without_a_main_metric_nothing_is_said_of_seeds() -> None:
-    report = judged("run", verdict="unknown", roles={"kl": "approx_kl"}, config=RATED)
+    report = judged("run", verdict="unknown", roles={"clip_fraction": "clipfrac"}, config=RATED)
     found = changes(report, primary=None)
     assert found[0] == "log the return of episodes"
     assert len(found) >= 3
@@ -113,3 +115,40 @@ def test_an_accuracy_lost_while_the_data_change_is_first_split_by_data() -> None
     report = judged("run", a_finding("primary_worse", metrics=("eval/accuracy",)), verdict="bad", config=config)
     assert "continual" in programs_of(report)
     assert changes(report)[0].startswith("the same run with `eval/accuracy` logged for each set of data")
+
+
+def test_entropy_alone_makes_no_policy() -> None:
+    roles = {"loss": "train/loss", "entropy": "train/entropy", "kl": "train/kl"}
+    found = changes(judged("sft", verdict="unknown", roles=roles, config=RATED), primary=LOSS)
+    assert found[0].startswith("log an evaluation on held-out data")
+    assert not any("return" in e or "policy" in e for e in found)
+
+
+def test_a_faulty_run_gets_a_closer_look_and_the_defaults() -> None:
+    roles = {"loss": "train/loss", "eval_loss": "eval/loss", "lr": "lr", "grad_norm": "grad_norm"}
+    config = {"learning_rate": 2.0, "batch_size": 8}
+    wild = judged("a", a_finding("nan_or_inf", "ugly", step=1200), verdict="ugly", roles=roles, config=config)
+    found = changes(wild, primary=LOSS)
+    assert any(e.endswith("logged at every step before step 1,200") for e in found)
+    still = judged("a", a_finding("lr_schedule_mismatch"), verdict="bad", roles=roles, config={"batch_size": 8})
+    assert any(e.startswith("one batch") for e in changes(still, primary=LOSS))
+    plain = judged("a", a_finding("clipfrac_high"), verdict="bad", roles=roles, config={"batch_size": 8})
+    assert any(e.startswith("the defaults of the training library") for e in changes(plain, primary=LOSS))
+    for each in (wild, still, plain):
+        assert not any("batch_size" in e for e in changes(each, primary=LOSS))
+
+
+def test_boosting_is_asked_for_smaller_trees_than_any_run_tried() -> None:
+    def booster(name: str, depth: int) -> RunReport:
+        return judged(name, PRAISE, config={"eta": 0.1, "max_depth": depth, "num_boost_round": 90})
+
+    assert "`max_depth` from 4 to 3" in changes(booster("a", 4), primary=LOSS)
+    several = changes(booster("a", 4), booster("b", 2), ends=[0.1, 0.2], primary=LOSS)
+    assert not any("max_depth` from 4 to 3" in e for e in several)
+
+
+def test_a_level_short_of_an_environments_threshold_is_no_reason_for_a_shorter_run() -> None:
+    settled = curve([*np.linspace(20, 105, 30), *np.full(70, 105.0)])
+    for env, shorter in (("CartPole-v1", False), ("Unheard-v0", True)):
+        report = judged("run", config={"env_id": env, "total_timesteps": 18000})
+        assert any("total_timesteps" in e for e in changes(report, curves=[settled])) == shorter

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import Level
 from wandb_toolkit.detectors import DETECTORS
+from wandb_toolkit.detectors.environments import environment_of
 from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
@@ -155,6 +156,7 @@ def _length(report: RunReport, who: str, level: Level | None, primary: Primary, 
         return []
     if level.restarts:
         return []  # several trainings in one run: its steps are not those of one
+    world = environment_of(report.run.config)
     gain, lost = abs(level.end - level.start), abs(level.best - level.end)
     metric = quoted(primary.metric)
     early = AT_ONCE * level.last_step < level.best_step < EARLY * level.last_step
@@ -163,7 +165,7 @@ def _length(report: RunReport, who: str, level: Level | None, primary: Primary, 
         change = _shortened(report, level.best_step, level.last_step)
         expect = f"{metric} ends at {number(level.best)} or better"
         refute = f"it ends near {number(level.end)} again: then the peak was noise"
-    elif report.verdict != "good":
+    elif report.verdict != "good" or (world is not None and primary.direction == "max" and level.end < world.solved):
         return []  # the level where it settled was not good
     elif level.settled_step and level.settled_step < EARLY * level.last_step and _improved(level, primary):
         share = level.settled_step / max(level.last_step, 1)

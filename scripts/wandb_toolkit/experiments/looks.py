@@ -9,8 +9,8 @@ from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.experiments.from_comparison import rounded, titled, two_more_seeds
-from wandb_toolkit.experiments.programs import is_boosting
-from wandb_toolkit.experiments.restart import learned
+from wandb_toolkit.experiments.programs import is_boosting, programs_of
+from wandb_toolkit.experiments.restart import faults, learned
 from wandb_toolkit.experiments.settings import find_setting, rule_book
 from wandb_toolkit.model import Comparison, Experiment, Primary, RunReport
 from wandb_toolkit.text import number, quoted
@@ -18,6 +18,7 @@ from wandb_toolkit.text import number, quoted
 EARLY = 0.1  # of the plan: a run that the user stopped before it had hardly begun
 FEW = 30  # rows: fewer show no lack of learning
 SMALL = 0.1  # of the usual upper end: where nothing was learned, a rate below it may be too small
+_TRAINED = frozenset({"loss", "reward", "kl", "entropy", "clip_fraction"})  # any of them: by gradients
 _VERDICTS = ("good", "unknown", "bad", "ugly")
 
 
@@ -79,7 +80,11 @@ def next_looks(
         first = [*made.plan(), *seeds, *logs]
     else:
         first = [*made.plan(), *logs]
-    found = [*first, *made.rate(idle=idle, most=most), *made.batch(), *made.baseline()]
+    found = [*first, *made.rate(idle=idle, most=most)]
+    if faults(reports[at]):
+        found += [*made.closer(), *made.defaults()]
+    else:
+        found += [*made.trees(), *made.batch(), *made.baseline()]
     return found if reports[at].verdict != "unknown" or primary is None else [*found, *seeds]
 
 
@@ -93,6 +98,11 @@ class _Looks:
         self.comparison, self.primary, self.who = comparison, primary, who
         self.metric = quoted(primary.metric) if primary else "the main metric"
         self.roles = {match.role for match in self.report.roles}
+        # Entropy and KL are logged of language models and autoencoders, too.
+        self.of_policy = bool(
+            self.roles & {"reward", "clip_fraction", "explained_variance", "policy_std"}
+            or {"policy", "grouped"} & set(programs_of(self.report))
+        )
 
     def _one(self, change: str, why: str, expect: str, refute: str) -> list[Experiment]:
         title = titled(self.who, change, len(self.reports))
@@ -156,7 +166,7 @@ class _Looks:
                 f"the evaluation rises together with {self.metric}",
                 "it stays lower: then the gain is of the exploration, or of single episodes",
             )
-        if self.roles & {"kl", "entropy", "clip_fraction"}:
+        if self.of_policy:
             return self._one(
                 "log the return of episodes",
                 "the run logs how its policy is updated, and nothing that tells whether the policy gets better",
@@ -174,10 +184,9 @@ class _Looks:
 
     def unlogged(self) -> list[Experiment]:
         """The learning rate and the gradient norm, or the loss where there is none of it either."""
-        if is_boosting(self.report.run.config) or not self.roles & {"loss", "reward", "kl", "entropy"}:
+        if is_boosting(self.report.run.config) or not self.roles & _TRAINED:
             return []
         steady, follows = "the gradient norm is steady after warm-up", "the rate follows its schedule"
-        policy = self.roles & {"kl", "entropy"}  # whose loss tells little
         missing = [
             (word, seen)
             for role, word, seen in (
@@ -185,7 +194,8 @@ class _Looks:
                 ("lr", "learning rate", follows),
                 ("grad_norm", "gradient norm", steady),
             )
-            if role not in self.roles and not (role == "loss" and policy)
+            if role not in self.roles
+            and not (role == "loss" and self.roles & {"kl", "entropy"})  # a policy's loss tells little
         ]
         if not missing:
             return []
@@ -225,6 +235,8 @@ class _Looks:
         tried = [one.value for one in others if one and isinstance(one.value, float)]
         boosting = is_boosting(self.report.run.config)
         if not learned(self.report) and not boosting:
+            if faults(self.report):
+                return []  # their own rules say what to change
             higher = 3 * rate.value
             if higher > SMALL * most or max(tried) > rate.value or (self.report.run.rows or 0) < FEW:
                 return []
@@ -247,13 +259,9 @@ class _Looks:
     def batch(self) -> list[Experiment]:
         """Twice the batch, where no run has tried another."""
         size = find_setting(self.report.run.config, "batch_size")
-        if (
-            self.primary is None
-            or size is None
-            or not isinstance(size.value, int)
-            or isinstance(size.value, bool)
-            or size.value < 1
-        ):
+        if self.primary is None or size is None:
+            return []
+        if not isinstance(size.value, int) or isinstance(size.value, bool) or size.value < 1:
             return []
         others = [find_setting(other.run.config, "batch_size") for other in self.reports]
         if any(one is not None and one.value != size.value for one in others):
@@ -265,11 +273,65 @@ class _Looks:
             "it ends the same: then the smaller batch is the cheaper one",
         )
 
+    def trees(self) -> list[Experiment]:
+        """Smaller trees than any run tried."""
+        if not is_boosting(self.report.run.config):
+            return []
+        for name, least in (("tree_depth", 3), ("tree_leaves", 8)):
+            size = find_setting(self.report.run.config, name)
+            others = [find_setting(other.run.config, name) for other in self.reports]
+            if size is None or not isinstance(size.value, int) or size.value < least:
+                continue
+            if any(one is not None and isinstance(one.value, int) and 0 < one.value < size.value for one in others):
+                continue
+            new = size.value - 1 if name == "tree_depth" else size.value // 2
+            return self._one(
+                f"{quoted(size.key)} from {size.value} to {new}",
+                "no run tried smaller trees",
+                f"{self.metric} ends no worse, with less distance between training and validation",
+                "it ends worse: then the inputs act together, and trees of this size are needed",
+            )
+        return []
+
+    def closer(self) -> list[Experiment]:
+        """A closer look at what is wrong: every step before a sudden fault, one batch where nothing moves."""
+        if is_boosting(self.report.run.config):
+            return []
+        looks = rule_book()["looks"]
+        sudden = [one for one in faults(self.report) if one.id in looks["sudden"] and one.step]
+        if sudden:
+            return self._one(
+                f"the same config and seed with loss, gradient norm and learning rate logged at every step before step "
+                f"{sudden[0].step:,}",
+                "what moved first there is lost between the logged rows",
+                "one of them leaves its level first: that is where to look for the cause",
+                "all leave it in the same step: then look at the data of that step",
+            )
+        if any(one.id in looks["idle"] for one in faults(self.report)) and not self.of_policy:
+            return self._one(
+                "one batch repeated a hundred times, everything else as it was",
+                "nothing says yet whether the model can learn at all with these settings",
+                "the loss on that batch falls close to zero",
+                "it stays: then look at loss, labels and gradients before the settings",
+            )
+        return []
+
+    def defaults(self) -> list[Experiment]:
+        """The defaults of the library in place of all settings at once."""
+        boosting = is_boosting(self.report.run.config)
+        what = "learning rate, size of the trees, regularisation" if boosting else "learning rate, warm-up, clipping"
+        return self._one(
+            f"the defaults of the training library ({what}) on the same data",
+            "nothing says yet whether the fault comes from the settings or from the data",
+            "the fault does not show: then one of the settings that differ from the defaults causes it",
+            "the fault comes back: then look at data, labels and code",
+        )
+
     def baseline(self) -> list[Experiment]:
         """What the metric is without training, where it is not a loss."""
         if self.primary is not None and self.primary.direction == "min":
             return []
-        policy = self.roles & {"reward", "kl", "entropy"}
+        policy = self.of_policy
         what = "the policy before training" if policy else "a trivial answer (the commonest class, the mean)"
         last = "the last policy" if policy else "the trained model"
         return self._one(

@@ -29,7 +29,7 @@ MOST = 6
 _SHORTER = re.compile(
     r"(stop|end) near step|schedule shortened with it$"
 )  # how a change says that a run should end earlier
-_SETTINGS = re.compile(r"(`[^`]+`) from \S+ to ")  # the settings that a change is of
+_SETTINGS = re.compile(r"(`[^`]+`) (?:from \S+ to |\(now )")  # the settings that a change is of
 LOOSE_CLIP = 100.0  # a higher limit on the gradient norm never clips
 FEWEST = 3  # below it, second choices of the same findings are added
 

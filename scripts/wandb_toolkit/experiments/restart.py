@@ -63,7 +63,7 @@ def waits(finding: Finding, report: RunReport) -> bool:
     A fault of the training would come back; and a run that had learned nothing when most of it was over would do so
     again. An error that the log names comes first where no such fault is known.
     """
-    if any(other is not finding and _of_training(other) for other in causes(report)):
+    if faults(report):
         return True
     return not finding.evidence.get("error") and not learned(report) and _far(finding, report)
 
@@ -74,6 +74,11 @@ def _far(finding: Finding, report: RunReport) -> bool:
     if steps and "epoch" not in steps.key.lower() and isinstance(steps.value, (int, float)) and finding.step:
         return finding.step >= MOST * steps.value
     return (report.run.rows or 0) >= MANY
+
+
+def faults(report: RunReport) -> list[Finding]:
+    """Return what is wrong with a run's training, consequences left out."""
+    return [finding for finding in causes(report) if _of_training(finding)]
 
 
 def restart_words(left: Left) -> Mapping[str, str]:
