@@ -273,3 +273,23 @@ def test_without_an_onset_no_step_is_named() -> None:
 
 def test_rising_helper_ends_where_it_says() -> None:
     assert rising(0.9)[-1] == pytest.approx(0.9, abs=0.02)
+
+
+def test_infinities_that_recover_are_a_matter_of_precision_not_of_the_rate() -> None:
+    found = a_finding("nan_or_inf", metrics=("train/grad_norm",), step=20, evidence={"recovered": True})
+    config = {"learning_rate": 3e-4, "fp16": True}
+    first = proposed(judged("a", found, verdict="bad", config=config))[0]
+    assert first.change == "`fp16` (now `True`): bf16 or float32 in its place, everything else as it was"
+    first = proposed(judged("a", found, verdict="bad", config={**config, "fp16": False}))[0]
+    assert first.change == "bf16 or float32 where the run computes in fp16, everything else as it was"
+    lasting = a_finding("nan_or_inf", metrics=("train/loss",), step=20, evidence={"recovered": False})
+    assert "learning_rate" in proposed(judged("a", lasting, verdict="bad", config=config))[0].change
+    assert find_setting({"torch_dtype": "bfloat16", "precision": "bf16-mixed"}, "half_precision") is None
+    assert find_setting({"precision": "16-mixed"}, "half_precision") is not None
+
+
+def test_a_rate_that_the_run_logs_is_named() -> None:
+    found = a_finding("loss_divergence", "ugly")
+    logged = proposed(judged("a", found, verdict="ugly", roles={"lr": "train/learning_rate"}))[0]
+    assert logged.change == "a third of the present learning rate (logged as `train/learning_rate`)"
+    assert "does not record it" in proposed(judged("a", found, verdict="ugly"))[0].change

@@ -152,3 +152,15 @@ def test_a_level_short_of_an_environments_threshold_is_no_reason_for_a_shorter_r
     for env, shorter in (("CartPole-v1", False), ("Unheard-v0", True)):
         report = judged("run", config={"env_id": env, "total_timesteps": 18000})
         assert any("total_timesteps" in e for e in changes(report, curves=[settled])) == shorter
+
+
+def test_a_run_that_still_goes_gets_no_seeds() -> None:
+    report = judged("run", PRAISE, roles={"loss": "train/loss"}, config=RATED, state="running")
+    assert not any("seed" in e for e in changes(report, primary=LOSS))
+
+
+def test_a_run_of_few_rows_is_to_log_more_of_them() -> None:
+    report = judged("run", verdict="unknown", roles={"loss": "train/loss"}, config=RATED, rows=4)
+    assert changes(report, primary=LOSS)[0] == "`train/loss` logged at least 50 times over a run"
+    longer = judged("run", verdict="unknown", roles={"loss": "train/loss"}, config=RATED, rows=40)
+    assert not any("50 times" in e for e in changes(longer, primary=LOSS))

@@ -69,7 +69,7 @@ def _seeds(
     """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
     mine = next((one for one in comparison.configurations if best.at in one.at), None)
     alone = mine is None or len(mine.at) == 1
-    if alone and best.verdict != "good":
+    if alone and (best.verdict != "good" or best.state in ("running", "pending")):
         return []  # what was not seen to learn is first made to tell
     if not alone and comparison.lead != "unproven":
         return []

@@ -13,9 +13,10 @@ from wandb_toolkit.experiments.programs import is_boosting, programs_of
 from wandb_toolkit.experiments.restart import faults, learned
 from wandb_toolkit.experiments.settings import find_setting, rule_book
 from wandb_toolkit.model import Comparison, Experiment, Primary, RunReport
-from wandb_toolkit.text import number, quoted
+from wandb_toolkit.text import number, plural, quoted
 
 EARLY = 0.1  # of the plan: a run that the user stopped before it had hardly begun
+FEW_ROWS, ENOUGH_ROWS = 10, 50
 FEW = 30  # rows: fewer show no lack of learning
 SMALL = 0.1  # of the usual upper end: where nothing was learned, a rate below it may be too small
 _TRAINED = frozenset({"loss", "reward", "kl", "entropy", "clip_fraction"})  # any of them: by gradients
@@ -79,7 +80,7 @@ def next_looks(
     if reports[at].verdict == "good":
         first = [*made.plan(), *seeds, *logs]
     else:
-        first = [*made.plan(), *logs]
+        first = [*made.plan(), *made.oftener(), *logs]
     found = [*first, *made.rate(idle=idle, most=most)]
     if faults(reports[at]):
         found += [*made.closer(), *made.defaults()]
@@ -133,11 +134,25 @@ class _Looks:
         steps = find_setting(self.report.run.config, "steps")
         return (steps.key, float(steps.value)) if steps and isinstance(steps.value, (int, float)) else ("", 0.0)
 
+    def oftener(self) -> list[Experiment]:
+        """More rows, where there are too few to judge by."""
+        rows, over = self.report.run.rows, self.report.run.state not in ("running", "pending")
+        if self.report.verdict != "unknown" or rows is None or not 0 < rows < FEW_ROWS or not over:
+            return []
+        return self._one(
+            f"{self.metric} logged at least {ENOUGH_ROWS} times over a run",
+            f"the run logged {plural(rows, 'row')}: too few to tell progress from noise",
+            "the curve moves by more than its points scatter",
+            "it does not: then nothing was learned",
+        )
+
     def seeds(self) -> list[Experiment]:
         """More seeds, where there is one run of the configuration."""
         found = self.comparison
         mine = next((one for one in found.configurations if self.at in one.at), None) if found else None
-        if self.report.verdict == "ugly" or (mine is not None and len(mine.at) > 1):
+        if self.report.verdict == "ugly" or self.report.run.state in ("running", "pending"):
+            return []
+        if mine is not None and len(mine.at) > 1:
             return []
         line = next((line for line in found.runs if line.at == self.at), None) if found else None
         return [
@@ -320,11 +335,12 @@ class _Looks:
         """The defaults of the library in place of all settings at once."""
         boosting = is_boosting(self.report.run.config)
         what = "learning rate, size of the trees, regularisation" if boosting else "learning rate, warm-up, clipping"
+        where = "environment" if self.of_policy else "data"
         return self._one(
-            f"the defaults of the training library ({what}) on the same data",
-            "nothing says yet whether the fault comes from the settings or from the data",
+            f"the defaults of the training library ({what}) on the same {where}",
+            f"nothing says yet whether the fault comes from the settings or from the {where}",
             "the fault does not show: then one of the settings that differ from the defaults causes it",
-            "the fault comes back: then look at data, labels and code",
+            f"the fault comes back: then look at {'rewards' if self.of_policy else 'data, labels'} and code",
         )
 
     def baseline(self) -> list[Experiment]:

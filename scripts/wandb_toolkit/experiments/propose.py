@@ -214,6 +214,7 @@ def _applies(rule: Mapping[str, Any], finding: Finding, report: RunReport) -> bo
     if "metric" in rule and not any(re.search(rule["metric"], one, re.IGNORECASE) for one in finding.metrics[:1]):
         return False
     told_of = " ".join(str(finding.evidence[key]) for key in ("error", "case", "role") if finding.evidence.get(key))
+    told_of += " recovered" if finding.evidence.get("recovered") else ""
     return "when" not in rule or re.search(rule["when"], told_of, re.IGNORECASE) is not None
 
 
@@ -248,14 +249,14 @@ def _change(
         switch = find_switch(report.run.config, name) if name and attempt.get("factor", 1.0) > 1 else None
         if switch:
             return f"{quoted(switch)} from false to true"
-        return str(attempt.get("otherwise", "")).format_map(words)
+        return _otherwise(attempt, words)
     if "words" in attempt:
         present = number(setting.value) if isinstance(setting.value, float) else str(setting.value)
         known = _agreed(_healthy_settings(name, report, reports))
         beside = f", {quoted(known)} in the healthy runs" if known not in ("", present) else ""
         return f"{quoted(setting.key)} (now {quoted(present)}{beside}): {attempt['words'].format_map(words)}"
     if isinstance(setting.value, bool) or not isinstance(setting.value, (int, float)):
-        return str(attempt.get("otherwise", "")).format_map(words)
+        return _otherwise(attempt, words)
     new, known = _new_value(attempt, float(setting.value), name, report, reports)
     if (isinstance(setting.value, int) and setting.value >= 1) or "epoch" in setting.key.lower():
         new = max(float(round(new)), 1.0)
@@ -267,6 +268,14 @@ def _change(
         return ""
     text = f"{quoted(setting.key)} from {number(setting.value)} to {number(rounded(new))}"
     return text + known + str(attempt.get("words_after", "")).format_map(words)
+
+
+def _otherwise(attempt: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Return the change in words, which names the metric where the config lacks a setting that the run logs."""
+    text = str(attempt.get("otherwise", "")).format_map(words)
+    if attempt.get("setting") == "learning_rate" and words["lr"] != _ROLE_WORDS["lr"]:
+        text = text.replace("(the config does not record it)", f"(logged as {words['lr']})")
+    return text
 
 
 def _new_value(

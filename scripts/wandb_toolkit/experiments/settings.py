@@ -16,6 +16,7 @@ _FILE = Path(__file__).with_name("experiments.toml")
 
 
 _DUMPED = "learner."  # how XGBoost's callback logs the model's own dump beside the settings that a person chose
+_FP16 = re.compile(r"^(torch\.)?(fp16|float16|half|16(-mixed|-true)?)$", re.IGNORECASE)
 _SWITCH = re.compile(r"(?:use|enable|with)_(\w+)")
 
 
@@ -73,6 +74,8 @@ def _switch_of(key: str, flat: Mapping[str, Any]) -> str | None:
 
 def _meant(name: str, value: Any) -> bool:
     """Whether the value is one; Hugging Face's max_steps of -1 says that another key decides."""
+    if name == "half_precision":
+        return value is True or (isinstance(value, (str, int)) and _FP16.search(str(value)) is not None)
     return value is not None and not (name == "steps" and isinstance(value, (int, float)) and value <= 0)
 
 
