@@ -1,7 +1,7 @@
-"""Write docs/commands.md and the outputs shown in README.md: `.venv/bin/python docs/make_pages.py`.
+"""Write docs/commands.md and the outputs shown in README.md and docs/changes.md: `.venv/bin/python docs/make_pages.py`.
 
 commands.md is read from the commands' parsers rather than from `--help`, whose layout differs between versions of
-Python. In README.md, a comment before a block says which command's output it shows, and between which lines::
+Python. In the others, a comment before a block says which command's output it shows, and between which lines::
 
     <!-- output: wandb_report examples/wandb | ^## Good | ^## Bad -->
 
@@ -22,6 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+PAGES = (ROOT / "README.md", HERE / "changes.md")
 OUTPUT = re.compile(r"<!-- output: (?P<what>.+?) -->\n+```\n(?P<block>.*?)```\n", re.DOTALL)
 HEAD = """\
 # Commands
@@ -33,8 +34,8 @@ once the package is installed.
 """
 
 
-def readme(text: str) -> str:
-    """Return README.md's text with every output as it is now."""
+def with_outputs(text: str) -> str:
+    """Return a page's text with every output as it is now."""
     return OUTPUT.sub(lambda match: f"<!-- output: {match['what']} -->\n\n```\n{output(match['what'])}```\n", text)
 
 
@@ -124,5 +125,5 @@ def _cell(text: str) -> str:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "scripts"))
     (HERE / "commands.md").write_text(commands_page(), encoding="utf-8")
-    start = ROOT / "README.md"
-    start.write_text(readme(start.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_outputs(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -8,7 +8,7 @@ that `wt.runs` returned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -197,6 +197,7 @@ def report(
     primary: str | None = None,
     goal: float | None = None,
     roles: Mapping[str, str] | None = None,
+    baseline: str | Sequence[str] | None = None,
     max_runs: int = 80,
     window: int | None = None,
     now: datetime | None = None,
@@ -212,6 +213,8 @@ def report(
         primary: the metric to rank by; None: chosen by name.
         goal: a level of it that runs are to reach.
         roles: role → metric, such as ``{"reward": "my/return"}``.
+        baseline: runs known to be good (selectors, or ``latest-good``): what changed since, and is it worse? Without
+            `runs`, the newest run is asked about.
         max_runs: at most so many runs are read.
         window: only the last so many rows of each run.
         now: the moment that the report is made for; None: this one.
@@ -228,7 +231,15 @@ def report(
         now=now or datetime.now(UTC), primary=primary, goal=goal, overrides=dict(roles or {}), window=window,
         as_of=now is not None,
     )  # fmt: skip
-    built = build_report(opened, chosen, options)
+    if baseline is not None:
+        from wandb_toolkit.changes.report import apart, with_changes
+
+        named = [baseline] if isinstance(baseline, str) else list(baseline)
+        chosen, known = apart(opened, named, chosen, options, newest=runs is None)
+        options = replace(options, baseline=tuple(known))
+        built = with_changes(opened, build_report(opened, chosen, options), options)
+    else:
+        built = build_report(opened, chosen, options)
     return Report(built.report.verdict, built.report, built.readings)
 
 

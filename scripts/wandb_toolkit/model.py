@@ -420,6 +420,55 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """An entry of the runs' records that is not the same in the good runs and the others."""
+
+    part: str  # "config", "command", "code", "package", "machine", "seed", "place"
+    key: str
+    good: tuple[Any, ...]  # the values in the good runs, each once; None: not recorded
+    bad: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Entries of the runs' records that tell the others from the good ones."""
+
+    keys: tuple[str, ...]  # "config learning_rate"
+    how: Literal["alone", "both", "either"]  # of two: where both are so, or where either is
+    holds: tuple[str, ...]  # in the runs that went wrong, of each key: "= 0.1"
+    chance: float  # at most so likely that chance alone would leave such a suspect
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where a metric of a run leaves those of the good runs."""
+
+    run: str  # id
+    name: str
+    metric: str
+    step: int  # on the training's own axis
+    value: float  # its course where the comparison ends
+    good: float  # the good runs' there
+    times: float  # how many times their spread, or with one good run the scatter, it is away from then on
+    runs: int  # good runs
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What could have made runs go wrong, beside runs that went well."""
+
+    runs: tuple[str, ...]  # ids
+    baseline: tuple[str, ...]
+    differences: tuple[Difference, ...]  # what can explain it first
+    suspects: tuple[Suspect, ...]  # the surest first; those as sure as the first belong together
+    verdict: str  # one sentence
+    deciding: str  # the one run that would tell; "": none would
+    partings: tuple[Parting, ...]
+    unrecorded: tuple[str, ...]  # sentences: what the records do not say
+    worse: tuple[str, ...]  # sentences: how the runs' results compare with the baseline's
+
+
+@dataclass(frozen=True)
 class Lens:
     """One line on a role of reinforcement learning: where it started, where it ended, and what to think of it."""
 
@@ -477,3 +526,4 @@ class Report:
     metrics: tuple[str, ...] = ()  # numeric metrics that the runs logged, the most common first, at most 100
     window: int | None = None  # only the last so many rows of each run were looked at
     as_of: bool = False  # `generated_at` is not when the report was made but what was taken for now
+    changes: Changes | None = None  # beside runs that went well (--baseline)

@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     chosen.add_argument("--runs", metavar="A,B", help=f"each a {cli.RUN_HELP}")
     chosen.add_argument("--latest", type=cli.positive_int, metavar="N", help="the N runs started last")
     chosen.add_argument("--max-runs", type=cli.positive_int, metavar="N", help=f"at most the N newest ({MAX_RUNS})")
+    chosen.add_argument(
+        "--baseline", metavar="A,B", help="runs known to be good (or latest-good): what changed since, and is it worse"
+    )
     metrics = parser.add_argument_group("which metric plays which role (default: recognised by name)")
     metrics.add_argument("--primary", metavar="K", help="the metric to rank by")
     for flag in ROLE_FLAGS:
@@ -137,10 +140,21 @@ def _look(args: argparse.Namespace) -> Built:
         jobs=args.jobs or usable_cores(),
         as_of=args.as_of is not None,
     )
-    ticker = cli.progress(range(len(runs)), "reading runs", len(runs), args)
+    if args.baseline is not None:
+        from wandb_toolkit.changes.report import apart
+
+        newest = args.runs is None and not args.latest and not selectors
+        runs, known = apart(opened, cli.comma_list(args.baseline), runs, options, newest=newest)
+        options = replace(options, baseline=tuple(known), left_out=0 if newest else options.left_out)
+    total = len(runs) + len(options.baseline)
+    ticker = cli.progress(range(total), "reading runs", total, args)
     built = build_report(opened, runs, options, on_run=lambda _: next(ticker, None))
     for _ in ticker:  # lets it clear its line
         pass
+    if options.baseline:
+        from wandb_toolkit.changes.report import with_changes
+
+        built = with_changes(opened, built, options)
     report = built.report
     if args.goal is not None and report.primary is None:
         raise UsageError("--goal needs a metric to rank by, and none was recognised.", "Name one with --primary.")

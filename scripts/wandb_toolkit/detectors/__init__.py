@@ -24,6 +24,7 @@ from wandb_toolkit.detectors import (
     unfinished,
     chance,
     siblings,
+    baseline,
     kl,
     policy,
     reward,
@@ -43,6 +44,7 @@ from wandb_toolkit.detectors.base import (
     Curve,
     Detector,
     NotApplicable,
+    NotAsked,
     RunView,
     Sibling,
     sibling_of,
@@ -56,8 +58,8 @@ __all__ = [
 ]  # fmt: skip
 
 _FAMILIES = (
-    state, nonfinite, signal, loss, generalisation, order, progress, unfinished, chance, siblings, kl, policy, reward,
-    preference, gradient, length, schedule, throughput, frozen, system, strengths,
+    state, nonfinite, signal, loss, generalisation, order, progress, unfinished, chance, siblings, baseline, kl, policy,
+    reward, preference, gradient, length, schedule, throughput, frozen, system, strengths,
 )  # fmt: skip
 
 
@@ -82,6 +84,8 @@ def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, stric
         try:
             with np.errstate(all="ignore"):  # what overflows or is NaN is compared, and found wanting
                 result = each(view)
+        except NotAsked:
+            continue
         except NotApplicable as reason:
             skipped.append(Skipped(each.id, str(reason)))
         except Exception as error:

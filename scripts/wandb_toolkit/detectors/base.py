@@ -37,6 +37,10 @@ class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
     """The detector cannot judge this run; the message says why."""
 
 
+class NotAsked(NotApplicable):
+    """What the detector compares with was not given: nobody wants to read that it could not judge."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """The finite points of one metric, with the framework's sign undone."""
@@ -156,6 +160,7 @@ class RunView:
     log_tail: tuple[str, ...] = ()  # last lines of the console
     primary: Primary | None = None
     now: datetime | None = None  # when the run is looked at; None: silence is not judged
+    baseline: tuple[Sibling, ...] = ()  # runs that are known to be good
     _curves: dict[str, Curve] = field(default_factory=dict, repr=False, compare=False)
     _relatives: dict[tuple[str, str, bool], list[Curve]] = field(default_factory=dict, repr=False, compare=False)
 

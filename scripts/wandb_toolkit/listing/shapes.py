@@ -170,6 +170,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "path",
         "window",
         "as_of",
+        "changes",
         "html",
     ),
 }

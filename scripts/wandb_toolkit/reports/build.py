@@ -19,7 +19,7 @@ from wandb_toolkit.experiments.propose import propose
 from wandb_toolkit.model import Primary, Report, Run, RunReport, SummaryRanking
 from wandb_toolkit.reports import read
 from wandb_toolkit.reports.doubt import without_doubtful
-from wandb_toolkit.reports.judge import judge_all
+from wandb_toolkit.reports.judge import judge_all, key_of
 from wandb_toolkit.reports.read import Reading
 from wandb_toolkit.reports.rl_summary import look_through
 from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
@@ -52,6 +52,7 @@ class ReportOptions:
     command: str = ""  # the command line that makes the report
     window: int | None = None  # rows of each run that are looked at; None: all
     jobs: int = 1  # processes that may judge, of very many runs
+    baseline: tuple[Run, ...] = ()  # runs known to be good, read and judged too; the verdict is the others'
     as_of: bool = False  # whether `now` was given by the user
 
 
@@ -75,6 +76,8 @@ def build_report(
     primary, overrides, patterns, now = options.primary, options.overrides, options.patterns, options.now
     if options.window is not None:
         source = Windowed(source, options.window)
+    known = {key_of(run) for run in runs}
+    runs = [*runs, *(run for run in options.baseline if key_of(run) not in known)]
     readings, errors = read.read_runs(source, source.loaded(runs), overrides, primary, on_run, patterns=patterns)
     if errors and not readings:
         raise ToolkitError(f"None of the {len(errors)} runs could be read: {errors[0]['message']}")
@@ -83,8 +86,9 @@ def build_report(
     if chosen:
         readings = read.fill(source, readings, chosen.metric)
     own = [_own_primary(one, chosen, options) for one in readings]
-    reports = judge_all(source, readings, own, now, options.jobs)
+    reports = judge_all(source, readings, own, now, options.jobs, options.baseline)
     reports = without_doubtful([replace(r, verdict=verdict_of(r)) for r in reports])
+    good = {key_of(run) for run in options.baseline}
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]
     histories = [one.history for one in readings]
     comparison = (
@@ -103,7 +107,7 @@ def build_report(
     common = _common_roles(readings)
     lens = look_through(reports, histories, common, comparison.best_at if comparison else None)
     report = Report(
-        verdict=overall([r.verdict for r in reports]),
+        verdict=overall([r.verdict for r in reports if key_of(r.run) not in good] or [r.verdict for r in reports]),
         source=source.kind,
         target=options.target or source.description,
         primary=chosen,

@@ -32,6 +32,7 @@ class _Common:
 
     siblings: Mapping[int, Sibling]  # by place among the readings
     now: datetime
+    baseline: tuple[int, ...] = ()  # places of the runs known to be good
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,28 @@ class _Case:
     thinned: bool  # its curves as a sibling are not its own
 
 
+def key_of(run: Run) -> tuple[str | None, str | None, str]:
+    """Return what tells a run from all others of a source."""
+    return run.entity, run.project, run.id
+
+
 def judge_all(
-    source: Histories, readings: Sequence[Reading], primary: Sequence[Primary | None], now: datetime, jobs: int = 1
+    source: Histories,
+    readings: Sequence[Reading],
+    primary: Sequence[Primary | None],
+    now: datetime,
+    jobs: int = 1,
+    baseline: Sequence[Run] = (),
 ) -> list[RunReport]:
     """Return the runs' findings, without a verdict, in the order of the readings.
 
-    `primary`: what each is judged by. `jobs`: how many processes may judge, where there are runs enough for it to pay.
+    Args:
+        source: where consoles, and points that were left out, are read.
+        readings: what was read of each run.
+        primary: what each is judged by.
+        now: when they are looked at.
+        jobs: how many processes may judge, where there are runs enough for it to pay.
+        baseline: the runs known to be good.
 
     Raises:
         ToolkitError: a process was killed.
@@ -61,10 +78,13 @@ def judge_all(
     siblings = {at: sibling_of(one.run, one.history, one.roles, primary[at]) for at, one in enumerate(readings)}
     beside = _beside(readings)
     jobs = jobs if len(readings) >= WORTH_PROCESSES else 1
-    needed = siblings if jobs == 1 else {at: siblings[at] for at in {at for places in beside for at in places}}
+    good = {key_of(run) for run in baseline}
+    known = tuple(at for at, one in enumerate(readings) if key_of(one.run) in good)
+    asked = {*known, *(at for places in beside for at in places)}
+    needed = siblings if jobs == 1 else {at: siblings[at] for at in sorted(asked)}
     sampled: list[dict[str, tuple[int, int]]] = []
     cases = _cases(source, readings, primary, beside, sampled)
-    judged = spread(_same, _Common(needed, now), _judge, cases, jobs, "judges")
+    judged = spread(_same, _Common(needed, now, known), _judge, cases, jobs, "judges")
     return [
         _reported(reading, own, result, parts)
         for reading, own, result, parts in zip(readings, primary, judged, sampled, strict=True)
@@ -80,7 +100,12 @@ def _judge(common: _Common, case: _Case) -> Examination:
     others = tuple(common.siblings[at] for at in case.beside if at != case.at)
     # What was worked out of its curves for its siblings serves itself.
     known = own.known() if own is not None and not case.thinned else {}
-    return examine(RunView(case.run, case.history, case.roles, others, case.log_tail, case.primary, common.now, known))
+    good = tuple(common.siblings[at] for at in common.baseline) if case.at not in common.baseline else ()
+    return examine(
+        RunView(
+            case.run, case.history, case.roles, others, case.log_tail, case.primary, common.now, good, _curves=known
+        )
+    )
 
 
 def _cases(

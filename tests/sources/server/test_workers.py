@@ -62,3 +62,12 @@ def test_a_run_crosses_as_plain_data(server: Server) -> None:
     asked = server.record.count()
     assert {run.config["lr"] for run in loaded} == {0.1, 0.2}
     assert server.record.count() == asked
+
+
+def test_a_baseline_on_a_server_is_read_with_its_records(command: Command) -> None:
+    found = command("wandb_report", "ada/many", "--runs", "run1", "--baseline", "run0", "--json").json["changes"]
+    assert [(one["part"], one["key"], one["good"], one["bad"]) for one in found["differences"]] == [
+        ("config", "lr", [0.1], [0.2])
+    ]
+    assert found["verdict"] == "The only recorded difference is `config lr`"
+    assert [one["step"] for one in found["partings"]][:1] == [0]

@@ -55,6 +55,7 @@ def page(
         _folded(_listed("config", "Config differences", comparison.config_differences(report, full=True))),
     ]
     parts = [
+        _listed("changed", "What changed", sections.changes(report, full=True)),
         *([*compared, *judged] if compare else [*judged, *compared]),
         _next(report),
         _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),

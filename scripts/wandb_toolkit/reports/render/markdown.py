@@ -39,6 +39,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
     verdict, _, rest = sections.headline(report).partition(" ")
     blocks = [
         [f"# W&B report: {escape(clean(report.target, 100))}", "", f"**{verdict}** {rest}"],
+        _section("What changed", sections.changes(report, full=full)),
         *([*compared, *judged] if compare else [*judged, *compared]),
         _experiments(report.next_experiments, full=full or len(report.next_experiments) < 4),
         _section("Not read", sections.errors(report, full=full)),

@@ -35,6 +35,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "window": report.window,
             "generated_at": report.generated_at,
             "as_of": report.as_of,
+            "changes": report.changes,
             "tool_version": report.tool_version,
         }
     )

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import before, told
-from wandb_toolkit.model import Lens, Report, RunReport
+from wandb_toolkit.model import Difference, Lens, Parting, Report, RunReport
 from wandb_toolkit.reports.render.comparison import NAME_WIDTH
 from wandb_toolkit.text import among, listed, moment, number, plural, quoted, sentence, short_names
 
 SENTENCES = 5  # of Good, Bad and Ugly each
+DIFFERENCES, PARTINGS = 12, 3
 REASONS = 2  # why checks were skipped
 ERRORS = 10
 IDS = 8
@@ -78,6 +79,34 @@ def capped(sentences: Sequence[str], limit: int | None = SENTENCES) -> list[str]
     shown = [sentence(text) for text in sentences[:limit]]
     left = len(sentences) - len(shown)
     return [*shown, f"{left} more: see --full."] if left else shown
+
+
+def changes(report: Report, *, full: bool) -> list[str]:
+    """Return what changed since the baseline: who is suspected, the run that would tell, where the curves part."""
+    found = report.changes
+    if found is None:
+        return []
+    parted = [_parted(one) for one in found.partings]
+    most = None if full else DIFFERENCES
+    return [
+        *map(sentence, found.worse),
+        sentence(found.verdict),
+        *([sentence(f"To decide: {found.deciding}")] if found.deciding else []),
+        *map(sentence, parted if full else parted[:PARTINGS]),
+        *capped([_difference(one) for one in found.differences], most),
+        *map(sentence, found.unrecorded),
+    ]
+
+
+def _parted(one: Parting) -> str:
+    than = f"the spread of the {one.runs} good runs" if one.runs > 1 else "what both scatter by"
+    times = f"{one.times:,.0f}" if one.times < 1000 else "over 1,000"
+    return f"{quoted(one.metric)} of {quoted(one.name, NAME_WIDTH)} parts at step {one.step:,}, by {times} times {than}"
+
+
+def _difference(one: Difference) -> str:
+    sides = [", ".join("not recorded" if v is None else quoted(str(v)) for v in side) for side in (one.good, one.bad)]
+    return f"{one.part} {quoted(one.key)}: {sides[0]} → {sides[1]}"
 
 
 def lens(report: Report, *, full: bool) -> list[str]:
