@@ -107,9 +107,14 @@ def listed(names: Sequence[str], limit: int = 4) -> str:
 
 
 def short_names(runs: Sequence[Run]) -> list[str]:
-    """Return a name for each run that tells it from the others: display name, with the id where names repeat."""
+    """Return a name for each run that tells it from the others: display name, with the id where names repeat.
+
+    And with the project where ids repeat, too.
+    """
     seen = Counter(run.name for run in runs)
-    return [run.label if seen[run.name] > 1 else run.name for run in runs]
+    names = [run.label if seen[run.name] > 1 else run.name for run in runs]
+    again = Counter(names)
+    return [f"{name} of {run.project}" if again[name] > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
 def fitting_names(names: Sequence[str], width: int) -> list[str]:

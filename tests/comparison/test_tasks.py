@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_cases import ACCURACY, LOSS, a_finding, curve, judged, rising
+from report_cases import ACCURACY, LOSS, NOW, a_finding, curve, judged, rising
 from wandb_toolkit.comparison.levels import gains, level_of
 from wandb_toolkit.comparison.ranking import compare
 from wandb_toolkit.comparison.tasks import PROJECT, tasks_of, telling_keys
-from wandb_toolkit.model import Comparison, Primary, RunReport
-from wandb_toolkit.reports.render.comparison import configurations, ranking, ranks_of
+from wandb_toolkit.model import Comparison, Primary, Report, RunReport
+from wandb_toolkit.reports.render.comparison import comparison_lines, configurations, ranking, ranks_of
+from wandb_toolkit.text import short_names
 
 TRAINER = {f"arg{at}": at for at in range(20)}
 OTHER = {f"option{at}": at for at in range(20)}
@@ -69,6 +70,37 @@ def test_no_run_is_the_best_of_several_tasks() -> None:
     table = ranking(found, ACCURACY, full=False)
     assert [row[0] for row in table.rows] == ["1 best", "2", "1 best", "2"]
     assert [row[table.heads.index("task")] for row in table.rows] == ["`Reacher`"] * 2 + ["`Hopper`"] * 2
+
+
+def test_a_short_table_has_the_best_of_each_task() -> None:
+    levels = {"Hopper": 0.9, "Reacher": 0.5, "Swimmer": 0.2}
+    runs = [
+        (judged(f"{env}-{at}", config={"env_id": env, "lr": at}), level - 0.01 * at)
+        for env, level in levels.items()
+        for at in range(6)
+    ]
+    found = compared(*runs)
+    report = Report(
+        verdict="good",
+        source="local",
+        target="demo",
+        primary=ACCURACY,
+        roles={},
+        runs=tuple(run for run, _ in runs),
+        good=(),
+        bad=(),
+        ugly=(),
+        comparison=found,
+        next_experiments=(),
+        errors=(),
+        generated_at=NOW,
+        tool_version="1",
+    )
+    lines = comparison_lines(report, None, full=False, most=8)
+    lines = lines[: lines.index("12 more rows left out here: `--full` shows them all.")]
+    assert [line.split("|")[2].strip() for line in lines if line.startswith("|")][2:] == [
+        f"`{env}-{at}`" for env in levels for at in range(2)
+    ]
 
 
 def test_a_configuration_stands_behind_the_first_of_its_task() -> None:
@@ -169,3 +201,9 @@ def test_a_run_that_diverged_counts_as_nothing_learned_and_one_that_its_machine_
     )
     assert after.across is not None
     assert after.across.configurations[0].seeds == (4, 4), "the crash is the training's own"
+
+
+def test_runs_of_one_name_and_id_are_told_apart_by_their_project() -> None:
+    runs = [judged("same", project=project).run for project in ("x", "y")]
+    assert short_names(runs) == ["same (id-same) of x", "same (id-same) of y"]
+    assert short_names([runs[0], judged("other").run]) == ["same", "other"]

@@ -64,7 +64,7 @@ def comparison_lines(report: Report, width: int | None, *, full: bool, most: int
     comparison = report.comparison
     if comparison is None or len(comparison.runs) < 2:
         return []
-    lines = ["## Comparison", "", *_first(ranking(comparison, report.primary, full=full), width, most)]
+    lines = ["## Comparison", "", *_ranking_lines(comparison, report.primary, width, full=full, most=most)]
     lines += ["", escape(comparison.note)] if comparison.note else []
     over = across(comparison.across)
     if over and comparison.across:
@@ -81,12 +81,29 @@ def comparison_lines(report: Report, width: int | None, *, full: bool, most: int
     return [*lines, *([""] if said else []), *said]
 
 
+def _ranking_lines(
+    comparison: Comparison, primary: Primary | None, width: int | None, *, full: bool, most: int | None
+) -> list[str]:
+    """Return the first rows of the ranking, of each task as many as of the others."""
+    table = ranking(comparison, primary, full=full)
+    tasks = len({line.task for line in comparison.runs if line.task})
+    if not most or tasks < 2 or len(table.rows) <= most:
+        return _first(table, width, most)
+    each = max(most // tasks, 1)
+    ranked = zip(table.rows, comparison.runs, ranks_of(comparison), strict=True)
+    shown = [row for row, line, rank in ranked if line.task and rank <= each][:most]
+    return [*Table(table.heads, shown, table.right).lines(width), *_left_out(len(table.rows) - len(shown))]
+
+
 def _first(table: Table, width: int | None, most: int | None) -> list[str]:
     """Return the first rows of a table, and how many more there are."""
     left = len(table.rows) - most if most else 0
     shown = Table(table.heads, table.rows[:most], table.right)
-    more = ["", f"{plural(left, 'more row')} left out here: `--full` shows them all."] if left > 0 else []
-    return [*shown.lines(width), *more]
+    return [*shown.lines(width), *_left_out(left)]
+
+
+def _left_out(rows: int) -> list[str]:
+    return ["", f"{plural(rows, 'more row')} left out here: `--full` shows them all."] if rows > 0 else []
 
 
 def ranking(comparison: Comparison, primary: Primary | None, *, full: bool) -> Table:

@@ -44,13 +44,14 @@ def headline(report: Report) -> str:
         text += f", {report.runs[0].run.state}"
         text += f": {report.runs[0].unjudged or 'nothing could be judged'}" if report.verdict == "unknown" else ""
     if report.comparison and len(report.runs) > 1:
-        best = [line.name for line in report.comparison.runs if line.at == report.comparison.best_at]
+        at = report.comparison.best_at
+        best = short_names([one.run for one in report.runs])[at] if at is not None else ""
         of = (
             f" of {among(len(report.runs), report.left_out, ranked=report.by_summary is not None)}:"
             if report.left_out
             else ""
         )
-        text += f" · best{of} {quoted(best[0], NAME_WIDTH)}" if best else ""
+        text += f" · best{of} {quoted(best, NAME_WIDTH)}" if best else ""
     text += _steps(report)
     if report.window:
         text += f" · the last {report.window:,} rows only (--window)"
