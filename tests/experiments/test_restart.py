@@ -77,3 +77,10 @@ def test_an_error_after_training_repeats_no_step() -> None:
     (first, *_) = proposed(report)
     assert "no step of training needs repeating" in first.change
     assert "resume" not in first.change
+
+
+def test_a_fault_of_training_comes_before_the_ends_of_several_other_runs() -> None:
+    error = crash(7, error="KeyError: 'x'")
+    ended = [judged(f"r{at}", error, LEARNED, verdict="ugly", state="failed") for at in range(3)]
+    sick = judged("sick", a_finding("reward_hacking", "ugly"), verdict="ugly")
+    assert [e.finding for e in proposed(*ended, sick)][:2] == ["reward_hacking", "crashed"]

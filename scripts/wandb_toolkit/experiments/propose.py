@@ -134,7 +134,13 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
                 hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor, bool(crash and crash[1])
             )
         )
-    return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], -len(c.reports), c.order))
+    return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], _of_the_end(c), -len(c.reports), c.order))
+
+
+def _of_the_end(case: _Case) -> bool:
+    """Return whether a case is of how runs ended: what is wrong with a training comes before, however many ended."""
+    known = DETECTORS.get(case.finding.id)
+    return known is not None and known.about == "state"
 
 
 def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
