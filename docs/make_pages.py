@@ -1,4 +1,4 @@
-"""Write docs/commands.md and the outputs shown in README.md and docs/changes.md: `.venv/bin/python docs/make_pages.py`.
+"""Write docs/commands.md, and the outputs shown in other pages: `.venv/bin/python docs/make_pages.py`.
 
 commands.md is read from the commands' parsers rather than from `--help`, whose layout differs between versions of
 Python. In the others, a comment before a block says which command's output it shows, and between which lines::
@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PAGES = (ROOT / "README.md", HERE / "changes.md")
+PAGES = (ROOT / "README.md", HERE / "changes.md", HERE / "replay.md")
 OUTPUT = re.compile(r"<!-- output: (?P<what>.+?) -->\n+```\n(?P<block>.*?)```\n", re.DOTALL)
 HEAD = """\
 # Commands

@@ -198,6 +198,7 @@ def report(
     goal: float | None = None,
     roles: Mapping[str, str] | None = None,
     baseline: str | Sequence[str] | None = None,
+    replay: bool = False,
     max_runs: int = 80,
     window: int | None = None,
     now: datetime | None = None,
@@ -215,6 +216,7 @@ def report(
         roles: role → metric, such as ``{"reward": "my/return"}``.
         baseline: runs known to be good (selectors, or ``latest-good``): what changed since, and is it worse? Without
             `runs`, the newest run is asked about.
+        replay: look at ended runs prefix by prefix: when they could have been stopped.
         max_runs: at most so many runs are read.
         window: only the last so many rows of each run.
         now: the moment that the report is made for; None: this one.
@@ -240,6 +242,10 @@ def report(
         built = with_changes(opened, build_report(opened, chosen, options), options)
     else:
         built = build_report(opened, chosen, options)
+    if replay:
+        from wandb_toolkit.replay.replay import replay as replayed
+
+        built = replace(built, report=replace(built.report, replay=replayed(built, options)))
     return Report(built.report.verdict, built.report, built.readings)
 
 

@@ -469,6 +469,49 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """What a way of stopping runs would have done."""
+
+    name: str  # "ugly", "bad": as --fail-on; "median": Vizier's median stopping rule
+    stopped: int  # runs
+    steps_saved: int
+    share_saved: float  # of all steps of all runs
+    hours_saved: float  # of the runs' time
+    wrongly: tuple[str, ...]  # names of those stopped that ended among the best third
+    best_third: int  # runs
+
+
+@dataclass(frozen=True)
+class ReplayedRun:
+    """When each policy would have stopped a run."""
+
+    run: str  # id
+    name: str
+    steps: int
+    stopped: Mapping[str, int | None]  # policy → step; None: not stopped
+
+
+@dataclass(frozen=True)
+class FalseAlarm:
+    """How often a diagnosis was made before a run's end, and how often it did not hold."""
+
+    id: str
+    fired: int  # runs
+    gone: int  # of these, at whose end it was not found
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Ended runs as a watcher would have seen them."""
+
+    policies: tuple[Policy, ...]
+    runs: tuple[ReplayedRun, ...]
+    changed: tuple[FalseAlarm, ...]
+    prefixes: int  # looks at a run
+    note: str
+
+
+@dataclass(frozen=True)
 class Lens:
     """One line on a role of reinforcement learning: where it started, where it ended, and what to think of it."""
 
@@ -527,3 +570,4 @@ class Report:
     window: int | None = None  # only the last so many rows of each run were looked at
     as_of: bool = False  # `generated_at` is not when the report was made but what was taken for now
     changes: Changes | None = None  # beside runs that went well (--baseline)
+    replay: Replay | None = None  # when its runs could have been stopped (--replay)

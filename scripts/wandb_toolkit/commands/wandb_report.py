@@ -80,6 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     looking.add_argument(
         "--jobs", type=cli.positive_int, metavar="N", help="processes that judge very many runs (default: one per core)"
     )
+    looking.add_argument(
+        "--replay", action="store_true", help="when the ended runs could have been stopped, and how often wrongly"
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--compare", action="store_true", help="the comparison first and in full, with a model of the settings"
@@ -155,6 +158,12 @@ def _look(args: argparse.Namespace) -> Built:
         from wandb_toolkit.changes.report import with_changes
 
         built = with_changes(opened, built, options)
+    if args.replay:
+        from wandb_toolkit.replay.replay import replay
+
+        built = replace(built, report=replace(built.report, replay=replay(built, options, options.jobs)))
+        if built.report.replay is None:
+            cli.warn("--replay: none of the runs has ended", args)
     report = built.report
     if args.goal is not None and report.primary is None:
         raise UsageError("--goal needs a metric to rank by, and none was recognised.", "Name one with --primary.")
@@ -190,6 +199,8 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise UsageError("--runs and --latest contradict each other.", "Give one of them.")
     if args.latest and args.max_runs and args.latest > args.max_runs:
         raise UsageError(f"--latest {args.latest} asks for more than --max-runs {args.max_runs} allows.")
+    if args.watch is not None and args.replay:
+        raise UsageError("--watch looks at what is running, --replay at what has ended.", "Give one of them.")
     if args.watch is not None and args.as_of:
         raise UsageError("--watch looks at what is now; --as-of fixes another time.", "Give one of them.")
     if args.goal is not None and args.goal != args.goal:

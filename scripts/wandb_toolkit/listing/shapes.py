@@ -171,6 +171,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "window",
         "as_of",
         "changes",
+        "replay",
         "html",
     ),
 }

@@ -57,6 +57,7 @@ def page(
     parts = [
         _listed("changed", "What changed", sections.changes(report, full=True)),
         *([*compared, *judged] if compare else [*judged, *compared]),
+        _listed("replay", "When the runs could have been stopped", sections.replayed(report, full=True)),
         _next(report),
         _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),
         _folded(_listed("rl", "Reinforcement learning", sections.lens(report, full=True))),

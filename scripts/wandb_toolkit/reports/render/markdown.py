@@ -41,6 +41,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         [f"# W&B report: {escape(clean(report.target, 100))}", "", f"**{verdict}** {rest}"],
         _section("What changed", sections.changes(report, full=full)),
         *([*compared, *judged] if compare else [*judged, *compared]),
+        _section("When the runs could have been stopped", sections.replayed(report, full=full)),
         _experiments(report.next_experiments, full=full or len(report.next_experiments) < 4),
         _section("Not read", sections.errors(report, full=full)),
         _section("Checked and skipped", sections.checked(report, full=full)),

@@ -36,6 +36,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "generated_at": report.generated_at,
             "as_of": report.as_of,
             "changes": report.changes,
+            "replay": report.replay,
             "tool_version": report.tool_version,
         }
     )

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import before, told
-from wandb_toolkit.model import Difference, Lens, Parting, Report, RunReport
+from wandb_toolkit.model import Difference, FalseAlarm, Lens, Parting, Policy, ReplayedRun, Report, RunReport
 from wandb_toolkit.reports.render.comparison import NAME_WIDTH
-from wandb_toolkit.text import among, listed, moment, number, plural, quoted, sentence, short_names
+from wandb_toolkit.text import among, duration, listed, moment, number, plural, quoted, sentence, short_names
 
 SENTENCES = 5  # of Good, Bad and Ugly each
 DIFFERENCES, PARTINGS = 12, 3
@@ -108,6 +108,44 @@ def _parted(one: Parting) -> str:
 def _difference(one: Difference) -> str:
     sides = [", ".join("not recorded" if v is None else quoted(str(v)) for v in side) for side in (one.good, one.bad)]
     return f"{one.part} {quoted(one.key)}: {sides[0]} → {sides[1]}"
+
+
+def replayed(report: Report, *, full: bool) -> list[str]:
+    """Return what each way of stopping the runs would have saved and cost, a line each, and what changed its mind."""
+    found = report.replay
+    if found is None:
+        return []
+    said = [_policy(one) for one in found.policies]
+    if full:
+        said += [_stops(one) for one in found.runs]
+    unsteady = [one for one in found.changed if one.gone]
+    said += [f"Taken back by the end: {', '.join(_taken_back(one) for one in unsteady)}"] if unsteady else []
+    return [sentence(text) for text in [*said, found.note]]
+
+
+def _policy(one: Policy) -> str:
+    name = {"median": "Median stopping"}.get(one.name, f"`--fail-on {one.name}`")
+    if not one.stopped:
+        return f"{name}: would have stopped no run"
+    hours = f", {duration(3600 * one.hours_saved)}" if one.hours_saved > 0 else ""
+    text = (
+        f"{name}: {plural(one.stopped, 'run')} stopped, {one.steps_saved:,} steps saved ({one.share_saved:.0%}{hours})"
+    )
+    if not one.best_third:
+        return text
+    if not one.wrongly:
+        return f"{text}; none of the best third ({one.best_third})"
+    return f"{text}; {len(one.wrongly)} of the best third ({one.best_third}) wrongly: {listed(one.wrongly, 3)}"
+
+
+def _stops(one: ReplayedRun) -> str:
+    steps = [f"{policy} at {step:,}" for policy, step in one.stopped.items() if step is not None]
+    return f"{quoted(one.name, NAME_WIDTH)}: {', '.join(steps) or 'never'} of {one.steps:,} steps"
+
+
+def _taken_back(one: FalseAlarm) -> str:
+    name = DETECTORS[one.id].label if one.id in DETECTORS else one.id
+    return f"{name} in {one.gone} of {one.fired}"
 
 
 def lens(report: Report, *, full: bool) -> list[str]:
