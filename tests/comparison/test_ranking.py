@@ -281,6 +281,8 @@ def test_the_same_cost_turns_a_ranking_of_unequal_lengths() -> None:
     points = {point.cost: point for point in found.common}
     assert {cost: point.amount for cost, point in points.items()} == {"step": 99, "time": 99, "tokens": 990}
     assert points["step"].telling
+    assert "`long` (0.9762) ends ahead of `quick` (0.7636), but ran longer" in found.lead_text
+    assert found.lead_text.endswith("after 99 steps, which both have, `quick` is ahead.")
     assert points["step"].note.startswith("After 99 steps: `quick` (0.76")
     long = next(line for line in found.runs if line.name == "long")
     assert long.same["step"] == pytest.approx(0.236, abs=0.01)

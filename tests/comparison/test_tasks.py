@@ -138,6 +138,7 @@ def test_a_run_does_not_lead_by_having_gone_on_for_longer() -> None:
     assert found.lead == "unproven"
     assert "ends ahead of" in found.lead_text
     assert "ran longer: after 99 steps, which both have, there is no evidence" in found.lead_text
+    assert not any(point.telling for point in found.common), "not said twice"
     equal = compare(runs, [curve(long), curve(0.5 + noise[::-1])], ACCURACY)
     assert equal.lead == "single"
 
@@ -207,3 +208,13 @@ def test_runs_of_one_name_and_id_are_told_apart_by_their_project() -> None:
     runs = [judged("same", project=project).run for project in ("x", "y")]
     assert short_names(runs) == ["same (id-same) of x", "same (id-same) of y"]
     assert short_names([runs[0], judged("other").run]) == ["same", "other"]
+
+
+def test_projects_that_name_one_task_need_no_caveat() -> None:
+    def run(project: str, **config: Any) -> RunReport:
+        return judged(project, project=project, config={**TRAINER, **config})
+
+    alike = compared((run("x", env_id="CartPole-v1"), 0.9), (run("y", env_id="CartPole-v1"), 0.4))
+    assert "projects" not in alike.note
+    unnamed = compared((run("x"), 0.9), (run("y"), 0.4))
+    assert "The ranked runs come from 2 projects: their levels may not be comparable." in unnamed.note

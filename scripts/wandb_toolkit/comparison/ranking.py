@@ -72,10 +72,13 @@ def compare(
     lead = _lead(groups, contenders, direction) if not tasks else Lead(None)
     all_broke = best is not None and not best.sound and len(ranked) > 1
     lead_text = sentences.tasks(groups, tasks) if tasks else sentences.lead(groups, lead, contenders, broken=all_broke)
-    if (amount := _led_by_length(groups, lead, direction)) is not None:
-        lead_text = sentences.shorter(groups, lead, contenders, amount)
+    longer = _led_by_length(groups, lead, direction)
+    if longer is not None:
+        lead_text = sentences.shorter(groups, lead, contenders, *longer)
         lead = replace(lead, verdict="unproven")
     common, places = _common(groups, direction) if not tasks else ((), {})
+    if longer is not None and not longer[1]:  # the lead says already that there is no difference at equal steps
+        common = tuple(replace(one, telling=False) if one.cost == "step" else one for one in common)
     goal = _target(groups, direction, target) if not tasks else None
     reached = {e.at: e.track.reaching(goal.value, direction) for e in ranked if e.track and goal}
     if goal:
@@ -156,8 +159,11 @@ def _by_task(ranked: list[Entry], tasks: Sequence[str]) -> list[Entry]:
     return sorted(ranked, key=lambda e: order.index(called(e.task, tasks)) if e.level else len(order))
 
 
-def _led_by_length(groups: Sequence[Sequence[Entry]], found: Lead, direction: Direction) -> float | None:
-    """Return the steps that both have, where the best configuration leads only by having run longer; None else."""
+def _led_by_length(groups: Sequence[Sequence[Entry]], found: Lead, direction: Direction) -> tuple[float, bool] | None:
+    """Return the steps that the best and the next configuration both have, and whether the next one leads there.
+
+    None where the best one leads by more than having run longer.
+    """
     if found.rival is None or found.verdict not in ("real", "single"):
         return None
     pair = (groups[0], groups[found.rival])
@@ -171,8 +177,9 @@ def _led_by_length(groups: Sequence[Sequence[Entry]], found: Lead, direction: Di
     if not all(there):
         return None
     contenders = [Contender(tuple(level.end for level in levels), levels[0].error) for levels in there]
-    then = lead.lead_of(contenders, 0, [1], direction)
-    return amount if then.verdict == "unproven" else None
+    if lead.lead_of(contenders, 1, [0], direction).verdict != "unproven":
+        return amount, True
+    return (amount, False) if lead.lead_of(contenders, 0, [1], direction).verdict == "unproven" else None
 
 
 def _line(

@@ -71,15 +71,15 @@ def lead(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Co
     return f"The difference between {pair} is more than chance: {between}."
 
 
-def shorter(groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Contender], amount: float) -> str:
-    """Say that the best configuration leads by having run longer."""
+def shorter(
+    groups: Sequence[Sequence[Entry]], found: Lead, contenders: Sequence[Contender], amount: float, behind: bool
+) -> str:
+    """Say that the best configuration leads by having run longer; `behind`: at equal steps the next one leads."""
     if found.rival is None:
         return ""
     mine, rival = _valued(groups[0], contenders[0]), _valued(groups[found.rival], contenders[found.rival])
-    return (
-        f"{mine} ends ahead of {rival}, but ran longer: after {spent('step', amount)}, which both have, there is no "
-        "evidence of a difference."
-    )
+    then = f"{named(groups[found.rival])} is ahead" if behind else "there is no evidence of a difference"
+    return f"{mine} ends ahead of {rival}, but ran longer: after {spent('step', amount)}, which both have, {then}."
 
 
 def tasks(groups: Sequence[Sequence[Entry]], keys: Sequence[str]) -> str:
@@ -183,7 +183,8 @@ def _unranked(ranked: Sequence[Entry], primary: Primary) -> list[str]:
 def _left_behind(ranked: Sequence[Entry]) -> list[str]:
     said = []
     projects = {(e.report.run.entity, e.report.run.project) for e in ranked if e.level}
-    if len(projects) > 1:
+    tasks = [set(e.task.items()) for e in ranked if e.level]
+    if len(projects) > 1 and not set.intersection(*tasks):
         said.append(f"The ranked runs come from {len(projects)} projects: their levels may not be comparable.")
     lengths = [e.level.last_step for e in ranked if e.sound and e.level]
     if lengths and max(lengths) > LENGTHS_APART * max(min(lengths), 1):
