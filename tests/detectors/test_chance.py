@@ -134,3 +134,13 @@ def test_a_loss_that_is_a_multiple_of_a_siblings_is_said_once() -> None:
     assert "loss_scaled" not in found(_among(one, [four], mean, [total]))
     assert "loss_scaled" not in found(_among(one, [one], total, [mean]))  # nothing in the configs says so
     assert "loss_scaled" not in found(_among(four, [one], total - 1.0, [mean]))
+
+
+def test_a_run_that_has_barely_begun_is_not_said_to_be_at_chance() -> None:
+    guesses = {"val_accuracy": 0.1 + noise(0.004, n=30), "train_loss": math.log(10) + noise(0.003)}
+    config: dict[str, Any] = {"num_classes": 10, "total_timesteps": 4 * N}
+    assert "25% of its plan" in skipped(view(guesses, state="running", config=config))["chance_level"]
+    assert "chance_level" in found(view(guesses, state="running", config={**config, "total_timesteps": 2 * N}))
+    assert "chance_level" in found(view(guesses, config=config)), "it has ended"
+    epochs: dict[str, Any] = {**guesses, "epoch": list(2 * PART)}
+    assert "20% of its plan" in skipped(view(epochs, state="running", config={"num_train_epochs": 10}))["chance_level"]

@@ -13,7 +13,7 @@ from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, curve_of
 from wandb_toolkit.detectors.environments import environment_of
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.length import flat_config
-from wandb_toolkit.detectors.schedule import stopped_in_warmup
+from wandb_toolkit.detectors.schedule import not_before_long, stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
 
@@ -73,6 +73,7 @@ def chance_level(view: RunView, points: int = 4, near: float = 0.25, exact: floa
     """
     if stopped_in_warmup(view):
         raise NotApplicable("the run broke off while its learning rate was warming up")
+    not_before_long(view)
     judges = (_accuracy, _area, _preference, _above_uniform, _random_actions)
     reasons = []
     for judge in judges:

@@ -10,6 +10,7 @@ from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.progress import gain_of
+from wandb_toolkit.detectors.schedule import not_before_long
 from wandb_toolkit.model import Finding
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
     KL would be folklore, its scale depends on the estimator and on per-token or per-sequence sums.
     """
     kl = _policy_kl(view, 10)
+    not_before_long(view)
     siblings = view.relatives("kl", kl, learning=True)
     if len(siblings) < needed:
         raise NotApplicable(f"no sibling with {kl.metric} to compare with")

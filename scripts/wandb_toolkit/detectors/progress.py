@@ -9,7 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
-from wandb_toolkit.detectors.schedule import stopped_in_warmup
+from wandb_toolkit.detectors.schedule import not_before_long, stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
 
@@ -228,6 +228,7 @@ def no_learning(
     """
     if stopped_in_warmup(view):
         raise NotApplicable("the run broke off while its learning rate was warming up")
+    not_before_long(view)
     if view.run.state not in ("finished", "running"):
         points = max(points, LONG)
     signs = {"loss": -1, "eval_loss": -1, "reward": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.base import EPOCHS, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.length import flat_config
 from wandb_toolkit.model import Finding
@@ -15,6 +15,7 @@ _SCHEDULE_KEYS = ("lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler
 _RATE_KEYS = ("learning_rate", "lr", "max_lr", "peak_lr", "base_lr")
 _DECAYS = ("cosine", "linear", "step", "poly", "exp", "decay", "anneal", "sqrt")
 _HOLDS = ("constant", "restart", "cyclic", "plateau", "stable", "wsd", "none")
+_EPOCH_KEYS = ("num_train_epochs", "num_epochs", "max_epochs", "total_epochs", "epochs")
 _LENGTH_KEYS = ("max_steps", "total_steps", "num_training_steps", "total_training_steps", "max_iters", "train_iters",
                 "iterations", "max_iterations")  # fmt: skip
 
@@ -41,6 +42,28 @@ def planned_steps(view: RunView) -> float | None:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
             return float(value)
     return None
+
+
+def not_before_long(view: RunView, share: float = 0.3) -> None:
+    """Refuse to say that nothing has happened yet of a running run that is at less than `share` of its plan.
+
+    Raises:
+        NotApplicable: it is.
+    """
+    done = _done(view) if view.run.state == "running" else None
+    if done is not None and done < share:
+        raise NotApplicable(f"the run is at {done:.0%} of its plan")
+
+
+def _done(view: RunView) -> float | None:
+    """Return which part of the planned steps or epochs a run has behind it, None where no plan is known."""
+    found = dict(flat_config(view.run.config))
+    steps = planned_steps(view) or found.get("total_timesteps")
+    if isinstance(steps, (int, float)) and steps > 0 and view.last_step is not None:
+        return view.last_step / steps
+    epochs = next((value for key in _EPOCH_KEYS if isinstance(value := found.get(key), (int, float)) and value > 0), 0)
+    counted = next((series for name in EPOCHS if (series := view.history.get(name)) is not None and len(series)), None)
+    return float(counted.value[-1]) / epochs if epochs and counted is not None else None
 
 
 def stopped_in_warmup(view: RunView) -> bool:
