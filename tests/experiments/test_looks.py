@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,23 @@ def test_a_run_of_few_rows_is_to_log_more_of_them() -> None:
     assert changes(report, primary=LOSS)[0] == "`train/loss` logged at least 50 times over a run"
     longer = judged("run", verdict="unknown", roles={"loss": "train/loss"}, config=RATED, rows=40)
     assert not any("50 times" in e for e in changes(longer, primary=LOSS))
+
+
+def test_what_is_not_recorded_is_not_repeated_first() -> None:
+    found = changes(judged("run", PRAISE, roles={"loss": "train/loss", "eval_loss": "eval/loss"}), primary=LOSS)
+    assert found[0].startswith("record the settings")
+    assert found.count(found[0]) == 1
+
+
+def test_a_run_without_the_metric_that_ranks_is_asked_for_its_own() -> None:
+    broke = judged("broke", a_finding("crashed", "ugly"), verdict="ugly", state="crashed", config=RATED)
+    own = judged("own", PRAISE, config=RATED)
+    for named, said in ((Primary("own/loss", "min", "loss"), "`own/loss`"), (None, "the main metric")):
+        looks = [
+            e
+            for e in proposed(broke, replace(own, primary=named), curves=[curve([1.0, 0.5]), None])
+            if e.finding is None
+        ]
+        assert looks
+        assert not any("eval/accuracy" in e.expect + e.why for e in looks)
+        assert any(said in e.expect + e.why for e in looks) or named is None

@@ -8,6 +8,7 @@ from wandb_toolkit import configs
 from wandb_toolkit.comparison.levels import Level
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.environments import environment_of
+from wandb_toolkit.experiments.programs import records_settings
 from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import Comparison, Experiment, Finding, Primary, RankedRun, RunReport, Standing
 from wandb_toolkit.text import number, quoted
@@ -53,7 +54,7 @@ def from_comparison(
         return length if not onsets or min(onsets) > AT_ONCE * last else []
     return [
         *_edge(comparison, best, sound, primary, names),
-        *_seeds(comparison, best, sound, primary, names),
+        *_seeds(comparison, best, sound, primary, names, recorded=records_settings(report.run.config)),
         *length,
     ]
 
@@ -64,9 +65,18 @@ def _of_training(finding: Finding) -> bool:
 
 
 def _seeds(
-    comparison: Comparison, best: RankedRun, sound: Sequence[RankedRun], primary: Primary, names: Sequence[str]
+    comparison: Comparison,
+    best: RankedRun,
+    sound: Sequence[RankedRun],
+    primary: Primary,
+    names: Sequence[str],
+    *,
+    recorded: bool,
 ) -> list[Experiment]:
-    """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one."""
+    """More seeds, where the best configuration has one only, or its seeds do not tell it from the next one.
+
+    `recorded`: the best run's config says how it was trained; else it cannot be repeated.
+    """
     mine = next((one for one in comparison.configurations if best.at in one.at), None)
     alone = mine is None or len(mine.at) == 1
     if alone and (best.verdict != "good" or best.state in ("running", "pending")):
@@ -76,7 +86,7 @@ def _seeds(
     found = _rival(comparison, mine, sound) if mine is not None else None
     metric, who = quoted(primary.metric), quoted(names[best.at])
     if mine is None or found is None:
-        if not alone:
+        if not alone or not recorded:
             return []
         return [two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))]
     standing, rival = found

@@ -9,7 +9,7 @@ from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import told
 from wandb_toolkit.detectors.progress import is_evaluation
 from wandb_toolkit.experiments.from_comparison import rounded, titled, two_more_seeds
-from wandb_toolkit.experiments.programs import is_boosting, programs_of
+from wandb_toolkit.experiments.programs import is_boosting, programs_of, records_settings
 from wandb_toolkit.experiments.restart import faults, learned
 from wandb_toolkit.experiments.settings import find_setting, rule_book
 from wandb_toolkit.model import Comparison, Experiment, Primary, RunReport
@@ -73,12 +73,17 @@ def next_looks(
     upper end of the learning rates that are usual for its kind of training.
     """
     at = most_promising(reports, comparison)
+    line = next((one for one in comparison.runs if one.at == at), None) if comparison else None
+    if line is not None and line.value is None:
+        primary = reports[at].primary  # it lacks the metric that ranks the others
     made = _Looks(reports, at, comparison, primary, quoted(names[at]))
     seeds = made.seeds()
-    logs = [*made.evaluation(), *made.settings(), *made.unlogged()]
+    settings = made.settings()
+    logs = [*made.evaluation(), *settings, *made.unlogged()]
     # What was not seen to learn is first made to tell; a faulty run needs no second seed before it is mended.
     if reports[at].verdict == "good":
-        first = [*made.plan(), *seeds, *logs]
+        # "The same config" can be repeated only where it is recorded.
+        first = [*made.plan(), *seeds, *logs] if not settings else [*settings, *made.plan(), *seeds, *logs]
     else:
         first = [*made.plan(), *made.oftener(), *logs]
     found = [*first, *made.rate(idle=idle, most=most)]
@@ -230,8 +235,7 @@ class _Looks:
     def settings(self) -> list[Experiment]:
         """The settings, where the config holds none that says how the run was trained."""
         config = self.report.run.config
-        names = ("learning_rate", "batch_size", "steps")
-        if any(find_setting(config, name) for name in names) or is_boosting(config):
+        if records_settings(config):
             return []
         holds = "is empty" if not configs.flatten(config) else "names no learning rate, batch size or length"
         return self._one(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wandb_toolkit import configs
+from wandb_toolkit.experiments.settings import find_setting
 from wandb_toolkit.model import RunReport
 
 _BOOSTERS = re.compile(
@@ -30,6 +31,12 @@ _OPTIMIZER = re.compile(r"(^|[./])(optim|optimizer|optimizer_name|solver|opt)$",
 def is_boosting(config: Mapping[str, Any]) -> bool:
     """Whether trees are added one a round: no gradient norm, no batches, and its rounds are its checkpoints."""
     return any(_BOOSTERS.search(key) for key in configs.flatten(config))
+
+
+def records_settings(config: Mapping[str, Any]) -> bool:
+    """Return whether a config says how a run was trained, so that it can be repeated."""
+    names = ("learning_rate", "batch_size", "steps")
+    return is_boosting(config) or any(find_setting(config, name) for name in names)
 
 
 def programs_of(report: RunReport) -> tuple[str, ...]:
