@@ -245,3 +245,11 @@ def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "metadata.json is no file; it is now metadata.old-1.json" in done.stderr
     assert json.loads((tmp_path / "metadata.json").read_text())["plots"]["files"]
+
+
+def test_metadata_shows_what_hides_in_strangers_names(tmp_path: Path) -> None:
+    hidden = "a\u202eb\x9b\u200b\U000e0041"
+    Folder(tmp_path).record("plots", {}, [make_run(name=hidden)], "src")
+    text = (tmp_path / "metadata.json").read_text(encoding="utf-8")
+    assert not set(hidden[1:2] + hidden[3:]) & set(text)
+    assert [run["name"] for run in json.loads(text)["runs"].values()] == [hidden]

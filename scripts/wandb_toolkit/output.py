@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wandb_toolkit import __version__
+from wandb_toolkit import __version__, jsontext
 from wandb_toolkit.errors import ToolkitError, UsageError
 from wandb_toolkit.model import Run
 
@@ -222,8 +222,8 @@ class Folder:
                 merged = self._merge(known, section, files, facts)
                 about = {run_key(run): _run_facts(run, source) for run in runs}
                 merged["runs"] = {**_mapping(known.get("runs")), **about}
-                text = json.dumps(merged, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-                self.write(METADATA, lambda temporary: temporary.write_bytes(text.encode("utf-8", "replace")))
+                text = jsontext.dumps(merged) + "\n"
+                self.write(METADATA, lambda temporary: temporary.write_bytes(text.encode()))
         except OSError as error:
             raise ToolkitError(f"{target} could not be written: {_why(error)}.", _write_hint(error)) from error
         return warnings

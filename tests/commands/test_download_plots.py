@@ -228,7 +228,23 @@ def test_an_image_of_very_many_pixels_is_not_on_the_sheet(fetch: Fetch, monkeypa
     done = fetch(source_of(stored, facts=facts), "x", "--output", "out", "--keys", "val", "--sheet", "--json")
     assert len(done.json["downloaded"]) == 2
     assert [one["steps"] for one in done.json["sheets"]] == [[1]]
-    assert "1 image of val" in done.err
+    assert "1 image of val left out of its sheet" in done.err
+
+
+def test_what_pillow_says_of_sizes_and_palettes_does_not_reach_the_user(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 15)  # of more it warns, and refuses twice as many
+    stored = {}
+    for at, (mode, side) in enumerate([("RGB", 5), ("RGB", 9), ("P", 3)]):
+        out = io.BytesIO()
+        extra = {"transparency": b"\0\1"} if mode == "P" else {}
+        Image.new(mode, (5, side) if mode == "RGB" else (side, side)).save(out, "PNG", **extra)
+        stored[f"media/images/val/{at}_{at}.png"] = out.getvalue()
+    facts: dict[str, Any] = {name: {"key": "val", "step": at} for at, name in enumerate(stored)}
+    done = fetch(source_of(stored, facts=facts), "x", "--output", "out", "--keys", "val", "--sheet", "--json")
+    assert [one["steps"] for one in done.json["sheets"]] == [[0, 2]]
+    assert "Warning" not in done.err
 
 
 def test_a_long_sheet_keeps_first_last_and_what_lies_between(tmp_path: Path) -> None:

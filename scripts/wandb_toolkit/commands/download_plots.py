@@ -176,7 +176,7 @@ def _sheets(
     wanted: Sequence[RunFile], done: Fetched, folder: Folder, a_run: Run, warnings: list[str]
 ) -> list[dict[str, Any]]:
     """Draw a sheet for each key of the images that are there; return what JSON says of them."""
-    from wandb_toolkit.plots.figures.contact_sheet import Picture, contact_sheet
+    from wandb_toolkit.plots.figures.contact_sheet import MOST_PIXELS, Picture, contact_sheet
     from wandb_toolkit.plots.figures.file import owner_of
     from wandb_toolkit.plots.figures.view import View
 
@@ -190,7 +190,10 @@ def _sheets(
         sheet = contact_sheet(key, a_run.name, pictures, View(), mark)
         if sheet is None or sheet.unreadable:
             count = len(sheet.unreadable) if sheet else len(pictures)
-            warnings.append(f"{plural(count, 'image')} of {key} cannot be decoded and is not on its sheet")
+            warnings.append(
+                f"{plural(count, 'image')} of {key} left out of its sheet: damaged, or above"
+                f" {MOST_PIXELS // 1_000_000} megapixels"
+            )
         if sheet is None:
             continue
         written = folder.place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,11 +124,13 @@ def _opened(path: Path, wide: int) -> NDArray[Any] | None:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * wide, 2 * wide))  # JPEGs decode smaller
-            if image.width * image.height > MOST_PIXELS:
-                return None
-            picture = image.convert("RGBA")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of sizes and palettes, are no news to whoever asked for a sheet
+            with Image.open(path) as image:
+                image.draft("RGB", (2 * wide, 2 * wide))  # JPEGs decode smaller
+                if image.width * image.height > MOST_PIXELS:
+                    return None
+                picture = image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     paper = Image.new("RGBA", picture.size, "white")
