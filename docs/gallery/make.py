@@ -1,7 +1,7 @@
 """Draw the pictures of this folder again, from the runs in examples/: `.venv/bin/python docs/gallery/make.py`.
 
-generate_plots and download_plots draw them into a temporary folder; here they become PNGs of 256 colours, a third of
-the size.
+generate_plots, download_plots and wandb_report draw them into a temporary folder; here they become PNGs of 256
+colours, a third of the size.
 """
 
 from __future__ import annotations
@@ -42,16 +42,26 @@ SHEETS = {
 }
 
 
+# Picture → the file that `wandb_report --figures` writes for the finding.
+EVIDENCE = {
+    "evidence_reward_hacking.png": "reward-hacking__reward_hacking.png",
+    "evidence_entropy_collapse.png": "entropy-collapse__entropy_collapse.png",
+    "evidence_nan_or_inf.png": "lr-too-high__nan_or_inf.png",
+    "evidence_kl_too_low.png": "kl-leash__kl_too_low.png",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures to the folder given, else here; return the first exit code that is not 0."""
     words = list(sys.argv[1:] if argv is None else argv)
     target = Path(words[0]) if words else HERE
     sys.path.insert(0, str(ROOT / "scripts"))
-    from PIL import Image
-
     from wandb_toolkit.commands import download_plots, generate_plots
 
     target.mkdir(parents=True, exist_ok=True)
+    code = draw_evidence(target)
+    if code:
+        return code
     jobs = [(generate_plots, name, how, "*.png") for name, how in PICTURES.items()]
     jobs += [(download_plots, name, how, "sheet__*.png") for name, how in SHEETS.items()]
     for command, name, (runs, *rest), glob in jobs:
@@ -61,10 +71,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             if code:
                 return code
             (drawn,) = Path(folder).glob(glob)
-            with Image.open(drawn) as picture:
-                small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-                small.save(target / name, optimize=True)
+            keep(drawn, target / name)
     return 0
+
+
+def draw_evidence(target: Path) -> int:
+    """Write the pictures of findings; return the exit code of the report."""
+    from wandb_toolkit.commands import wandb_report
+
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = int(wandb_report.main([str(ROOT / RUNS), "--figures", folder, "--quiet"]))
+        if not code:
+            for name, drawn in EVIDENCE.items():
+                keep(Path(folder, drawn), target / name)
+    return code
+
+
+def keep(drawn: Path, place: Path) -> None:
+    """Write a picture with 256 colours."""
+    from PIL import Image
+
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(place, optimize=True)
 
 
 if __name__ == "__main__":

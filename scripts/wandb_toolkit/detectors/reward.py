@@ -102,10 +102,10 @@ def _falls(
         return None
     if rose < reward_share * reward_gain or rose < 3 * r.error or stats.rank_trend(t.raw[peak:]) > -0.2:
         return None
-    step = int(t.x[peak])
+    step = int(t.x[_logged_peak(t, peak)])
     return _hacking(
-        f"{reward.metric} kept rising, from {num(here)} to {num(r.end)}, while {task.metric} fell "
-        f"from {num(top)} at step {step:,} to {num(end)}",
+        f"{reward.metric} kept rising, from {num(here)} to {num(reward.final)}, while {task.metric} fell from "
+        f"{num(float(np.max(task.y)))} to {num(task.final)} after step {step:,}",
         reward,
         task,
         step,
@@ -114,6 +114,14 @@ def _falls(
          "thresholds": {"reward_share": reward_share, "task_share": task_share}},
         min(lost / (task_share * gain), rose / (reward_share * reward_gain)),
     )  # fmt: skip
+
+
+def _logged_peak(t: stats.Trend, peak: int, few: int = 60) -> int:
+    """Return the place of the highest logged point about the peak of a course; of many points the course tells it."""
+    if len(t.raw) >= few:
+        return peak
+    first = max(0, peak - t.window // 2)
+    return first + int(np.argmax(t.raw[first : peak + t.window // 2 + 1]))
 
 
 def _stays_behind(view: RunView, reward: Curve, task: Curve, level: float, more: float) -> Finding | None:
