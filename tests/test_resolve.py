@@ -244,3 +244,9 @@ def test_hints_without_a_near_name_show_what_there_is() -> None:
 def test_the_clouds_newer_address_has_a_prefix() -> None:
     target = parse_target("https://forge.coreweave.com/wandb/team/digits/runs/abc?nw=x")
     assert (target.entity, target.project, target.selector) == ("team", "digits", "abc")
+
+
+@pytest.mark.parametrize("text", ["~0", "~nobody-here", "~\x00", "~\x00/x.wandb"])
+def test_a_home_that_nobody_has_is_a_name_like_any(text: str) -> None:
+    with pytest.raises(NotFoundError, match="There is no ~"):
+        parse_target(text)

@@ -127,6 +127,19 @@ def test_any_finite_curve_has_an_answer(values: list[float]) -> None:
     assert len(stats.sparkline(y)) == min(len(y), 40)
 
 
+def test_curves_at_the_ends_of_floats_have_an_answer() -> None:
+    x = np.arange(20.0)
+    for y in (np.tile([1e308, -1e308], 10), np.tile([1.7e308, 1.0, 0.0, -1e307], 5), np.tile([0.0, 5e-324], 10)):
+        with np.errstate(all="ignore"):
+            assert len(stats.trend(x, y).y) == 20
+            assert len(stats.sparkline(y)) == 20
+            assert stats.bend(x, y)[0] >= 0
+            assert len(stats.last_fifth(x, y)) == 2
+    assert stats.sparkline(np.array([-1e308, 1e308])) == "▁█"
+    assert stats.sparkline(np.array([0.0, 5e-324])) == "▁█"
+    assert stats.median(np.array([1.5e308, 1.7e308])) == 1.6e308
+
+
 def test_long_curves_are_judged_on_few_points() -> None:
     x, y = np.arange(100_000.0), RNG.normal(size=100_000)
     trend = stats.trend(x, y)

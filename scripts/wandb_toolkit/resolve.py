@@ -50,7 +50,7 @@ def parse_target(text: str) -> Target:
         )
     if "://" in stripped:
         return _parse_url(stripped)
-    path = Path(stripped).expanduser()
+    path = expanded(stripped)
     if _exists(path):
         return Target(text=stripped, path=path)
     if stripped.startswith((".", "/", "~")) or stripped.endswith(".wandb") or stripped.count("/") > 2:
@@ -61,6 +61,14 @@ def parse_target(text: str) -> Target:
     if len(parts) == 1:
         return Target(text=stripped, project=parts[0])
     return Target(text=stripped, entity=parts[0], project=parts[1], selector=parts[2] if len(parts) == 3 else None)
+
+
+def expanded(text: str) -> Path:
+    """Return the path that a text names, `~` being the home folder; of a user who has none it is a name like any."""
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):  # ~nobody, a NUL byte behind it
+        return Path(text)
 
 
 def _exists(path: Path) -> bool:
@@ -75,7 +83,7 @@ def nearest_path(path: Path) -> str:
     folder = path.parent
     try:
         names = [p.name for p in folder.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         return f"The folder {folder} does not exist either."
     near = did_you_mean(path.name, sorted(names), "file")
     return f"In {folder}: {near}" if names else f"The folder {folder} is empty."

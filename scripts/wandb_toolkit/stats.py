@@ -55,7 +55,7 @@ def median(values: FloatArray) -> float:
     if n == 0:
         return float("nan")
     ordered = np.sort(values)
-    return float(ordered[n // 2]) if n % 2 else float(ordered[n // 2 - 1] + ordered[n // 2]) / 2
+    return float(ordered[n // 2]) if n % 2 else float(ordered[n // 2 - 1]) / 2 + float(ordered[n // 2]) / 2
 
 
 def quantile(values: FloatArray, part: float) -> float:
@@ -232,7 +232,7 @@ def trend(x: FloatArray, y: FloatArray, detail: float = 0.02) -> Trend:
     if len(ys) >= 8 and scatter > 0:
         rough = running_median(ys, 5)
         reach = float(np.ptp(rough))
-        wanted = min(scatter / (detail * reach), 1e6) ** 2 if detail * reach > 0 else np.inf
+        wanted = min(scatter / (detail * reach), 1e6) ** 2 if 0 < detail * reach < np.inf else np.inf
         window = int(min(max(wanted, 3), max(3, len(ys) // 10))) | 1
     smoothed = running_mean(running_median(ys, window), window)
     error = scatter * _MEDIAN_ERROR / window**0.5
@@ -290,10 +290,10 @@ def bend(x: FloatArray, y: FloatArray) -> tuple[int, float, float]:
     """Return where a curve bends: the best fit by two joined straight lines.
 
     (index of the joint, value of the first line there, its slope). A curve without a bend bends at its start. The
-    first line is what the curve's course had been. Below 6 points: (0, first value, 0).
+    first line is what the curve's course had been. Below 6 points, or beyond what a fit bears: (0, first value, 0).
     """
     n = len(y)
-    if n < 6:
+    if n < 6 or not _fitted(y):
         return 0, float(y[0]) if n else float("nan"), 0.0
     scale = float(x[-1] - x[0]) or 1.0
     t = (x - x[0]) / scale
@@ -310,12 +310,18 @@ def bend(x: FloatArray, y: FloatArray) -> tuple[int, float, float]:
     return best[1], best[2], best[3]
 
 
-def last_fifth(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Return what the last fifth of the x range brought, and the standard error of that; NaN below 8 points.
+def _fitted(y: FloatArray) -> bool:
+    """Whether a least-squares fit, which squares the values, has an answer."""
+    return bool(np.all(np.abs(y) < 1e100))
 
-    From a parabola through the last 60% of the range, which follows a curve that levels off.
+
+def last_fifth(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Return what the last fifth of the x range brought, and the standard error of that.
+
+    NaN below 8 points and beyond 1e100. From a parabola through the last 60% of the range, which follows a
+    curve that levels off.
     """
-    if len(y) < 8:
+    if len(y) < 8 or not _fitted(y):
         return float("nan"), float("nan")
     t = (x - x[0]) / (float(x[-1] - x[0]) or 1.0)
     late = t >= 0.4
@@ -367,9 +373,10 @@ def sparkline(y: FloatArray, width: int = 40) -> str:
     good = np.isfinite(points)
     if not good.any():
         return "·" * len(points)
+    points[good] /= max(float(np.abs(points[good]).max()), 1.0)  # so that no difference overflows
     low, high = float(points[good].min()), float(points[good].max())
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((p - low) * scale)] if np.isfinite(p) else "·" for p in points)
+    span, top = high - low or 1.0, len(_BARS) - 1
+    return "".join(_BARS[round((p - low) / span * top)] if np.isfinite(p) else "·" for p in points)
 
 
 def _middle(values: FloatArray) -> float:

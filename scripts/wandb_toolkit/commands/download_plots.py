@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
@@ -27,7 +27,7 @@ from wandb_toolkit.downloads.table_images import TableImages, images_in_tables
 from wandb_toolkit.downloads.tables import SUFFIX as TABLE_SUFFIX
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.output import METADATA, Folder, check_folder, digest, output_folder, run_key, safe_stem
-from wandb_toolkit.resolve import means
+from wandb_toolkit.resolve import expanded, means
 from wandb_toolkit.text import clean, plural, size
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> Exit:
         if value is not None and not value.strip():
             raise UsageError(f"--{flag} is blank.")
     keys = cli.comma_list(args.keys) if args.keys is not None else None
-    given = Path(args.output).expanduser() if args.output is not None else None
+    given = expanded(args.output) if args.output is not None else None
     if given is not None:
         check_folder(given)
     source, a_run = the_run(args)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import Exit, UsageError
+from wandb_toolkit.resolve import expanded
 from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> Exit:
         if selectors and selectors != (args.run,):
             raise UsageError(f"The target already names the run {selectors[0]}.", "Give one of them.")
         selectors = (args.run,)
-    folder = Path(args.output).expanduser()
+    folder = expanded(args.output)
     dataset = Dataset.open(folder, args.format, source.description, choice.as_dict())
     query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
     runs = cli.runs_of(source, query)

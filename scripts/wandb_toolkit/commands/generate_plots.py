@@ -16,7 +16,7 @@ from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
 from wandb_toolkit.commands.plot_flags import add_look_flags, closed_log_y, smoothing_of, view_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
-from wandb_toolkit.resolve import split_names
+from wandb_toolkit.resolve import expanded, split_names
 from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> Exit:
 def _given_folder(text: str) -> Path:
     if not text.strip():
         raise UsageError("--output is blank.", "Give it a folder, existing or new.")
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 def _patterns(args: argparse.Namespace) -> list[str] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit import jsontext
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import ToolkitError, UsageError
+from wandb_toolkit.resolve import expanded
 from wandb_toolkit.text import plural
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _check_figures(text: str) -> Path:
 
     if not text.strip():
         raise UsageError("--figures is blank.", "Give it a folder, existing or new.")
-    folder = Path(text).expanduser()
+    folder = expanded(text)
     try:
         check_folder(folder)
     except ToolkitError as error:
@@ -69,7 +70,7 @@ def _check_figures(text: str) -> Path:
 def _check(text: str, flag: str) -> Path:
     from wandb_toolkit.output import check_folder
 
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not text.strip() or path.is_dir() or text.endswith("/"):
         raise UsageError(f"{flag} {text!r} is a folder, not a file.", "Give a file name such as report.md.")
     try:

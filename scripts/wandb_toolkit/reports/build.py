@@ -73,6 +73,15 @@ def build_report(
         NotFoundError: no run has the primary metric, or the metric of an override.
         ToolkitError: none of the runs could be read.
     """
+    import numpy as np
+
+    with np.errstate(
+        all="ignore"
+    ):  # numbers at the end of floats' range: what overflows is compared, and found wanting
+        return _build(source, runs, options, on_run)
+
+
+def _build(source: Histories, runs: Sequence[Run], options: ReportOptions, on_run: Callable[[Run], object]) -> Built:
     primary, overrides, patterns, now = options.primary, options.overrides, options.patterns, options.now
     if options.window is not None:
         source = Windowed(source, options.window)

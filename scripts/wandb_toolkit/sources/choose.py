@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError, UsageError
-from wandb_toolkit.resolve import Target, nearest_path, parse_target
+from wandb_toolkit.resolve import Target, expanded, nearest_path, parse_target
 from wandb_toolkit.sources.base import RunQuery, Source
 from wandb_toolkit.sources.http.auth import Credentials, default_entity, default_project, find_credentials
 from wandb_toolkit.sources.local.source import LocalSource
@@ -73,9 +73,9 @@ def open_source(
         return _server(target, entity, credentials, reading or ReadOptions(), through_sdk=through_sdk), selectors
     if here.has_runs() or text is None:
         return here, selectors
-    folder = Path(target.text).expanduser().parent
+    folder = expanded(target.text).parent
     if "/" in target.text and folder.is_dir():  # "runs/wandbb", where there is a folder runs
-        raise NotFoundError(f"There is no {target.text}.", nearest_path(Path(target.text).expanduser()))
+        raise NotFoundError(f"There is no {target.text}.", nearest_path(expanded(target.text)))
     return _public(target, credentials), selectors
 
 
