@@ -1,7 +1,7 @@
 # What a developer does. Each target sets the environment up first; it does nothing where nothing changed.
 PYTHON = "$(CURDIR)/.venv/bin/python"
 
-.PHONY: setup test coverage lint docs bench bench-trainings constraints
+.PHONY: setup test coverage lint docs reliability bench bench-trainings constraints
 
 setup: ## make or repair .venv with the test tools
 	bash .venv-setup.sh test --version
@@ -22,6 +22,9 @@ docs: setup ## every generated page; the suite fails where one is not fresh
 	$(PYTHON) docs/make_schemas.py
 	$(PYTHON) docs/make_diagnoses.py
 	$(PYTHON) docs/gallery/make.py
+
+reliability: setup ## faults, damage and kills in figures: docs/reliability.md; minutes
+	PYTHONPATH=scripts:tests $(PYTHON) tests/reliability.py
 
 bench: setup ## the benchmarks that need no network; minutes
 	$(PYTHON) -m benchmarks.diagnoses --seed 1
