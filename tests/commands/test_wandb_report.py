@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import jsonschema
 import pytest
 
 from fake_source import FakeSource
+from loopback import document, serving
 from report_cases import a_run, memory_source, rising
 from repository import ROOT
 from wandb_toolkit import sources
 from wandb_toolkit.commands import report_watch
 from wandb_toolkit.commands.wandb_report import ROLE_FLAGS, build_parser, main
 from wandb_toolkit.errors import Exit, ServerError, ToolkitError
+from wandb_toolkit.model import Report
+from wandb_toolkit.reports.build import ReportOptions, build_report
 
 EXAMPLES = str(ROOT / "examples" / "wandb")
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "wandb_report.schema.json").read_text(encoding="utf-8"))
@@ -341,6 +345,13 @@ def test_html_is_written_beside_what_is_printed(
     assert capsys.readouterr().out.splitlines()[:2] == [f"Wrote {tmp_path / 'r.md'}", f"Wrote {path}"]
 
 
+def a_report() -> Report:
+    """Return the report of a run that is still running."""
+    run = a_run("one", state="running", last_activity=datetime.now(UTC))
+    source = memory_source([(run, {"train/loss": LOSS[:60]})])
+    return build_report(source, source.all, ReportOptions(datetime.now(UTC))).report
+
+
 class Growing:
     """Looks that show one run further each time; the third shows it ended."""
 
@@ -383,6 +394,42 @@ def test_watch_takes_no_target_for_its_seconds_and_json_stays_one_document(
     assert valid(said.out)["runs"][0]["state"] == "finished"
     assert "step 60 → 120" in said.err
     assert seen.naps == [60.0, 60.0]
+
+
+def test_watch_auto_waits_ever_longer_while_nothing_but_progress_is_new(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = Growing(monkeypatch)
+    assert main(["--watch", "auto", "x"]) == Exit.OK
+    assert "Watching ever more rarely" in capsys.readouterr().err
+    assert seen.naps[0] == report_watch.SHORTEST
+    pause = report_watch.Pause(report_watch.AUTO)
+    report = a_report()
+    for _ in range(20):
+        pause.after(report, report)
+    assert pause.seconds == report_watch.LONGEST
+    ended = replace(report, runs=tuple(replace(one, verdict="ugly") for one in report.runs))
+    pause.after(report, ended)
+    assert pause.seconds == report_watch.SHORTEST
+
+
+def test_a_watch_notifies_of_what_is_new_and_goes_on_where_nobody_listens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Growing(monkeypatch)
+    broken = LOSS.copy()
+    broken[70:] = float("nan")
+    monkeypatch.setattr(sys.modules[__name__], "LOSS", broken)
+    with serving(document({})) as server:
+        assert main(["x", "--watch", "1", "--notify", f"{server.url}/hook"]) == Exit.OK
+    told = [json.loads(request.body)["finding"] for request in server.requests]
+    assert told.count("nan_or_inf") == 1
+    capsys.readouterr()
+    assert main(["x", "--watch", "1", "--notify", f"{server.url}/hook", "--notify-command", "false"]) == Exit.OK
+    said = capsys.readouterr().err
+    assert "127.0.0.1 was not notified" in said
+    assert "false was not notified: it ended with 1" in said
+    assert main(["x", "--notify", "https://example.org"]) == Exit.USAGE
 
 
 def test_ctrl_c_ends_a_watch_with_what_was_seen(

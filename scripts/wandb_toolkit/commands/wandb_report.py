@@ -74,9 +74,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--as-of", type=_moment, metavar="TIME", help="evaluate as if it were TIME (UTC), for reproducible reports"
     )
     looking.add_argument(
-        "--watch", nargs="?", type=cli.seconds, const=WATCH, metavar="SECONDS",
-        help=f"re-check every SECONDS (default {WATCH:g}) and print what changed, until no run is running",
+        "--watch", nargs="?", type=report_watch.interval, const=WATCH, metavar="SECONDS",
+        help=f"re-check every SECONDS (default {WATCH:g}) and print what changed, until no run is running; "
+        "auto: ever more rarely while nothing but progress is new",
     )  # fmt: skip
+    looking.add_argument(
+        "--notify", action="append", metavar="URL", default=[],
+        help="with --watch: send each new bad or ugly finding there (a webhook; ntfy and Slack by host or prefix)",
+    )  # fmt: skip
+    looking.add_argument(
+        "--notify-command", metavar="CMD", help="with --watch: run CMD with each new finding as JSON on its stdin"
+    )
     looking.add_argument(
         "--jobs", type=cli.positive_int, metavar="N", help="processes that judge very many runs (default: one per core)"
     )
@@ -199,6 +207,8 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise UsageError("--runs and --latest contradict each other.", "Give one of them.")
     if args.latest and args.max_runs and args.latest > args.max_runs:
         raise UsageError(f"--latest {args.latest} asks for more than --max-runs {args.max_runs} allows.")
+    if (args.notify or args.notify_command) and args.watch is None:
+        raise UsageError("--notify and --notify-command need --watch.")
     if args.watch is not None and args.replay:
         raise UsageError("--watch looks at what is running, --replay at what has ended.", "Give one of them.")
     if args.watch is not None and args.as_of:
@@ -270,6 +280,6 @@ def _bare_watch(words: Sequence[str]) -> list[str]:
     """Return the words with a `--watch` that no number follows closed, so that it does not take the target."""
     after = [*words[1:], ""]
     return [
-        f"--watch={WATCH:g}" if word == "--watch" and not re.fullmatch(r"\d+(\.\d+)?", nxt) else word
+        f"--watch={WATCH:g}" if word == "--watch" and not re.fullmatch(r"\d+(\.\d+)?|auto", nxt) else word
         for word, nxt in zip(words, after, strict=True)
     ]
