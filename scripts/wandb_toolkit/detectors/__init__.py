@@ -6,6 +6,7 @@ A new detector is a function in one of the family modules (or a new module impor
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -82,7 +83,9 @@ def examine(view: RunView, detectors: Iterable[Detector] | None = None, *, stric
     passed: list[str] = []
     for each in DETECTORS.values() if detectors is None else detectors:
         try:
-            with np.errstate(all="ignore"):  # what overflows or is NaN is compared, and found wanting
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                # What overflows, is NaN or has no points is compared, and found wanting.
+                warnings.simplefilter("ignore", RuntimeWarning)
                 result = each(view)
         except NotAsked:
             continue

@@ -131,7 +131,7 @@ def grad_norm_vanishing(
     """
     norm = view.curve("grad_norm", 20)
     t = norm.trend
-    early = float(np.median(t.raw[(t.part >= 0.02) & (t.part <= 0.2)])) if len(t.raw) >= 20 else t.start
+    early = t.level(0.02, 0.2) if len(t.raw) >= 20 else t.start
     low = stats.lasting(t.y <= left * early)
     if low is None or 1 - t.part[low] < lasts or len(t.y) - low < 4:
         return None
