@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,15 @@ def test_slack_and_ntfy_get_their_own_form() -> None:
     assert address_of("https://example.org/hook").kind == "json"
 
 
+def test_names_from_strangers_call_nobody_in_slack() -> None:
+    title = "`<!channel>` rises & <https://elsewhere.example|the docs>"
+    with serving(text("ok")) as server:
+        Notifier((Address(server.url, "slack"), Address(server.url, "json"))).tell(report(replace(BAD, title=title)))
+    slack, plain = (json.loads(request.body) for request in server.requests)
+    assert slack["text"] == ("one: bad: `&lt;!channel&gt;` rises &amp; &lt;https://elsewhere.example|the docs&gt;")
+    assert plain["title"] == title
+
+
 def test_a_redirect_is_not_followed_and_failures_are_said() -> None:
     with serving(document({})) as other, serving(text("", 302, Location=other.url)) as server:
         failed = Notifier((Address(server.url, "json"),)).tell(report(UGLY))
@@ -80,6 +90,14 @@ def test_a_command_gets_the_finding_on_its_stdin(tmp_path: Path) -> None:
     ]
 
 
+def test_a_command_may_print_anything_and_leave_a_child_behind() -> None:
+    noise = "import sys; sys.stdout.buffer.write(bytes([255, 254])); sys.stderr.buffer.write(bytes([255]))"
+    assert Notifier(command=(sys.executable, "-c", noise)).tell(report(BAD)) == []
+    began = time.monotonic()
+    assert Notifier(command=("sh", "-c", "sleep 20 & exit 0")).tell(report(BAD)) == []
+    assert time.monotonic() - began < 10
+
+
 def test_too_many_are_counted_and_said_with_the_next() -> None:
     now = [0.0]
     with serving(document({})) as server:
@@ -92,9 +110,13 @@ def test_too_many_are_counted_and_said_with_the_next() -> None:
     assert json.loads(server.requests[-1].body)["held_back"] == 5
 
 
-@pytest.mark.parametrize("bad", ["ftp://x/y", "no address", "http://", "http://a b/c"])
+@pytest.mark.parametrize(
+    "bad", ["ftp://x/y", "no address", "http://", "http://a b/c", "http://[::1", "http://x:port/", "http://x:99999/"]
+)
 def test_what_is_no_address_is_refused(bad: str) -> None:
     with pytest.raises(UsageError):
         address_of(bad)
     with pytest.raises(UsageError):
         split_command("'open")
+    with pytest.raises(UsageError):
+        split_command("a\0b")

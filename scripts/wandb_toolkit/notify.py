@@ -43,7 +43,11 @@ def address_of(text: str) -> Address:
     """
     kind, _, rest = text.partition(":")
     url = rest if kind in _KINDS and not rest.startswith("//") else text
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read here, because only reading it says that it is not a number
+    except ValueError as error:  # a bracket left open, a name that turns into another, a port that cannot be
+        raise UsageError(f"--notify {clean(text, 80)!r} is not an http or https address.") from error
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\\]", url):
         raise UsageError(f"--notify {clean(text, 80)!r} is not an http or https address.")
@@ -114,6 +118,8 @@ def split_command(text: str) -> tuple[str, ...]:
         raise UsageError(f"--notify-command cannot be read: {error}.") from error
     if not words:
         raise UsageError("--notify-command is blank.")
+    if "\0" in text:
+        raise UsageError("--notify-command holds a zero byte.")
     return words
 
 
@@ -146,6 +152,11 @@ def _text(message: dict[str, Any]) -> str:
     return f"{message['run']}: {message['severity']}: {message['title']}{held}"
 
 
+def _for_slack(text: str) -> str:
+    """Return a text that calls nobody: in Slack's markup ``<!channel>`` in a stranger's name would alert everyone."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _post(address: Address, message: dict[str, Any]) -> str:
     """Send a message; return why it was not taken, "" where it was."""
     import urllib.request
@@ -160,7 +171,7 @@ def _post(address: Address, message: dict[str, Any]) -> str:
             "Priority": "high" if message["severity"] == "ugly" else "default",
         }
     else:
-        body = json.dumps({"text": _text(message)} if address.kind == "slack" else message)
+        body = json.dumps({"text": _for_slack(_text(message))} if address.kind == "slack" else message)
     parts = urlsplit(address.url)
     proxy = None if urllib.request.proxy_bypass(parts.hostname or "") else urllib.request.getproxies().get(parts.scheme)
     try:
@@ -178,8 +189,10 @@ def _post(address: Address, message: dict[str, Any]) -> str:
 def _run(command: tuple[str, ...], message: dict[str, Any]) -> str:
     try:
         done = subprocess.run(  # noqa: S603 the user's own command
-            command, input=json.dumps(message), text=True, capture_output=True, timeout=_COMMAND_TIMEOUT, check=False
-        )
+            command, input=json.dumps(message).encode(), timeout=_COMMAND_TIMEOUT, check=False,
+            # Not read: what it prints may be no text, and a child that it leaves behind keeps a pipe open.
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return clean(getattr(error, "strerror", None) or "it took too long")
     return "" if done.returncode == 0 else f"it ended with {done.returncode}"
