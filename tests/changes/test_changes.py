@@ -89,4 +89,4 @@ def test_text_and_page_say_it(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert main([str(folder), "--runs", "bad", "--baseline", "good*"]) == Exit.OK
     text = capsys.readouterr().out
     assert "## What changed" in text
-    assert "`train/loss` of `bad` parts at step" in text
+    assert "`train/loss` of `bad` parts from the baseline at step" in text

@@ -130,7 +130,10 @@ def _short(value: Any) -> Any:
 def _verdict(found: Sequence[Separator], can: Sequence[Difference], bad: int, good: int) -> str:
     sides = f"the {plural(bad, 'run')} from the {plural(good, 'good run')}"
     if not can:
-        return "Nothing that the runs recorded of themselves differs, but for seeds, names and places"
+        return (
+            "Nothing that the runs recorded of themselves differs, except seeds, names and places: "
+            "any difference in the result comes from what they did not record, or from the seed"
+        )
     if found and found[0].chance <= UNLIKELY:
         if len(found) == 1:
             return f"{_told(found[0])} tells {sides}; by chance some entry would in at most {_share(found[0].chance)}"
@@ -139,10 +142,10 @@ def _verdict(found: Sequence[Separator], can: Sequence[Difference], bad: int, go
         return f"The only recorded difference is {quoted(f'{can[0].part} {can[0].key}')}"
     if not found:
         return f"{len(can)} recorded entries differ, and no one or two of them separate {sides}"
-    if bad + good < 4:
-        return f"{len(can)} recorded entries differ, and {bad + good} runs cannot tell which of them matters"
+    if bad + good < 4 or len(found) == len(can):
+        return f"{len(can)} recorded entries differ; cannot tell from {bad + good} runs which of them matters"
     alike = f"{len(found)} of them separate" if len(found) > 1 else f"only {_told(found[0])} separates"
-    return f"{len(can)} recorded entries differ and {alike} {sides}, which may be chance: which one matters is open"
+    return f"{len(can)} recorded entries differ and {alike} {sides}, which may be chance: cannot tell which one matters"
 
 
 def _told(one: Separator) -> str:
@@ -164,9 +167,10 @@ def _deciding(found: Sequence[Separator], name: str) -> str:
     """Return the run that would tell most: of several suspects half are changed."""
     if not found:
         return ""
-    again = f"{quoted(name)} again, with only"
+    again = f"run {quoted(name)} again with only"
     if len(found) == 1:
-        return f"{again} {_told(found[0])} changed: if it goes wrong, that is the cause"
+        changed = f"{again} {_told(found[0])} changed"
+        return f"{changed}: if it goes wrong, that is the cause; if not, it is something else, perhaps not recorded"
     half = found[: len(found) // 2]
     rest = _told(found[1]) if len(found) == 2 else f"one of the {len(found) - len(half)} others"
     which = "that is the cause" if len(half) == 1 else "the cause is among these"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PLACES = 400  # along a run at which curves are compared
 LEAST = 8  # points of a curve
 BEYOND = 5.0  # times what the good runs, or a curve's own points, scatter by
+BLOCKS = 8  # of a curve, whose means tell how far it strays
 LASTS = 0.6  # of the places behind the first one, at which it has to be beyond, too
 
 
@@ -54,7 +55,7 @@ def _parting(run: Run, curve: Curve, good: Sequence[Curve]) -> Parting | None:
     x = np.linspace(start, end, PLACES)
     mine, courses = _course(curve, x), np.stack([_course(other, x) for other in good])
     usual = np.median(courses, axis=0)
-    spread = _spread(curve, good, courses)
+    spread = _spread(curve, good, courses, x)
     away = np.abs(mine - usual)
     beyond = (away > BEYOND * spread) & (away > 0)
     at = _for_good(beyond)
@@ -77,20 +78,41 @@ def _course(curve: Curve, x: FloatArray) -> FloatArray:
     return np.asarray(np.interp(x, curve.trend.x, curve.trend.y))
 
 
-def _spread(curve: Curve, good: Sequence[Curve], courses: FloatArray) -> FloatArray:
-    """Return by how much runs that go well differ at each place; never less than what their courses are unsure by."""
-    unsure = max([curve.trend.error, *(other.trend.error for other in good)])
+def _spread(curve: Curve, good: Sequence[Curve], courses: FloatArray, x: FloatArray) -> FloatArray:
+    """Return by how much runs that go well differ at each place; never less than what their courses are unsure by.
+
+    What the run itself scatters by counts where it does: one that went through the roof and settled at a wrong level
+    has parted all the same.
+    """
     level = max(float(np.ptp(courses)), float(np.max(np.abs(courses))) * 1e-3)
-    floor = max(unsure, 0.005 * level, 1e-300)
+    floor = max(*(other.trend.error for other in good), 0.005 * level, 1e-300)
+    mine = _error(curve, x)
     if len(good) < 2:
-        noise = (
-            float(np.hypot(curve.noise, good[0].noise)) / max(min(curve.trend.window, good[0].trend.window), 1) ** 0.5
-        )
-        return np.full(courses.shape[1], max(floor, noise))
+        return np.asarray(np.maximum(floor, 2**0.5 * np.maximum(_wander(good[0]), mine)))
     # Few runs show less than the spread there is: widened as Student's t widens a standard deviation.
     wide = {2: 4.0, 3: 2.0, 4: 1.6}.get(len(good), 1.3)
     apart = np.std(courses, axis=0, ddof=1) * wide
-    return np.maximum(stats.running_mean(apart, 21), floor)
+    return np.asarray(np.maximum(np.maximum(stats.running_mean(apart, 21), floor), mine))
+
+
+def _error(curve: Curve, x: FloatArray) -> FloatArray:
+    """Return what a curve's course is unsure by at each place: as everywhere, or less where it is calmer."""
+    raw = curve.trend.raw
+    scatter = np.abs(np.diff(raw, n=2)) / (0.6745 * 6**0.5)  # the median deviation of a normal one is 0.6745
+    near = stats.running_median(np.pad(scatter, 1, mode="edge"), max(5, len(raw) // 20) | 1)
+    local = np.interp(x, curve.trend.x, near) / curve.trend.window**0.5
+    return np.asarray(np.minimum(local, curve.trend.error))
+
+
+def _wander(curve: Curve) -> float:
+    """Return what a curve's course strays by, at whichever length it strays most: neighbours may be alike for long."""
+    raw, most = curve.trend.raw, 0.0
+    length = curve.trend.window
+    while len(raw) // length >= BLOCKS:
+        blocks = raw[len(raw) % length :].reshape(-1, length).mean(axis=1)
+        most = max(most, stats.noise(blocks))
+        length *= 2
+    return max(most, curve.trend.error)
 
 
 def _for_good(beyond: NDArray[np.bool_], few: int = 5) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import Curve, NotApplicable, NotAsked, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.progress import better
@@ -24,7 +25,7 @@ def worse_than_baseline(view: RunView, points: int = 4) -> Finding | None:
     """The primary metric ends outside what a further run of the baseline would reach in 97.5% of cases.
 
     By Student's t for one more draw, from the baseline's spread at the same training step, and by more than the run's
-    own scatter. One good run has no spread: nothing is said then.
+    own scatter there. One good run has no spread: nothing is said then.
     """
     if not view.baseline:
         raise NotAsked("no baseline was given")
@@ -37,7 +38,9 @@ def worse_than_baseline(view: RunView, points: int = 4) -> Finding | None:
     mean, n = float(np.mean(ends)), len(ends)
     wide = _T[n - 2] if n - 2 < len(_T) else 2.0
     room = wide * float(np.std(ends, ddof=1)) * (1 + 1 / n) ** 0.5
-    room = max(room, 2 * main.noise / len(main.y[-20:]) ** 0.5, 1e-9 * abs(mean))
+    end = main.y[-max(6, min(20, len(main) // 4)) :]  # how wildly it began says nothing about its end
+    scatter = stats.noise(end) if len(end) > 3 else 0.0
+    room = max(room, 2 * scatter / len(end) ** 0.5, 1e-9 * abs(mean))
     short = sign * (mean - main.final)
     if short <= room:
         return None

@@ -102,7 +102,8 @@ def changes(report: Report, *, full: bool) -> list[str]:
 def _parted(one: Parting) -> str:
     than = f"the spread of the {one.runs} good runs" if one.runs > 1 else "what both scatter by"
     times = f"{one.times:,.0f}" if one.times < 1000 else "over 1,000"
-    return f"{quoted(one.metric)} of {quoted(one.name, NAME_WIDTH)} parts at step {one.step:,}, by {times} times {than}"
+    whose = f"{quoted(one.metric)} of {quoted(one.name, NAME_WIDTH)}"
+    return f"{whose} parts from the baseline at step {one.step:,}, by {times} times {than}"
 
 
 def _difference(one: Difference) -> str:
