@@ -90,3 +90,22 @@ def test_text_and_page_say_it(folder: Path, tmp_path: Path, capsys: pytest.Captu
     text = capsys.readouterr().out
     assert "## What changed" in text
     assert "`train/loss` of `bad` parts from the baseline at step" in text
+
+
+def test_long_texts_are_shown_from_where_they_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = "/data/" + "long/" * 30
+    write(tmp_path, "good", 0.5, 1, {"path": f"{shared}january.bin"})
+    write(tmp_path, "bad", 1.4, 2, {"path": f"{shared}february.bin"})
+    [found] = report(capsys, str(tmp_path), "--baseline", "good")["changes"]["differences"]
+    assert found["good"][0].endswith("january.bin")
+    assert found["bad"][0].endswith("february.bin")
+    assert len(found["bad"][0]) < 40
+
+
+def test_of_very_many_suspects_halves_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "good", 0.5, 1, {f"option{n}": f"a{n}" for n in range(60)})
+    write(tmp_path, "bad", 1.4, 2, {f"option{n}": f"b{n}" for n in range(60)})
+    found = report(capsys, str(tmp_path), "--baseline", "good")["changes"]
+    assert "cannot tell from 2 runs" in found["verdict"]
+    assert "half of the 60 suspects" in found["deciding"]
+    assert "6 runs find a single cause" in found["deciding"]

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.changes.parting import comparable, partings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SUSPECT = (CONFIG, COMMAND, CODE, PACKAGES, MACHINE)  # parts of a record that can make a run go wrong
 PARTED = 3  # runs whose curves are followed
 VALUES, LENGTH = 6, 60  # of an entry that are kept; characters of one
+CONTEXT = 15  # characters of what long texts share that are kept in front of where they part
+TRIED = 16  # suspects of which single ones are named to be tried
 
 
 def changes(
@@ -57,7 +60,7 @@ def changes(
     return Changes(
         runs=tuple(run.id for run, _ in bad),
         baseline=tuple(run.id for run, _ in good),
-        differences=tuple(replace(one, good=one.good[:VALUES], bad=one.bad[:VALUES]) for one in apart),
+        differences=tuple(_shown(one) for one in apart),
         suspects=tuple(
             Suspect(one.keys, one.how, tuple(clean(h, LENGTH) for h in one.bad), one.chance) for one in found
         ),
@@ -75,7 +78,7 @@ def _varying(bad: Sequence[Entries], good: Sequence[Entries]) -> list[Difference
     for part, key in dict.fromkeys(pair for one in (*good, *bad) for pair in one.values):
         sides = [[one.values.get((part, key)) for one in side if _recorded(one, part)] for side in (good, bad)]
         if all(sides) and len({token(value) for side in sides for value in side}) > 1:
-            found.append(Difference(part, key, _once(sides[0]), _once(sides[1])))
+            found.append(Difference(part, key, _whole(sides[0]), _whole(sides[1])))
     return sorted(found, key=lambda one: (PARTS.index(one.part), one.key))
 
 
@@ -117,14 +120,27 @@ def _recorded(one: Entries, part: str) -> bool:
     return part not in (PACKAGES, CODE, MACHINE, COMMAND) or any(known == part for known, _ in one.values)
 
 
-def _once(values: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple({token(value): _short(value) for value in values}.values())
+def _whole(values: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple({token(value): value for value in values}.values())
 
 
-def _short(value: Any) -> Any:
+def _shown(one: Difference) -> Difference:
+    """Return a difference with few and short values: long texts from where they part."""
+    texts = [value for value in (*one.good, *one.bad) if isinstance(value, str)]
+    long = len(texts) > 1 and max(map(len, texts)) > LENGTH
+    together = zip(*texts, strict=False)  # up to the end of the shortest
+    same = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, together)) if long else 0
+    skipped = max(0, same - CONTEXT)
+    good, bad = (tuple(_short(value, skipped) for value in side[:VALUES]) for side in (one.good, one.bad))
+    return replace(one, good=good, bad=bad)
+
+
+def _short(value: Any, skipped: int = 0) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return clean(value if isinstance(value, str) else json.dumps(value, default=str), LENGTH)
+    if isinstance(value, str):
+        return clean(f"…{value[skipped:]}" if skipped > 1 else value, LENGTH)
+    return clean(json.dumps(value, default=str), LENGTH)
 
 
 def _verdict(found: Sequence[Separator], can: Sequence[Difference], bad: int, good: int) -> str:
@@ -171,6 +187,10 @@ def _deciding(found: Sequence[Separator], name: str) -> str:
     if len(found) == 1:
         changed = f"{again} {_told(found[0])} changed"
         return f"{changed}: if it goes wrong, that is the cause; if not, it is something else, perhaps not recorded"
+    if len(found) > TRIED:
+        runs = math.ceil(math.log2(len(found)))
+        halves = f"{again} half of the {len(found)} suspects changed, then half of the half that goes wrong, and so on"
+        return f"{halves}: {runs} runs find a single cause"
     half = found[: len(found) // 2]
     rest = _told(found[1]) if len(found) == 2 else f"one of the {len(found) - len(half)} others"
     which = "that is the cause" if len(half) == 1 else "the cause is among these"
