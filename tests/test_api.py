@@ -22,7 +22,8 @@ SIGNATURES = {
     "runs": "target, runs, filter, state, tags, order, limit, source, timeout",
     "history": "target, runs, metrics, long, filter, x_axis, samples, smoothed, last, source, timeout",
     "table": "target, run, key, step, source, timeout",
-    "report": "target, runs, filter, primary, goal, roles, baseline, replay, max_runs, window, now, source, timeout",
+    "report": "target, runs, filter, primary, goal, roles, baseline, replay, forecast, max_runs, window, now, source, "
+    "timeout",
     "plot": "target, runs, metric, filter, x_axis, ema_weight, full_res, theme, source, timeout",
 }
 

@@ -199,6 +199,7 @@ def report(
     roles: Mapping[str, str] | None = None,
     baseline: str | Sequence[str] | None = None,
     replay: bool = False,
+    forecast: bool = False,
     max_runs: int = 80,
     window: int | None = None,
     now: datetime | None = None,
@@ -217,6 +218,7 @@ def report(
         baseline: runs known to be good (selectors, or ``latest-good``): what changed since, and is it worse? Without
             `runs`, the newest run is asked about.
         replay: look at ended runs prefix by prefix: when they could have been stopped.
+        forecast: where running runs are heading: final level with an 80% band, end, chance to become the best.
         max_runs: at most so many runs are read.
         window: only the last so many rows of each run.
         now: the moment that the report is made for; None: this one.
@@ -246,6 +248,10 @@ def report(
         from wandb_toolkit.replay.replay import replay as replayed
 
         built = replace(built, report=replace(built.report, replay=replayed(built, options)))
+    if forecast:
+        from wandb_toolkit.forecast.forecast import forecast as foreseen
+
+        built = replace(built, report=replace(built.report, forecast=foreseen(built)))
     return Report(built.report.verdict, built.report, built.readings)
 
 

@@ -87,7 +87,7 @@ def edges(values: FloatArray) -> tuple[float, float, int]:
     return median(first), median(last[np.isfinite(last)]), tail
 
 
-def _spread(values: FloatArray) -> float:
+def spread(values: FloatArray) -> float:
     """Return a robust standard deviation; where most values are equal, one from the mean absolute deviation."""
     apart = np.abs(values - median(values))
     robust = median(apart) * _MAD_TO_SIGMA
@@ -105,7 +105,7 @@ def noise(y: FloatArray) -> float:
     if len(y) > 20_000:  # ten stretches of 2,000 points tell it as well
         starts = np.linspace(0, len(y) - 2000, 10).astype(int)
         y = y[starts[:, None] + np.arange(2000)]
-    return min(_spread(np.diff(y).ravel()) / 2**0.5, _spread(np.diff(y, n=2).ravel()) / 6**0.5)
+    return min(spread(np.diff(y).ravel()) / 2**0.5, spread(np.diff(y, n=2).ravel()) / 6**0.5)
 
 
 def running_median(y: FloatArray, window: int) -> FloatArray:

@@ -91,6 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     looking.add_argument(
         "--replay", action="store_true", help="when the ended runs could have been stopped, and how often wrongly"
     )
+    looking.add_argument(
+        "--forecast", action="store_true",
+        help="where running runs are heading: the final level with an 80%% band, when they end, the chance to be best",
+    )  # fmt: skip
     output = parser.add_argument_group("output")
     output.add_argument(
         "--compare", action="store_true", help="the comparison first and in full, with a model of the settings"
@@ -172,6 +176,10 @@ def _look(args: argparse.Namespace) -> Built:
         built = replace(built, report=replace(built.report, replay=replay(built, options, options.jobs)))
         if built.report.replay is None:
             cli.warn("--replay: none of the runs has ended", args)
+    if args.forecast:
+        from wandb_toolkit.forecast.forecast import forecast
+
+        built = replace(built, report=replace(built.report, forecast=forecast(built)))
     report = built.report
     if args.goal is not None and report.primary is None:
         raise UsageError("--goal needs a metric to rank by, and none was recognised.", "Name one with --primary.")

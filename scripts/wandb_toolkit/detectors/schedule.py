@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from wandb_toolkit import stats
@@ -34,10 +37,19 @@ def _schedule(view: RunView) -> str | None:
     return None
 
 
-def planned_steps(view: RunView) -> float | None:
-    """Return how many training steps the config plans, None where it does not say."""
-    found = dict(flat_config(view.run.config))
-    for key in _LENGTH_KEYS:
+def planned_steps(config: Mapping[str, Any]) -> float | None:
+    """Return how many training steps a config plans, None where it does not say."""
+    return _first_number(config, _LENGTH_KEYS)
+
+
+def planned_epochs(config: Mapping[str, Any]) -> float | None:
+    """Return how many epochs a config plans, None where it does not say."""
+    return _first_number(config, _EPOCH_KEYS)
+
+
+def _first_number(config: Mapping[str, Any], keys: Sequence[str]) -> float | None:
+    found = dict(flat_config(config))
+    for key in keys:
         value = found.get(key)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
             return float(value)
@@ -57,11 +69,10 @@ def not_before_long(view: RunView, share: float = 0.3) -> None:
 
 def _done(view: RunView) -> float | None:
     """Return which part of the planned steps or epochs a run has behind it, None where no plan is known."""
-    found = dict(flat_config(view.run.config))
-    steps = planned_steps(view) or found.get("total_timesteps")
+    steps = planned_steps(view.run.config) or dict(flat_config(view.run.config)).get("total_timesteps")
     if isinstance(steps, (int, float)) and steps > 0 and view.last_step is not None:
         return view.last_step / steps
-    epochs = next((value for key in _EPOCH_KEYS if isinstance(value := found.get(key), (int, float)) and value > 0), 0)
+    epochs = planned_epochs(view.run.config)
     counted = next((series for name in EPOCHS if (series := view.history.get(name)) is not None and len(series)), None)
     return float(counted.value[-1]) / epochs if epochs and counted is not None else None
 
@@ -158,7 +169,7 @@ def _never_decays(view: RunView, lr: Curve, peak: float, last: float, flat: floa
     if schedule is None or view.run.state != "finished":
         return None
     late = lr.y[lr.x >= lr.x[0] + 0.5 * (lr.x[-1] - lr.x[0])]
-    if float(np.min(late)) < (1 - flat) * peak or last < 0.9 * (planned_steps(view) or 0.0):
+    if float(np.min(late)) < (1 - flat) * peak or last < 0.9 * (planned_steps(view.run.config) or 0.0):
         return None
     return finding(
         "lr_schedule_mismatch",

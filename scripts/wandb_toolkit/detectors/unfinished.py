@@ -130,7 +130,7 @@ def _at_ceiling(main: Curve, sign: int) -> bool:
 
 def _short_of_plan(view: RunView, part: float = 0.7) -> dict[str, Any]:
     """Return how far a run came that ended before `part` of the training steps its config plans; {} for others."""
-    planned = planned_steps(view)
+    planned = planned_steps(view.run.config)
     counter = next((view.history[name] for name in COUNTERS if name in view.history and len(view.history[name])), None)
     if planned is None or counter is None or not counter.value[-1] <= part * planned:
         return {}

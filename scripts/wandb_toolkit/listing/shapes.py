@@ -172,6 +172,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "as_of",
         "changes",
         "replay",
+        "forecast",
         "html",
     ),
 }

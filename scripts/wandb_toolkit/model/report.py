@@ -1,4 +1,4 @@
-"""A whole report, with what changed since a baseline and what stopping runs would have saved."""
+"""A whole report: what changed since a baseline, what stopping runs would have saved, where they are heading."""
 
 from __future__ import annotations
 
@@ -105,6 +105,40 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class RunForecast:
+    """Where a running run is heading; levels are None where `why_not` says why."""
+
+    run: str  # id
+    name: str
+    metric: str | None  # what it is judged by
+    step: int  # where it is, on the training's own axis
+    end: int | None  # the step at which it will stop; None: nothing says so
+    end_from: str  # what says so
+    silent: bool  # it has logged nothing for so long that it may have died: the forecast is what was to come
+    level: float | None = None  # of the metric, where the run is
+    value: float | None = None  # the final level that is as likely too high as too low
+    low: float | None = None  # the ends of the band
+    high: float | None = None
+    method: str = ""  # "siblings": quantiles of their increments; "course": the run's own, bootstrapped power laws
+    siblings: int = 0  # finished runs whose increments were taken
+    seconds_left: float | None = None  # from its last row to its end; None: no clock, or no end
+    finish: datetime | None = None  # when it will end, at that pace
+    best: float | None = None  # the best final level of the finished runs of its task
+    best_run: str | None = None  # that run's name
+    chance: float | None = None  # that it will end better than that, 0.02 to 0.98
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Where the running runs are heading."""
+
+    runs: tuple[RunForecast, ...]
+    coverage: float  # share of such bands that are to hold the final level
+    note: str  # "": there is nothing to add
+
+
+@dataclass(frozen=True)
 class Lens:
     """One line on a role of reinforcement learning: where it started, where it ended, and what to think of it."""
 
@@ -164,3 +198,4 @@ class Report:
     as_of: bool = False  # `generated_at` is not when the report was made but what was taken for now
     changes: Changes | None = None  # beside runs that went well (--baseline)
     replay: Replay | None = None  # when its runs could have been stopped (--replay)
+    forecast: Forecast | None = None  # where its running runs are heading (--forecast)

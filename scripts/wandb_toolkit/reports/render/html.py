@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from wandb_toolkit.model import Report, RunReport
 from wandb_toolkit.reports.render import comparison, sections
 from wandb_toolkit.reports.render.escaping import SPAN
+from wandb_toolkit.reports.render.forecast import forecast_lines
 from wandb_toolkit.text import clean, number, plural, quoted, sentence, short_names
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def page(
     parts = [
         _listed("changed", "What changed", sections.changes(report, full=True)),
         *([*compared, *judged] if compare else [*judged, *compared]),
+        _listed("forecast", "Where the running runs are heading", forecast_lines(report)),
         _listed("replay", "When the runs could have been stopped", sections.replayed(report, full=True)),
         _next(report),
         _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),

@@ -10,6 +10,7 @@ from wandb_toolkit.model import Experiment, Report
 from wandb_toolkit.reports.render import sections
 from wandb_toolkit.reports.render.comparison import MANY, ROWS, comparison_lines, config_differences
 from wandb_toolkit.reports.render.escaping import escape
+from wandb_toolkit.reports.render.forecast import forecast_lines
 from wandb_toolkit.text import clean, quoted, sentence, short_names
 
 SUMMARY = 4  # of Good, Bad and Ugly each in the summary
@@ -41,6 +42,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         [f"# W&B report: {escape(clean(report.target, 100))}", "", f"**{verdict}** {rest}"],
         _section("What changed", sections.changes(report, full=full)),
         *([*compared, *judged] if compare else [*judged, *compared]),
+        _section("Where the running runs are heading", forecast_lines(report)),
         _section("When the runs could have been stopped", sections.replayed(report, full=full)),
         _experiments(report.next_experiments, full=full or len(report.next_experiments) < 4),
         _section("Not read", sections.errors(report, full=full)),

@@ -37,6 +37,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "as_of": report.as_of,
             "changes": report.changes,
             "replay": report.replay,
+            "forecast": report.forecast,
             "tool_version": report.tool_version,
         }
     )

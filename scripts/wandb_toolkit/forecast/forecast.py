@@ -1,0 +1,147 @@
+"""A report's running runs → where they will end, when, and how likely one of them becomes the best."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wandb_toolkit import stats
+from wandb_toolkit.configs import same_task, task_of
+from wandb_toolkit.forecast import course, siblings
+from wandb_toolkit.forecast.course import Increment
+from wandb_toolkit.forecast.plan import End, end_of, last_step, time_left
+from wandb_toolkit.model import Forecast, Primary, Run, RunForecast, Series
+from wandb_toolkit.reports.build import Built
+from wandb_toolkit.reports.read import Reading
+from wandb_toolkit.roles import words_of
+from wandb_toolkit.text import plural
+
+COVERAGE = 0.8
+WHOLE = 0.9  # of the planned end that an ended run must have reached to tell how it goes on
+EARLY = 0.1  # of the plan, before which a run's own course tells nothing
+SURE = 0.98  # no chance is called more, none less than what this leaves
+_SHARES = re.compile(r"(^| )(acc|accuracy|f1|auc|auroc|precision|recall|iou|dice|success)( |$)")
+
+
+@dataclass(frozen=True)
+class Level:
+    """A final level, foreseen."""
+
+    middle: float
+    low: float
+    high: float
+    method: str  # "siblings" or "course"
+    siblings: int  # whose increments were taken
+
+    def chance(self, best: float, sign: int) -> float:
+        """Return how likely the level becomes better than `best`: of a normal law with a width for each side."""
+        away = sign * (best - self.middle)
+        side = (self.high if sign * away > 0 else self.low) - self.middle
+        if side == 0:
+            return SURE if away < 0 else 1 - SURE
+        z = away / abs(side) * course.SIDE
+        return min(max(0.5 * math.erfc(z / 2**0.5), 1 - SURE), SURE)
+
+
+def forecast(built: Built) -> Forecast:
+    """Return where the running runs of a report are heading; a forecast without runs where none is running."""
+    silent = {one.run.id for one in built.report.runs if any("silent_seconds" in f.evidence for f in one.findings)}
+    found = [
+        forecast_of(one, built.readings, report.primary, silent=one.run.id in silent)
+        for one, report in zip(built.readings, built.report.runs, strict=True)
+        if one.run.state == "running"
+    ]
+    note = "" if found else "No run is running, so there is nothing to forecast"
+    return Forecast(tuple(found), COVERAGE, note)
+
+
+def forecast_of(
+    own: Reading, readings: Sequence[Reading], primary: Primary | None, *, silent: bool = False
+) -> RunForecast:
+    """Return where one running run is heading, beside the finished ones among `readings`."""
+    others = [
+        one for one in readings if one is not own and one.run.state == "finished" and _same_task(own.run, one.run)
+    ]
+    end = end_of(own.run, own.history, [(one.run, last_step(one.history)) for one in others])
+    here = last_step(own.history)
+    said = RunForecast(
+        run=own.run.id, name=own.run.name, metric=primary.metric if primary else None, step=int(here),
+        end=round(end.step) if end else None, end_from=end.why if end else "", silent=silent,
+    )  # fmt: skip
+    if end is not None and (left := time_left(own.run, own.history, end.step)) is not None:
+        said = replace(said, seconds_left=left[0], finish=left[1])
+    if primary is None:
+        return replace(said, why_not="no metric to rank by")
+    series = own.history.get(primary.metric)
+    beside = [(one.run, curve) for one in others if (curve := one.history.get(primary.metric)) is not None]
+    if series is None or end is None:
+        reason = "neither its config nor finished runs say where it ends"
+        return replace(said, why_not=reason if series is not None else f"{primary.metric} has not been logged")
+    long = [curve for (_, curve), one in zip(beside, _lasts(others, primary), strict=True) if one >= WHOLE * end.step]
+    level = final_level(series, here, end, long, primary)
+    if isinstance(level, str):
+        return replace(said, why_not=level)
+    sign = 1 if primary.direction == "max" else -1
+    ends = [(sign * stats.edges(curve.value)[1], run.name) for run, curve in beside]
+    best = max((one for one in ends if one[0] == one[0]), default=None)
+    return replace(
+        said, level=siblings.level_at(series, here), value=level.middle, low=level.low, high=level.high,
+        method=level.method, siblings=level.siblings,
+        best=sign * best[0] if best else None, best_run=best[1] if best else None,
+        chance=level.chance(sign * best[0], sign) if best else None,
+    )  # fmt: skip
+
+
+def _same_task(one: Run, other: Run) -> bool:
+    same_place = (one.entity, one.project) == (other.entity, other.project)
+    return same_place and same_task(task_of(one.config), task_of(other.config))
+
+
+def _lasts(others: Sequence[Reading], primary: Primary) -> list[float]:
+    return [last_step(one.history) for one in others if primary.metric in one.history]
+
+
+def final_level(series: Series, now: float, end: End, beside: Sequence[Series], primary: Primary) -> Level | str:
+    """Return a run's level at its end with its band, or why there is none.
+
+    Args:
+        series: the metric so far.
+        now: the step that the run is at.
+        end: where it will stop.
+        beside: the metric of finished runs of the task that went as far.
+        primary: the metric, and which way is better.
+    """
+    level = siblings.level_at(series, now)
+    if not math.isfinite(level):
+        return f"the last values of {primary.metric} are not finite"
+    gains = siblings.increments(level, beside, now, end.step)
+    found, method = siblings.increment_of(gains), "siblings"
+    if found is None:
+        x, y = stats.finite(series.x, series.value)
+        if now < EARLY * end.step:
+            return f"it is at {now / end.step:.0%} of its steps, and {_too_few(len(gains))} tells how they go on"
+        found, method = course.extrapolated(x, y, now, end.step, 1 if primary.direction == "max" else -1), "course"
+        if found is None:
+            return f"{primary.metric} has {plural(len(y), 'point')}, and {_too_few(len(gains))} tells how they go on"
+    low, high = _within(found, level, primary, [series, *beside])
+    return Level(level + found.middle, low, high, method, len(gains) if method == "siblings" else 0)
+
+
+def _too_few(count: int) -> str:
+    return f"only {plural(count, 'finished run')}" if count else "no finished run"
+
+
+def _within(found: Increment, level: float, primary: Primary, curves: Sequence[Series]) -> tuple[float, float]:
+    """Return a band that does not leave the metric's range: nothing below 0 where nothing was, no share above 1."""
+    low, high = level + found.low, level + found.high
+    middle = level + found.middle
+    values = np.concatenate([one.value[np.isfinite(one.value)] for one in curves])
+    if float(values.min()) >= 0:
+        low = min(max(low, 0.0), middle)
+        if float(values.max()) <= 1 and _SHARES.search(words_of(primary.metric)):
+            high = max(min(high, 1.0), middle)
+    return low, high
