@@ -29,6 +29,7 @@ reliability: setup ## faults, damage and kills in figures: docs/reliability.md; 
 
 bench: setup ## the benchmarks that need no network; minutes
 	$(PYTHON) -m benchmarks.diagnoses --seed 1
+	$(PYTHON) -m benchmarks.forecast --seed 1
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/local_reading.py
 	$(PYTHON) benchmarks/plots.py

@@ -55,6 +55,10 @@ def chances_and_times(found: Sequence[Outcome]) -> list[str]:
             mean, came = (float(np.mean(column)) for column in zip(*own, strict=True))
             said.append(f"Chance to beat the best {low:.0%} to {min(high, 1):.0%}: {len(own)} cuts, "
                         f"{mean:.0%} on average, {came:.0%} did.")  # fmt: skip
+    ends = np.array([one.end for one in found if one.end is not None])
+    if len(ends):
+        near = float(np.mean(np.abs(ends - 1) <= 0.1))
+        said.append(f"Last step: {len(ends)} cuts, {near:.0%} within a tenth of what it was.")
     times = np.array([one.time for one in found if one.time is not None])
     if len(times):
         near = float(np.mean(np.abs(np.log(np.maximum(times, 1e-9))) <= np.log(1.25)))

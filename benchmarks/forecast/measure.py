@@ -34,6 +34,7 @@ class Outcome:
     width: float = float("nan")
     chance: float | None = None  # to end better than the best of the others
     beat: bool = False  # whether it did
+    end: float | None = None  # the step foreseen to be the last, over the one that was
     time: float | None = None  # seconds foreseen to be left, over those that were
 
 
@@ -86,17 +87,20 @@ def outcomes(readings: Sequence[Reading], primaries: Sequence[Primary | None]) -
             cut = replace(own, run=past.running(step), history=past.until(step))
             beside = [one if one is not own else cut for one in readings]
             found = forecast_of(cut, beside, primary)
+            ends = found.end / last if found.end is not None else None
             sign = 1 if primary.direction == "max" else -1
             time = None
             if found.seconds_left is not None:
                 came = past.seconds_at(last) - past.seconds_at(last_step(cut.history))
                 time = found.seconds_left / came if came > 0 else None
             if found.value is None or found.low is None or found.high is None:
-                yield Outcome(part, "none", time=time)
+                yield Outcome(part, "none", end=ends, time=time)
             else:
                 beat = found.best is not None and sign * (end - found.best) > 0
                 inside = found.low <= end <= found.high
-                yield Outcome(part, found.method, inside, (found.high - found.low) / span, found.chance, beat, time)
+                yield Outcome(
+                    part, found.method, inside, (found.high - found.low) / span, found.chance, beat, ends, time
+                )
             prefix = cut.history.get(primary.metric)
             alone = final_level(prefix, step, End(last, ""), [], primary) if prefix is not None else ""
             if not isinstance(alone, str):

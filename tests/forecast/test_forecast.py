@@ -65,7 +65,7 @@ def test_siblings_tell_what_the_schedule_does_at_the_end(tmp_path: Path, capsys:
     assert one["level"] < 0.76
     assert one["high"] - one["low"] < 0.05
     assert (one["best_run"], one["best"]) == ("done4", pytest.approx(0.82, abs=0.01))
-    assert one["chance"] > 0.8
+    assert one["chance"] > 0.7
     assert one["seconds_left"] == pytest.approx(30 * 101)
     left = (datetime.fromisoformat(one["finish"]).timestamp() - time.time()) / 30
     assert left == pytest.approx(101, abs=4)
@@ -125,6 +125,8 @@ def test_a_plan_in_other_steps_is_taken_in_proportion() -> None:
     begins = curves.history({"x": np.arange(20.0)}, last=19)["x"].x[[0, 10]]
     assert end_of(epochs, whole, []) == End(begins[0] + 3 * (begins[1] - begins[0]), "the epochs of its config")
     assert end_of(epochs, history, []) is None
+    six = curves.run(name="done", config={"num_train_epochs": 6})
+    assert end_of(epochs, history, [(six, 120.0), (done, 77.0)]) == End(60.0, "the epochs of its config")
 
 
 def test_of_a_silent_run_the_time_counts_from_its_last_row(
@@ -154,7 +156,7 @@ def test_the_band_of_many_siblings_is_that_of_their_quantiles() -> None:
     assert found is not None
     assert len(gains) == 12
     assert found.middle == 5.5
-    assert [found.low, found.high] == pytest.approx([5.5 - 1.08 * 5.2, 5.5 + 1.08 * 5.2])
+    assert [found.low, found.high] == pytest.approx([5.5 - siblings.WIDER * 5.2, 5.5 + siblings.WIDER * 5.2])
     assert siblings.increment_of(gains[:2]) is None
 
 

@@ -23,6 +23,7 @@ from wandb_toolkit.text import plural
 COVERAGE = 0.8
 WHOLE = 0.9  # of the planned end that an ended run must have reached to tell how it goes on
 EARLY = 0.1  # of the plan, before which a run's own course tells nothing
+OF_BAND = 0.5  # of the log odds that a band gives
 SURE = 0.98  # no chance is called more, none less than what this leaves
 _SHARES = re.compile(r"(^| )(acc|accuracy|f1|auc|auroc|precision|recall|iou|dice|success)( |$)")
 
@@ -37,14 +38,18 @@ class Level:
     method: str  # "siblings" or "course"
     siblings: int  # whose increments were taken
 
-    def chance(self, best: float, sign: int) -> float:
-        """Return how likely the level becomes better than `best`: of a normal law with a width for each side."""
+    def chance(self, best: float, sign: int, others: int) -> float:
+        """Return how likely the level becomes better than `best`, the best of so many others.
+
+        Half way, in log odds, from what any new run has, 1 in `others` + 1, to what the band says, as a normal law with
+        a width for each side: bands are right about four in five, not about their far ends.
+        """
         away = sign * (best - self.middle)
         side = (self.high if sign * away > 0 else self.low) - self.middle
-        if side == 0:
-            return SURE if away < 0 else 1 - SURE
-        z = away / abs(side) * course.SIDE
-        return min(max(0.5 * math.erfc(z / 2**0.5), 1 - SURE), SURE)
+        z = away / abs(side) * course.SIDE if side else math.copysign(math.inf, away)
+        said = min(max(0.5 * math.erfc(z / 2**0.5), 1 - SURE), SURE)
+        odds = math.log(said / (1 - said)) * OF_BAND - math.log(others) * (1 - OF_BAND)
+        return min(max(1 / (1 + math.exp(-odds)), 1 - SURE), SURE)
 
 
 def forecast(built: Built) -> Forecast:
@@ -92,7 +97,7 @@ def forecast_of(
         said, level=siblings.level_at(series, here), value=level.middle, low=level.low, high=level.high,
         method=level.method, siblings=level.siblings,
         best=sign * best[0] if best else None, best_run=best[1] if best else None,
-        chance=level.chance(sign * best[0], sign) if best else None,
+        chance=level.chance(sign * best[0], sign, len(beside)) if best else None,
     )  # fmt: skip
 
 

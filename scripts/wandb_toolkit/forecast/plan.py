@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -46,13 +46,15 @@ def end_of(run: Run, history: History, ended: Sequence[tuple[Run, float]]) -> En
     here = last_step(history)
     planned = _planned(run)
     if planned is not None:
-        ratios = [last / own for other, last in ended if (own := _planned(other)) is not None]
-        share = stats.median(np.array(ratios)) if ratios and _agree(np.array(ratios)) else 1.0
+        share = _steps_of_one(_planned, ended) or 1.0
         share = 1.0 if abs(share - 1) <= ALIKE else share
         if planned * share >= here > 0:
             said = "its config" if share == 1 else "its config, in the steps that finished runs took for theirs"
             return End(planned * share, said)
     of_epochs = _by_epochs(run, history)
+    epochs = planned_epochs(run.config)
+    if of_epochs is None and epochs and (each := _steps_of_one(lambda other: planned_epochs(other.config), ended)):
+        of_epochs = epochs * each
     if of_epochs is not None and of_epochs >= here > 0:
         return End(of_epochs, "the epochs of its config")
     lasts = np.array([last for _, last in ended if last > 0])
@@ -67,6 +69,12 @@ def _planned(run: Run) -> float | None:
         value = dict(flat_config(run.config)).get("total_timesteps")
         found = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
     return found
+
+
+def _steps_of_one(plan: Callable[[Run], float | None], ended: Sequence[tuple[Run, float]]) -> float | None:
+    """Return how many steps finished runs took for one of what they planned; None where they do not agree."""
+    ratios = np.array([last / own for other, last in ended if (own := plan(other))])
+    return stats.median(ratios) if len(ratios) and _agree(ratios) else None
 
 
 def _agree(values: FloatArray) -> bool:
