@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
-from wandb_toolkit.commands.chosen_metrics import axes_of, choose_metrics, read_metrics
+from wandb_toolkit.commands.chosen_metrics import Chosen, axes_of, choose_metrics, read_metrics
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, open_runs
-from wandb_toolkit.commands.plot_flags import add_look_flags, closed_log_y, smoothing_of, view_of
+from wandb_toolkit.commands.plot_files import SECTION, PlotFiles, text_of
+from wandb_toolkit.commands.plot_flags import add_kind_flags, add_look_flags, closed_log_y, smoothing_of, view_of
+from wandb_toolkit.commands.sweep_plots import check_flags, draw_results
 from wandb_toolkit.errors import Exit, UsageError
-from wandb_toolkit.output import METADATA, Folder, check_folder, output_folder, safe_stem
+from wandb_toolkit.output import Folder, check_folder, output_folder, safe_stem
 from wandb_toolkit.resolve import expanded, split_names
-from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
-    from wandb_toolkit.commands.chosen_metrics import Chosen
     from wandb_toolkit.model import Run
     from wandb_toolkit.plots.coloring import Coloring
-    from wandb_toolkit.plots.kinds import Drawn, Kind
+    from wandb_toolkit.plots.kinds import CurveKind, Drawn
     from wandb_toolkit.plots.workers import Settings, Task
-    from wandb_toolkit.sources.base import Source
-
-SECTION = "plots"
-MOST_SENTENCES = 40  # with more figures, the sentences are left to --json
-_RECORD_EVERY = 5.0  # seconds; what is lost of metadata.json when the process is killed
 
 EXAMPLES = """\
 generate_plots ./wandb latest --metrics loss,reward
 generate_plots ./wandb run-a,run-b --metrics 'train/*' --grid --theme dark
 generate_plots ./wandb '*' --metrics eval/accuracy --group-by config.lr --band ci
+generate_plots ./wandb '*' --kind scatter --x config.lr --y eval/accuracy
+generate_plots ./wandb '*' --kind parallel --y eval/accuracy
 generate_plots entity/project abc123 --all-metrics --smoothing gaussian --json"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, one figure each.", EXAMPLES)
+    parser = cli.Parser("generate_plots", "Draw metrics of one or more runs, and settings against results.", EXAMPLES)
     add_run_arguments(parser, several=True)
-    what = parser.add_argument_group("which metrics (at least one of these is required)")
+    add_kind_flags(parser)
+    what = parser.add_argument_group("which metrics (curves need at least one of these)")
     what.add_argument(
         "--metrics",
         metavar="A,B",
@@ -62,33 +59,68 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> Exit:
     """Draw the figures that the arguments ask for."""
-    patterns, smoothing, view = _patterns(args), smoothing_of(args), view_of(args)
+    from wandb_toolkit.plots.kinds import KINDS, ResultKind
+
+    _settle_kind(args)
+    kind = KINDS[args.kind]
+    curves = not isinstance(kind, ResultKind)
+    patterns, smoothing, view = _patterns(args) if curves else None, smoothing_of(args), view_of(args)
+    if not curves:
+        check_flags(args)
     _check_grouping(args)
     if args.output is not None:
         check_folder(_given_folder(args.output))
     source, runs = open_runs(args)
     folder = Folder(_given_folder(args.output) if args.output is not None else output_folder(runs))
-    _name_axis(args)
-    chosen = choose_metrics(source, runs, patterns, args)
     from wandb_toolkit.plots.labels import run_labels
-    from wandb_toolkit.plots.workers import Settings, light
 
-    labels = tuple(run_labels(runs))
-    settings = Settings(
-        tuple(map(light, runs)), labels, smoothing, view, args.x_axis, *_grouping(args, runs, chosen),
-        "grid" if args.grid else "lines", args.term, _coloring(args, runs),
-    )  # fmt: skip
-    plots = _Plots(folder, runs, source, settings, args)
+    if not curves:
+        runs = source.loaded(runs)
+    chosen, labels = Chosen(), tuple(run_labels(runs))
+    files = PlotFiles(folder, runs, source, view, smoothing)
     try:
-        plots.draw(chosen)
+        if isinstance(kind, ResultKind):
+            _, groups = _grouping(args, runs, chosen)
+            chosen.skipped += draw_results(args, kind, files, labels, groups, _coloring(args, runs))
+        else:
+            _name_axis(args)
+            chosen = choose_metrics(source, runs, patterns, args)
+            from wandb_toolkit.plots.workers import Settings, light
+
+            settings = Settings(
+                tuple(map(light, runs)), labels, smoothing, view, args.x_axis, *_grouping(args, runs, chosen),
+                kind.id, args.term, _coloring(args, runs),
+            )  # fmt: skip
+            _Curves(files, settings, args).draw(chosen)
     finally:  # interrupted too: what is finished is recorded
-        plots.record(chosen)
+        chosen.warnings += files.record()
     for warning in (*chosen.warnings, *source.warnings):
         cli.warn(warning, args)
-    payload = _payload(plots, chosen)
-    cli.emit(args, payload, lambda: _text(payload, plots.term))
+    payload = files.payload(labels, args.group_by, args.color_by, chosen.skipped, chosen.errors, chosen.warnings)
+    cli.emit(args, payload, lambda: text_of(payload, files.term))
     # What --all-metrics cannot draw is no failure; what was asked for by name is.
     return Exit.PARTIAL if chosen.errors or (chosen.skipped and not args.all_metrics) else Exit.OK
+
+
+def _settle_kind(args: argparse.Namespace) -> None:
+    """Settle --kind, --grid, --x and --y: for curves they are --x-axis and --metrics by another name.
+
+    Raises:
+        UsageError: two of them contradict each other.
+    """
+    from wandb_toolkit.plots.kinds import KINDS, CurveKind
+
+    if args.grid and args.kind not in (None, "grid"):
+        raise UsageError(f"--grid and --kind {args.kind} contradict each other.", "Give one of them.")
+    args.kind = args.kind or ("grid" if args.grid else "lines")
+    if not isinstance(KINDS[args.kind], CurveKind):
+        return
+    for short, long in (("x", "x_axis"), ("y", "metrics")):
+        if getattr(args, short) is not None:
+            if getattr(args, long) is not None:
+                flag = f"--{long.replace('_', '-')}"
+                raise UsageError(f"--{short} and {flag} are the same for curves.", "Give one of them.")
+            setattr(args, long, getattr(args, short))
 
 
 def _given_folder(text: str) -> Path:
@@ -159,30 +191,25 @@ def _name_axis(args: argparse.Namespace) -> None:
         args.x_axis = AXIS_NAMES.get(args.x_axis, args.x_axis)
 
 
-class _Plots:
-    """The figures of a call: drawn, written, recorded."""
+class _Curves:
+    """The figures of metrics over the steps."""
 
-    def __init__(
-        self, folder: Folder, runs: Sequence[Run], source: Source, settings: Settings, args: argparse.Namespace
-    ) -> None:
-        self.folder, self.runs, self.source, self.settings, self.args = folder, runs, source, settings, args
-        self.done: list[dict[str, Any]] = []  # for JSON
-        self.term: dict[str, str] = {}  # file → plot for the terminal
-        self._files: dict[str, dict[str, Any]] = {}  # not yet in metadata.json
-        self._recorded = time.monotonic()
+    def __init__(self, files: PlotFiles, settings: Settings, args: argparse.Namespace) -> None:
+        self.files, self.settings, self.args = files, settings, args
+        self.runs, self.source = files.runs, files.source
 
     @property
-    def _kind(self) -> Kind:
-        from wandb_toolkit.plots.kinds import KINDS
+    def _kind(self) -> CurveKind:
+        from wandb_toolkit.plots.kinds import curve_kind
 
-        return KINDS[self.settings.kind]
+        return curve_kind(self.settings.kind)
 
     def draw(self, chosen: Chosen) -> None:
         """Draw and write all figures."""
         from wandb_toolkit.plots.workers import WORTH_A_POOL, draw_all
         from wandb_toolkit.workers import held, interruptible, usable_cores
 
-        self.folder.reserve(SECTION)
+        self.files.folder.reserve(SECTION)
         figures = self._figures(chosen.metrics)
         jobs = self.args.jobs or (usable_cores() if len(figures) >= WORTH_A_POOL else 1)
         drawn = draw_all(self._tasks(figures, chosen), self.settings, min(jobs, len(figures)))
@@ -192,8 +219,8 @@ class _Plots:
                 if one.content:
                     with held():
                         self._write(one)
-                if time.monotonic() - self._recorded > _RECORD_EVERY:
-                    self.record(chosen)
+                if self.files.due:
+                    chosen.warnings += self.files.record()
 
     def _figures(self, metrics: Sequence[str]) -> list[tuple[str, list[str]]]:
         """Return title and metrics of each figure: one each, or pages of a prefix."""
@@ -230,30 +257,9 @@ class _Plots:
                 yield task(title, metrics, histories, axes)
 
     def _write(self, one: Drawn) -> None:
-        from wandb_toolkit.plots.figures.file import owner_of
-
         by_prefix = self.args.group_by_prefix and not self._kind.pages
         stem = _stem(one.title) if by_prefix else safe_stem(one.title.removesuffix("/*"))
-        stem = f"{self._kind.file}{stem}"
-        suffix = f".{self.settings.view.format}"
-        written = self.folder.place(one.owner, stem, suffix, one.content, lambda path: owner_of(path) == one.owner)
-        name, path = written["file"], str(self.folder.path / written["file"])
-        facts = {"size": written["size"], "sha256": written["sha256"], **one.facts}
-        self.done.append({"metric": facts.pop("metric"), "file": path, **facts})
-        self._files[name] = {"owner": one.owner, **{k: v for k, v in self.done[-1].items() if k != "file"}}
-        if one.term:
-            self.term[path] = one.term
-
-    def record(self, chosen: Chosen) -> None:
-        """Add to metadata.json what was written since the last time."""
-        from wandb_toolkit.workers import held
-
-        self._recorded = time.monotonic()
-        if self._files:
-            facts = {"smoothing": self.settings.smoothing.as_dict(), "view": self.settings.view.as_dict()}
-            with held():
-                files, self._files = self._files, {}
-                chosen.warnings += self.folder.record(SECTION, files, self.runs, self.source.description, **facts)
+        self.files.write(one, self._kind.id, f"{self._kind.file}{stem}")
 
 
 def _stem(metric: str) -> str:
@@ -262,51 +268,6 @@ def _stem(metric: str) -> str:
     if len(parts) == 1 and metric.startswith("system."):
         parts = ["system", metric.removeprefix("system.")]
     return "/".join(map(safe_stem, parts))
-
-
-def _payload(plots: _Plots, chosen: Chosen) -> dict[str, Any]:
-    return {
-        "output_dir": str(plots.folder.path),
-        "source": plots.source.description,
-        "runs": [
-            {
-                "id": run.id,
-                "name": run.name,
-                "label": label,
-                "entity": run.entity,
-                "project": run.project,
-                "state": run.state,
-            }
-            for run, label in zip(plots.runs, plots.settings.labels, strict=True)
-        ],
-        "group_by": plots.args.group_by,
-        "color_by": plots.args.color_by,
-        "view": plots.settings.view.as_dict(),
-        "plots": plots.done,
-        "skipped": chosen.skipped,
-        "errors": chosen.errors,
-        "warnings": chosen.warnings,
-        "metadata": str(plots.folder.path / METADATA) if plots.done else None,
-    }
-
-
-def _text(payload: Mapping[str, Any], term: Mapping[str, str]) -> str:
-    lines = []
-    plots, skipped = payload["plots"], payload["skipped"]
-    for plot in plots:
-        lines += [term[plot["file"]], ""] if plot["file"] in term else []
-        lines.append(clean(plot["file"]))
-        if len(plots) <= MOST_SENTENCES:
-            lines += [f"  {panel['alt']}" for panel in plot["panels"] or [plot]]
-    if len(plots) > MOST_SENTENCES:
-        lines.append(f"What each of the {len(plots)} figures shows: --json, or {clean(payload['metadata'])}")
-    lines += [f"skipped {clean(one['metric'])}: {clean(one['reason'])}" for one in skipped[:20]]
-    if len(skipped) > 20:
-        lines.append(f"and {plural(len(skipped) - 20, 'more metric')} skipped (--json lists them)")
-    lines += [f"failed {clean(one['run'])}: {clean(one['message'])}" for one in payload["errors"]]
-    if payload["metadata"]:
-        lines.append(f"{plural(len(plots), 'figure')}, recorded in {clean(payload['metadata'])}")
-    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import UsageError
 from wandb_toolkit.plots.figures.view import DPI, HEIGHT, THEMES, WIDTH, View
 from wandb_toolkit.plots.group_keys import HELP
+from wandb_toolkit.plots.kinds import KINDS
 from wandb_toolkit.plots.smoothing import MAX_SLIDER_WEIGHT, VIEWPORT_SCALE, Smoothing, slider_weight
 
 EMA_WEIGHT = 0.99
@@ -18,6 +19,22 @@ _SIGMA, _WINDOW = 2.0, 10  # of --smoothing gaussian and running without a value
 _METHODS = ("twema", "ema", "gaussian", "running", "none")
 _BANDS = ("std", "minmax", "ci")
 _MOST_PIXELS, _FEWEST_PIXELS = 10_000, 240
+
+
+def add_kind_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the group that says what the figures show."""
+    group = parser.add_argument_group("what the figures show")
+    kinds = "; ".join(f"{one.id}: {one.what}" for one in KINDS.values())
+    group.add_argument("--kind", choices=list(KINDS), help=f"(default: lines) {kinds}")
+    group.add_argument(
+        "--x", metavar="KEY",
+        help="the setting: config.KEY, several with commas (parallel: default those that differ), summary.METRIC, "
+        "group, job_type, sweep; curves: as --x-axis",
+    )  # fmt: skip
+    group.add_argument(
+        "--y", metavar="METRIC",
+        help="the result: the last value logged (default: what a report ranks by); curves: as --metrics",
+    )  # fmt: skip
 
 
 def add_look_flags(parser: argparse.ArgumentParser) -> None:

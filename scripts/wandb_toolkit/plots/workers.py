@@ -15,7 +15,7 @@ from wandb_toolkit.plots.charts import Chart, build_chart
 from wandb_toolkit.plots.coloring import Coloring, colored
 from wandb_toolkit.plots.figures.view import View
 from wandb_toolkit.plots.grouping import Grouping, grouped
-from wandb_toolkit.plots.kinds import KINDS, Drawn
+from wandb_toolkit.plots.kinds import Drawn, curve_kind
 from wandb_toolkit.plots.smoothing import Smoothing
 from wandb_toolkit.workers import spread
 
@@ -36,7 +36,7 @@ class Settings:
     x_axis: str | None = None
     grouping: Grouping | None = None
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    kind: str = "lines"  # of `kinds.KINDS`
+    kind: str = "lines"  # a `CurveKind` of `kinds.KINDS`
     term: bool = False
     coloring: Coloring | None = None
 
@@ -84,7 +84,7 @@ class Artist:
                 skipped.append({"metric": metric, "reason": "; ".join(chart.notes) or "has no point"})
         if not charts:
             return Drawn(one.title, b"", "", {}, tuple(skipped))
-        drawn = KINDS[self.settings.kind].draw(self, one.title, charts)
+        drawn = curve_kind(self.settings.kind).draw(self, one.title, charts)
         return replace(drawn, skipped=tuple(skipped), term=self._term(charts) if self.settings.term else "")
 
     def _chart(self, metric: str, one: Task) -> Chart:

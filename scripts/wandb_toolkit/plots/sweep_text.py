@@ -1,0 +1,105 @@
+"""What a figure of results shows, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from wandb_toolkit.plots.figures.alt_text import metric_name, short
+from wandb_toolkit.plots.scales import as_float, is_number, value_text
+from wandb_toolkit.plots.sweep import Sweep, Trial
+from wandb_toolkit.text import clean, plural
+
+_MOST_VALUES = 8
+_THIRD = 9  # results from which on the lowest and the highest third of a setting are compared
+
+
+def words_of_states(sweep: Sweep, below: str = "") -> list[str]:
+    """Return how many runs there are, and which of them are no results; `below` marks those without one."""
+    parts = [plural(len(sweep.trials), sweep.noun)]
+    failed = [one for one in sweep.trials if one.state == "failed"]
+    there = sum(math.isfinite(one.result) for one in failed)
+    if failed:
+        parts.append(f"× {len(failed):,} failed{', at their last value' if there else ''}")
+    running = sum(one.state == "running" for one in sweep.trials)
+    if running:
+        parts.append(f"◇ {running:,} still running")
+    without = [one for one in sweep.trials if not math.isfinite(one.result)]
+    if without:
+        never = sum(one.logged is None for one in without)
+        reasons = [f"{never:,} never logged it"] if never else []
+        reasons += [f"{len(without) - never:,} NaN or infinite"] if len(without) > never else []
+        parts.append(f"{below}{len(without):,} without a finite result ({', '.join(reasons)})")
+    return parts
+
+
+def describe_sweep(kind: str, sweep: Sweep) -> str:
+    """Return the alternative text of a scatter plot or of parallel coordinates."""
+    metric = metric_name(sweep.metric)
+    keys = ", ".join(clean(key, 60) for key in sweep.keys)
+    what = f"{metric} against {keys}" if kind == "scatter" else f"Parallel coordinates of {keys} and {metric}"
+    parts = [f"{what}: {'; '.join(words_of_states(sweep))}"]
+    best = sweep.best
+    better = "higher" if sweep.direction == "max" else "lower"
+    if best is not None:
+        at = sweep.trials.index(best)
+        told = [f"{clean(key, 60)} {value_text(sweep.settings[key][at])}" for key in sweep.keys]
+        where = ", ".join(told)
+        parts.append(f"best finished ({better} is better): {clean(best.label)} with {short(best.result)} at {where}")
+    else:
+        parts.append("no finished run has a finite result")
+    parts += [one for key in sweep.keys if (one := _tendency(sweep, key))]
+    parts += [clean(note) for note in sweep.notes]
+    return "; ".join(parts) + "."
+
+
+def _tendency(sweep: Sweep, key: str) -> str:
+    """Say the results by the value of a setting, or those of its lowest and highest third; "" for too few."""
+    pairs = [
+        (value, one.result)
+        for value, one in zip(sweep.settings[key], sweep.trials, strict=True)
+        if one.counts and value is not None
+    ]
+    values = {value_text(value): value for value, _ in pairs}
+    name = clean(key, 60)
+    if 2 <= len(values) <= _MOST_VALUES and len(pairs) > len(values):
+        own = {word: [result for value, result in pairs if value_text(value) == word] for word in values}
+        order = sorted(values, key=lambda word: _order(values[word]))
+        told = [f"{word} {short(_median(own[word]))} ({plural(len(own[word]), 'run')})" for word in order]
+        return f"median by {name}: {', '.join(told)}"
+    numbers = sorted((as_float(value), result) for value, result in pairs if is_number(value))
+    if len(numbers) < _THIRD or len(numbers) < len(pairs):
+        return ""
+    third = len(numbers) // 3
+    low, high = numbers[:third], numbers[-third:]
+    return (
+        f"median {short(_median([y for _, y in low]))} where {name} is at most {value_text(low[-1][0])}, "
+        f"{short(_median([y for _, y in high]))} where it is at least {value_text(high[0][0])}"
+    )
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    return not is_number(value), as_float(value) if is_number(value) else 0.0, str(value)
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else ordered[middle - 1] / 2 + ordered[middle] / 2
+
+
+def rows_of(sweep: Sweep) -> list[dict[str, Any]]:
+    """Return the trials for JSON."""
+    return [_row(sweep, at, one) for at, one in enumerate(sweep.trials)]
+
+
+def _row(sweep: Sweep, at: int, trial: Trial) -> dict[str, Any]:
+    return {
+        "id": trial.run.id,
+        "label": trial.label,
+        "state": trial.run.state,
+        "settings": {key: sweep.settings[key][at] for key in sweep.keys},
+        "result": trial.logged,
+        "group": sweep.groups[trial.group] if sweep.groups and trial.group is not None else None,
+    }
