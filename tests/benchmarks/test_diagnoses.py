@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,23 @@ def test_the_sdk_writes_the_same_runs(tmp_path: Path) -> None:
 def test_the_module_runs_without_an_installation() -> None:
     words = [sys.executable, "-m", "benchmarks.diagnoses", "--help"]
     assert "--seed" in subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_what_is_made_early_and_taken_back_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks.diagnoses import early
+
+    monkeypatch.setattr(early, "KEPT", tmp_path / "early.json")
+    assert early.main(["--seed", "0", "--projects", "1", "--write"]) == 0
+    assert "ended runs" in capsys.readouterr().out
+    made = json.loads((tmp_path / "early.json").read_text())
+    assert made["command"].endswith("--seed 0 --projects 1 --write")
+    assert 0 <= made["healthy"] <= made["runs"]
+    assert all(one["gone"] <= one["fired"] for one in made["diagnoses"].values())
+
+
+def test_what_is_kept_names_diagnoses_that_there_are() -> None:
+    from benchmarks.diagnoses.early import KEPT
+
+    assert set(json.loads(KEPT.read_text())["diagnoses"]) <= set(DETECTORS)

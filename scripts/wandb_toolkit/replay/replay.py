@@ -38,15 +38,9 @@ def replay(built: Built, options: ReportOptions, jobs: int = 1) -> Replay | None
 
     A look at a run sees nothing that came later: not of itself, not of others, not how it ended.
     """
-    pasts = [
-        Past(one.run, one.history, options.overrides, options.patterns)
-        for one in built.readings
-        if one.run.state in _ENDED and any(len(series) > 1 for series in one.history.series.values())
-    ]
+    pasts, looks = look_back(built, options, jobs)
     if not pasts:
         return None
-    known = _All(pasts, built.report.primary, ReportOptions(options.now, options.primary))
-    looks = list(spread(_same, known, _looks, iter(range(len(pasts))), jobs if len(pasts) >= 8 else 1, "replays"))
     runs = [_told(past, look) for past, look in zip(pasts, looks, strict=True)]
     best = _best_third(pasts, built.report.primary)
     return Replay(
@@ -56,6 +50,18 @@ def replay(built: Built, options: ReportOptions, jobs: int = 1) -> Replay | None
         prefixes=PREFIXES,
         note=_note(pasts, best),
     )
+
+
+def look_back(built: Built, options: ReportOptions, jobs: int = 1) -> tuple[list[Past], list[list[Glance]]]:
+    """Return the ended runs of a report, and what was seen at each look at each of them, the last one at its end."""
+    pasts = [
+        Past(one.run, one.history, options.overrides, options.patterns)
+        for one in built.readings
+        if one.run.state in _ENDED and any(len(series) > 1 for series in one.history.series.values())
+    ]
+    known = _All(pasts, built.report.primary, ReportOptions(options.now, options.primary))
+    looks = spread(_same, known, _looks, iter(range(len(pasts))), jobs if len(pasts) >= 8 else 1, "replays")
+    return pasts, list(looks)
 
 
 def _same(known: _All) -> _All:
@@ -78,10 +84,11 @@ def _glances(known: _All, at: int) -> Iterator[Glance]:
         siblings = tuple(sibling for _, sibling in beside)
         result = examine(RunView(past.running(step), history, found, siblings, (), primary, None))
         report = RunReport(past.run, "unknown", result.findings)
+        ended = step >= past.last  # what is folded under another finding there has not been taken back
         ids = frozenset(
             f.id
             for f in result.findings
-            if f.severity in ("bad", "ugly") and not f.consequence_of and f.id in DETECTORS
+            if f.severity in ("bad", "ugly") and (ended or not f.consequence_of) and f.id in DETECTORS
         )
         below = primary is not None and _below_median(history, siblings, primary, step)
         yield float(step), verdict_of(report), ids, below
