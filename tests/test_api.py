@@ -14,6 +14,7 @@ import pytest
 import wandb_runs as logs
 import wandb_toolkit as wt
 from repository import ROOT
+from wandb_toolkit.errors import NotFoundError, UsageError
 
 EXAMPLES = ROOT / "examples" / "wandb"
 # Every exported name and its parameters, so that a change is a choice.
@@ -24,7 +25,7 @@ SIGNATURES = {
     "table": "target, run, key, step, source, timeout",
     "report": "target, runs, filter, primary, goal, roles, baseline, replay, forecast, max_runs, window, now, source, "
     "timeout",
-    "plot": "target, runs, metric, filter, x_axis, ema_weight, full_res, theme, source, timeout",
+    "plot": "target, runs, metric, kind, x, group_by, color_by, filter, x_axis, ema_weight, full_res, theme, source, timeout",
 }
 
 
@@ -141,3 +142,18 @@ def test_the_page_s_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     exec("\n".join(blocks), {})
     assert (tmp_path / "reward.png").stat().st_size > 10_000
+
+
+def test_plot_draws_settings_against_results() -> None:
+    figure = wt.plot(EXAMPLES, None, "eval/accuracy", kind="scatter", x="config.learning_rate")
+    assert "eval/accuracy against config.learning_rate" in [text.get_text() for text in figure.texts]
+    figure = wt.plot(EXAMPLES, kind="parallel", group_by="all-but:config.seed", theme="dark")
+    assert any(str(text.get_gid()) == "name:eval/accuracy" for text in figure.texts)
+    with pytest.raises(UsageError, match="4 completed configurations"):
+        wt.plot(EXAMPLES, None, "eval/accuracy", kind="bars")
+    with pytest.raises(UsageError, match="no kind 'grid'"):
+        wt.plot(EXAMPLES, None, "eval/accuracy", kind="grid")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="are for results"):
+        wt.plot(EXAMPLES, None, "eval/accuracy", x="config.lr")
+    with pytest.raises(NotFoundError, match=r"config\.learning_rat"):
+        wt.plot(EXAMPLES, None, "eval/accuracy", kind="scatter", x="config.learning_rat")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from wandb_toolkit.model import Report as _Report
     from wandb_toolkit.model import Run
+    from wandb_toolkit.plots.figures.view import View
     from wandb_toolkit.reports.read import Reading
     from wandb_toolkit.sources.base import Source
 
@@ -260,6 +261,10 @@ def plot(
     runs: Chosen = None,
     metric: str = "",
     *,
+    kind: Literal["lines", "scatter", "parallel", "bars"] = "lines",
+    x: str | Sequence[str] | None = None,
+    group_by: str | None = None,
+    color_by: str | None = None,
     filter: str | None = None,  # noqa: A002 - as the scripts call it
     x_axis: str | None = None,
     ema_weight: float | None = 0.99,
@@ -268,32 +273,72 @@ def plot(
     source: From = "auto",
     timeout: float = TIMEOUT,
 ) -> Figure:
-    """Return the figure of one metric, a line for each run, with W&B's smoothing; `ema_weight` None draws none.
+    """Return one figure.
+
+    Args:
+        target: where to look.
+        runs: which runs; None: all of them.
+        metric: what is drawn; for results ("" is the metric that a report would rank by) its last value.
+        kind: "lines": the metric over the steps, a line for each run; "scatter": a setting against the result;
+            "parallel": settings beside the result; "bars": importance of the settings.
+        x: of scatter the key, such as ``"config.lr"``; of parallel the keys (None: those that differ).
+        group_by: of scatter and parallel: means of runs that share a key, such as ``"all-but:config.seed"``.
+        color_by: of scatter and parallel: the key that colors mean.
+        filter: a condition that the runs meet.
+        x_axis: of lines: what the metric is drawn against; None: as the runs defined.
+        ema_weight: of lines: W&B's smoothing; None draws none.
+        full_res: of lines: every point.
+        theme: colors.
+        source: where to read.
+        timeout: seconds of one operation on a server.
 
     Raises:
-        NotFoundError: no such run or metric.
+        NotFoundError: no such run, metric or key.
+        UsageError: arguments that do not fit the kind.
         ToolkitError: as the scripts.
     """
+    from wandb_toolkit.plots.figures.view import THEMES, View
+    from wandb_toolkit.plots.kinds import KINDS, ResultKind
+    from wandb_toolkit.reports.settings import one_sweep
+
+    view = View(theme=THEMES[theme], full=full_res)
+    known = KINDS.get(kind)
+    if known is None or getattr(known, "pages", False):
+        raise UsageError(f"There is no kind {kind!r}.", "Give lines, scatter, parallel or bars.")
+    if not isinstance(known, ResultKind):
+        if x is not None or group_by or color_by:
+            raise UsageError(
+                "x, group_by and color_by are for results, not for lines.", "Give x_axis, or another kind."
+            )
+        return _lines(target, runs, metric, view, filter, x_axis, ema_weight, source, timeout)
+    opened, chosen = _chosen(target, runs, filter, source, timeout)
+    painter = known.painter(view)
+    painter.draw(one_sweep(known, opened, opened.loaded(chosen), metric, _several(x or ()), group_by, color_by))
+    return painter.figure
+
+
+def _lines(
+    target: str | Path, runs: Chosen, metric: str, view: View, where: str | None, x_axis: str | None,
+    ema_weight: float | None, source: From, timeout: float,
+) -> Figure:  # fmt: skip
     from wandb_toolkit.plots.charts import AXIS_NAMES, build_chart
     from wandb_toolkit.plots.figures.painter import Painter
-    from wandb_toolkit.plots.figures.view import THEMES, View
     from wandb_toolkit.plots.smoothing import Smoothing
 
     if not metric:
         raise UsageError("Which metric?", "wt.plot(target, runs, 'train/loss')")
-    opened, chosen = _chosen(target, runs, filter, source, timeout)
+    opened, chosen = _chosen(target, runs, where, source, timeout)
     axis = AXIS_NAMES.get(x_axis, x_axis) if x_axis else None
     axes = {found for run in chosen for found in run.step_metrics.values()} | ({axis} if axis else set())
     keys = [metric, *sorted(axes - {"_step"})]
-    found = list(opened.histories(chosen, keys, full=full_res))
+    found = list(opened.histories(chosen, keys, full=view.full))
     histories = {at: h for at, (_, h) in enumerate(found) if not isinstance(h, Exception)}
     if not any(metric in history for history in histories.values()):
         names = dict.fromkeys(name for run in chosen[:20] for name in opened.metrics(run))
         raise NotFoundError(f"No metric called {metric!r}.", did_you_mean(metric, names, "metric"))
     smoothing = Smoothing(weight=ema_weight, exact=True) if ema_weight is not None else Smoothing("none")
-    chart = build_chart(metric, chosen, histories, smoothing, axis)
-    painter = Painter(View(theme=THEMES[theme], full=full_res))
-    painter.draw(chart)
+    painter = Painter(view)
+    painter.draw(build_chart(metric, chosen, histories, smoothing, axis))
     return painter.figure
 
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fake_source import FakeSource
@@ -87,6 +88,8 @@ def test_a_summary_that_keeps_the_minimum_is_said(draw: Any) -> None:
         (["scatter", "--x", "config.lr", "--y", "acc", "--metrics", "acc"], 2, "both name the results"),
         (["parallel", "--x", "config.lr", "--y", "acc", "--grid"], 2, "contradict"),
         (["lines", "--y", "acc", "--metrics", "acc"], 2, "the same for curves"),
+        (["bars", "--y", "acc", "--x", "config.lr"], 2, "shows all settings"),
+        (["bars", "--y", "nothing"], 4, "nothing"),
         (["pie"], 2, "pie"),
     ],
 )
@@ -109,3 +112,31 @@ def test_lines_take_x_and_y_for_axis_and_metrics(draw: Any) -> None:
     done = draw("--kind", "lines", "--y", "acc", "--x", "step", "--json")
     assert done.code == 0, done.err
     assert [plot["kind"] for plot in done.json["plots"]] == ["lines"]
+
+
+def configurations(count: int) -> FakeSource:
+    rng = np.random.default_rng(0)
+    content: list[tuple[Any, Any]] = []
+    for at in range(count):
+        curve = at / count + 0.4 * (1 - np.exp(-np.arange(60) / 9)) + rng.normal(0, 1e-3, 60)
+        config = {"lr": 0.001 * (at + 1), "opt": "ab"[at % 2]}
+        run = make_run(f"id{at}", f"run-{at}", config=config, summary={"acc": float(curve[-1])}, steps=59)
+        content.append((run, make_history(line("acc", curve.tolist()))))
+    return FakeSource(content)
+
+
+def test_bars_are_what_the_comparison_says_of_the_settings(draw: Any) -> None:
+    done = draw("--kind", "bars", "--y", "acc", "--json", source=configurations(12))
+    assert done.code == 0, done.err
+    check_schema("generate_plots", done.json)
+    (plot,) = done.json["plots"]
+    assert [one["key"] for one in plot["settings"]] == ["lr", "opt"]
+    assert plot["settings"][0]["strength"] == pytest.approx(1)
+    assert "lr more is better, ρ +1.00" in plot["alt"]
+    assert "correlation, not proof" in plot["alt"]
+
+
+def test_too_few_configurations_are_skipped_with_the_reason(draw: Any) -> None:
+    done = draw("--kind", "bars", "--y", "acc", source=configurations(4))
+    assert done.code == 6
+    assert "skipped acc: 4 completed configurations" in done.out

@@ -122,7 +122,9 @@ def lines(artist: Artist, title: str, charts: Sequence[Chart]) -> Drawn:
     points = artist.painter.draw(chart)
     alt, owner = describe(chart), artist.owner(chart.metric, [chart])
     content = artist.painter.content(chart.metric, alt, owner, points)
-    return Drawn(chart.metric, content, owner, {**_facts(chart, points, alt), "panels": None, "results": None})
+    return Drawn(
+        chart.metric, content, owner, {**_facts(chart, points, alt), "panels": None, "results": None, "settings": None}
+    )
 
 
 @curves("grid", "all metrics of a prefix on one page", pages=True, file="grid__")
@@ -145,7 +147,7 @@ def grid(artist: Artist, title: str, charts: Sequence[Chart]) -> Drawn:
         "runs": [],
         "notes": [],
     }
-    return Drawn(title, content, owner, {**facts, "alt": alt, "panels": panels, "results": None})
+    return Drawn(title, content, owner, {**facts, "alt": alt, "panels": panels, "results": None, "settings": None})
 
 
 @results("scatter", "a setting against the last value of a metric, a point for each run", keys="each")
@@ -164,15 +166,24 @@ def parallel(view: View) -> SweepPainter:
     return ParallelPainter(view)
 
 
+@results("bars", "importance of settings, or rank correlations, over 10 configurations or more", keys="judged")
+def bars(view: View) -> SweepPainter:
+    """Return the painter of what the comparison says of the settings."""
+    from wandb_toolkit.plots.figures.bars import BarsPainter
+
+    return BarsPainter(view)
+
+
 def draw_sweep(kind: ResultKind, sweep: Sweep, view: View) -> Drawn:
     """Return the picture of a sweep."""
     from wandb_toolkit.jsontext import jsonable
     from wandb_toolkit.plots.sweep import owner_of_sweep
-    from wandb_toolkit.plots.sweep_text import describe_sweep, rows_of
+    from wandb_toolkit.plots.sweep_text import bar_rows, describe_bars, describe_sweep, rows_of
 
     painter = kind.painter(view)
     painter.draw(sweep)
-    alt, owner = describe_sweep(kind.id, sweep), owner_of_sweep(kind.id, sweep)
+    alt = describe_bars(sweep) if sweep.signals else describe_sweep(kind.id, sweep)
+    owner = owner_of_sweep(kind.id, sweep)
     facts: dict[str, Any] = {
         "metric": sweep.metric,
         "x_axis": sweep.keys[0] if kind.keys == "each" else None,
@@ -181,7 +192,8 @@ def draw_sweep(kind: ResultKind, sweep: Sweep, view: View) -> Drawn:
         "notes": list(sweep.notes),
         "alt": alt,
         "panels": None,
-        "results": jsonable(rows_of(sweep)),
+        "results": None if sweep.signals else jsonable(rows_of(sweep)),
+        "settings": jsonable(bar_rows(sweep.signals)) if sweep.signals else None,
     }
     content = painter.content(sweep.metric, alt, owner, ())
     return Drawn(sweep.metric, content, owner, facts)

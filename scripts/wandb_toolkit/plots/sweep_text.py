@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from wandb_toolkit.model import Signal, Signals
 from wandb_toolkit.plots.figures.alt_text import metric_name, short
 from wandb_toolkit.plots.scales import as_float, is_number, value_text
 from wandb_toolkit.plots.sweep import Sweep, Trial
 from wandb_toolkit.text import clean, plural
 
+SURE = 0.05  # p of a setting that goes with the result
 _MOST_VALUES = 8
 _THIRD = 9  # results from which on the lowest and the highest third of a setting are compared
 
@@ -87,6 +89,56 @@ def _median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else ordered[middle - 1] / 2 + ordered[middle] / 2
+
+
+def bars_of(signals: Signals) -> list[tuple[Signal, float]]:
+    """Return the settings with the lengths of their bars, the longest first: importances, else strengths."""
+    modelled = is_modelled(signals)
+    found = [(one, max(one.importance or 0.0, 0.0) if modelled else abs(one.strength)) for one in signals.signals]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0].p))
+
+
+def is_modelled(signals: Signals) -> bool:
+    """Whether a model gave the settings an importance."""
+    return any(one.importance is not None for one in signals.signals)
+
+
+def how_it_goes(one: Signal, *, modelled: bool) -> str:
+    """Return what stands beside a bar: its number, and which way is better where that is more than chance."""
+    sure = one.p < SURE
+    if one.kind == "order":
+        way = f"{'more' if one.strength > 0 else 'less'} is better, " if sure else ""
+        which = f"{way}ρ {one.strength:+.2f}".replace("-", "−")
+    else:
+        way = f"best: {clean(one.best, 24)}, " if sure else ""
+        which = f"{way}η {one.strength:.2f}"
+    p = "p < 0.001" if one.p < 0.001 else f"p {one.p:.2g}"
+    return f"{max(one.importance or 0.0, 0.0):.2f}  {which}, {p}" if modelled else f"{which}, {p}"
+
+
+def describe_bars(sweep: Sweep) -> str:
+    """Return the alternative text of the settings' bars."""
+    signals = sweep.signals
+    assert signals is not None
+    modelled = is_modelled(signals)
+    told = [f"{clean(one.key, 60)} {how_it_goes(one, modelled=modelled)}" for one, _ in bars_of(signals)[:_MOST_VALUES]]
+    what = "Importance of settings for" if modelled else "Settings that go with"
+    more = len(signals.signals) - len(told)
+    parts = [f"{what} {metric_name(sweep.metric)} over {plural(signals.count, 'configuration')}: {'; '.join(told)}"]
+    parts += [f"and {plural(more, 'more setting')}"] if more > 0 else []
+    parts += [f"model: {clean(signals.model)}"] if signals.model else []
+    return "; ".join([*parts, "correlation, not proof"]) + "."
+
+
+def bar_rows(signals: Signals) -> list[dict[str, Any]]:
+    """Return the settings for JSON, the longest bar first."""
+    return [
+        {
+            "key": one.key, "importance": one.importance, "strength": one.strength, "p": one.p, "kind": one.kind,
+            "configurations": one.count, "values": one.values, "also": list(one.also), "best": one.best or None,
+        }
+        for one, _ in bars_of(signals)
+    ]  # fmt: skip
 
 
 def rows_of(sweep: Sweep) -> list[dict[str, Any]]:

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 
 from plot_fakes import make_run
 from wandb_toolkit.errors import UsageError
-from wandb_toolkit.model import Run
+from wandb_toolkit.model import Run, Signal, Signals
 from wandb_toolkit.plots.coloring import coloring_of
+from wandb_toolkit.plots.figures.bars import MOST_BARS, BarsPainter
 from wandb_toolkit.plots.figures.parallel import ParallelPainter
 from wandb_toolkit.plots.figures.scatter import ScatterPainter
 from wandb_toolkit.plots.figures.sweep_canvas import SweepCanvas
@@ -21,6 +24,7 @@ from wandb_toolkit.plots.group_keys import groups_of
 from wandb_toolkit.plots.scales import scale_of
 from wandb_toolkit.plots.sweep import Sweep, by_groups, sweep_of, varied_keys
 from wandb_toolkit.plots.sweep_text import describe_sweep
+from wandb_toolkit.plots.sweeps import judged_sweep
 
 SMALL = View(width=900, height=500, dpi=100)
 
@@ -200,3 +204,40 @@ def test_the_words_say_the_best_run_and_the_results_by_value() -> None:
     text = describe_sweep("scatter", swept(runs, "config.lr"))
     assert "best finished (higher is better): run-3 with 0.3 at config.lr 0.01" in text
     assert "median by config.lr: 0.01 0.2 (2 runs), 0.1 0.1 (2 runs)" in text
+
+
+def lengths(painter: BarsPainter) -> dict[str, float]:
+    return {str(bar.get_gid()): bar.get_width() for bar in painter.axes.patches if isinstance(bar, Rectangle)}
+
+
+def bars(*signals: Signal, model: str = "") -> BarsPainter:
+    painter = BarsPainter(SMALL)
+    sweep = judged_sweep([trial(0, 1)], ["run-0"], "acc", Signals(signals, count=20, model=model))
+    painter.draw(sweep)
+    return painter
+
+
+def test_bars_are_importances_where_a_model_gave_them() -> None:
+    painter = bars(
+        Signal("lr", -0.8, 0.001, 20, 9, "order", importance=0.1),
+        Signal("opt", 0.5, 0.01, 20, 2, "category", importance=0.6, best="lion"),
+        Signal("wd", 0.1, 0.9, 20, 3, "order", ("decay",), importance=-0.02),
+        model="a forest",
+    )
+    assert lengths(painter) == {"bar:opt": 0.6, "bar:lr": 0.1, "bar:wd": 0}
+    told = [text.get_text() for text in painter.axes.texts]
+    assert told == [
+        "0.60  best: lion, η 0.50, p 0.01",
+        "0.10  less is better, ρ −0.80, p 0.001",
+        "0.00  ρ +0.10, p 0.9",
+    ]
+    assert [label.get_text() for label in painter.axes.get_yticklabels()] == ["opt", "lr", "wd = decay"]
+    filled = [to_rgba(bar.get_facecolor())[3] for bar in painter.axes.patches]
+    assert filled == [1, 1, 0]  # hollow: not told from chance
+
+
+def test_bars_without_a_model_are_strengths_and_the_longest_are_shown() -> None:
+    painter = bars(*(Signal(f"k{at}", -at / 30, 0.5, 20, 3, "order") for at in range(20)))
+    assert len(painter.axes.patches) == MOST_BARS
+    assert lengths(painter)["bar:k19"] == pytest.approx(19 / 30)
+    assert "and 6 more settings" in " ".join(texts(painter, "subtitle"))
