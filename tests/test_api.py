@@ -25,7 +25,8 @@ SIGNATURES = {
     "table": "target, run, key, step, source, timeout",
     "report": "target, runs, filter, primary, goal, roles, baseline, replay, forecast, max_runs, window, now, source, "
     "timeout",
-    "plot": "target, runs, metric, kind, x, group_by, color_by, filter, x_axis, ema_weight, full_res, theme, source, timeout",
+    "plot": "target, runs, metric, kind, x, group_by, color_by, filter, x_axis, ema_weight, full_res, theme, source, "
+    "timeout",
 }
 
 
