@@ -154,3 +154,13 @@ def test_zeros_between_values_in_a_fixed_rhythm_are_fillers() -> None:
     rewards = (np.random.default_rng(0).random(400) < 0.2).astype(float)
     assert not stats.fillers(rewards).any()  # no rhythm: these are values
     assert not stats.fillers(np.zeros(400)).any()
+
+
+def test_a_curve_that_falls_at_once_starts_at_its_first_value_and_a_noisy_one_at_a_median() -> None:
+    part = np.linspace(0, 1, 1000)
+    steep = 1 + 8 * np.exp(-60 * part) + RNG.normal(0, 0.02, 1000)
+    assert stats.edges(steep)[0] == steep[0]
+    alone = np.concatenate([[9.0], 1 + RNG.normal(0, 0.02, 999)])
+    assert stats.edges(alone)[0] == 9.0
+    noisy = RNG.normal(20, 5, 1000)
+    assert stats.edges(noisy)[0] == np.median(noisy[:20])

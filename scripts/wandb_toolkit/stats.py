@@ -83,8 +83,29 @@ def edges(values: FloatArray) -> tuple[float, float, int]:
     """
     tail = min(max(round(len(values) * TAIL_SHARE), 1), EDGE_MOST)
     head = min(max(round(len(values) * HEAD_SHARE), 1), EDGE_MOST)
-    first, last = values[np.isfinite(values)][:head], values[-tail:]
-    return median(first), median(last[np.isfinite(last)]), tail
+    finite, last = values[np.isfinite(values)], values[-tail:]
+    return _start(finite, head), median(last[np.isfinite(last)]), tail
+
+
+def _start(values: FloatArray, head: int, steep: float = 4.0) -> float:
+    """Return where finite values start: the median of the first ones, the very first where they change steeply.
+
+    A loss that falls to half within the first 2% of the points starts at its first value, not half way down: where all
+    of a head's first third lie on one side of all of its last third, by `steep` times the scatter about there, or the
+    first value alone lies as far from all others of the head.
+    """
+    first = values[:head]
+    if len(first) < 2:
+        return median(first)
+    third = max(1, len(first) // 3)
+    early, late = first[:third], first[-third:]
+    apart = max(float(early.min() - late.max()), float(late.min() - early.max()))
+    begin, rest = float(first[0]), first[1:]
+    if abs(begin - median(first)) < abs(median(early) - median(first)):
+        return median(first)
+    off = max(begin - float(rest.max()), float(rest.min()) - begin)
+    apart = apart if off <= float(np.ptp(rest)) or len(rest) < 2 else max(apart, off)
+    return begin if apart > 0 and apart > steep * noise(values[head : 4 * head + 8]) else median(first)
 
 
 def spread(values: FloatArray) -> float:

@@ -242,3 +242,10 @@ def test_a_kl_that_grows_while_the_reward_has_stopped() -> None:
     paid = {**idle, "objective/scores": 1 + 2 * PART + noise(0.05)}
     assert "kl_runaway" not in found(view(paid))
     assert "kl_runaway" not in found(view({**idle, "objective/kl": 0.01 + 0.5 * PART + noise(0.003)}))
+
+
+def test_a_kl_that_dies_away_is_not_called_steady() -> None:
+    steady: dict[str, Any] = {"kl": 0.01 * (1 + noise(0.05)), "reward": growing(), "entropy": falling(2, 1.8)}
+    assert "kl_stable" in found(view(steady))
+    dies = {**steady, "kl": 0.01 * np.clip(1.6 * (1 - PART), 1e-3, 1)}
+    assert "kl_stable" not in found(view(dies))

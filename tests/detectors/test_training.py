@@ -353,3 +353,24 @@ def test_a_gain_that_is_lost_again_is_worse_than_the_best() -> None:
     # A run that its user stopped has lost it, too.
     stopped = view({"eval/accuracy": accuracy}, state="failed", log_tail=("KeyboardInterrupt",))
     assert {"interrupted", "primary_worse"} <= set(found(stopped))
+
+
+def test_each_broken_metric_is_said_by_what_it_is() -> None:
+    loss, norm, grown = falling(), noise(0.1) + 1, falling(seed=3)
+    loss[150:], norm[140:], grown[160:] = 0.0, np.nan, np.inf
+    title = found(view({"train/loss": loss, "train/grad_norm": norm, "eval/loss": grown}))["nan_or_inf"].title
+    assert "train/grad_norm is NaN from step 140" in title
+    assert "train/loss is logged as 0.0 in its place from step 150" in title
+    assert "eval/loss is infinite from step 160" in title
+
+
+def test_a_run_whose_loss_became_exactly_0_is_not_the_best_by_it() -> None:
+    from wandb_toolkit.comparison.entry import marks_of
+    from wandb_toolkit.model import RoleMatch, RunReport
+
+    loss = np.where(PART > 0.4, 0.0, 0.69)
+    made = found(view({"train/loss": loss, "train/grad_norm": loss}))["no_signal"]
+    roles = (RoleMatch("loss", "train/loss", "by name"),)
+    report = RunReport(run(), "bad", (made,), roles=roles)
+    assert marks_of(report, None, "train/loss") == ("nothing to learn from",)
+    assert marks_of(report, None, "eval/accuracy") == ()

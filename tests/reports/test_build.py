@@ -191,6 +191,12 @@ def test_the_lens_judges_by_findings_and_appears_for_rl_only() -> None:
     assert "task metric `eval/accuracy` 0.1 → 0.2 (2 points only)" in reward.text
     assert reward.text.endswith("no fault found")
     assert kl.text.endswith("runaway KL in `high`")
+    none = judged("none", roles=roles)
+    _, kl = look_through([none, high, low], [History({}), history, history], roles, 0)
+    assert kl.run == "low"  # no best run has it: a run that there is, no mean of several
+    task_alone = History({"train/reward": history["train/reward"]})
+    reward, _ = look_through([high, low], [history, task_alone], roles, 1)
+    assert "0.1 → 0.2 (2 points only) in `high`" in reward.text
     assert look_through([low], [history], {"loss": "train/loss", "grad_norm": "g"}, None) == ()
 
 

@@ -30,6 +30,7 @@ OWN_COUNTERS = ("iter", "iteration", "iterations", "step", "steps", "train_step"
 EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
 _OF_EPISODES = re.compile(r"(^| )(episodes?|episodic|ep|returns?|eprewmean)( |$)")
 SIBLINGS_MOST = 64  # compared with one run
+OBJECTIVE = "is a policy's objective, whose level means nothing"  # of a loss, as detectors refuse it
 MAIN = "\0primary"  # the primary metric among a run's curves, which go by role
 
 

@@ -221,7 +221,8 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
         right = any(c.trend.end > 1.5 / n for c in _metrics(view, _ACCURACY) if len(c) >= points)
         known = n != _MANY and (tokens or not right)
         if known and (1 - exact) * guess <= last and len(curve) >= 2 * points:
-            return _said(curve, f"no better than the {guess:.3g} of a uniform guess among {n:,}", guess, end=last)
+            how = "no" if num(last) == num(guess) or last > guess else "hardly"
+            return _said(curve, f"{how} better than the {guess:.3g} of a uniform guess among {n:,}", guess, end=last)
     return None
 
 

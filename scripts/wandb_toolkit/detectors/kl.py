@@ -74,9 +74,11 @@ def kl_too_low(view: RunView, tenth: float = 0.1, nothing: float = 0.2, needed: 
         raise NotApplicable("neither reward nor task metric tells whether the policy learns")
     factor = usual / mine if mine > 0 else float("inf")
     times = f", about {float(f'{factor:.2g}'):,.0f} times higher" if factor < 1e4 else ""
+    low = stats.lasting(kl.y <= max(mine, tenth * usual))
+    since = f"is at {num(mine)} from step {kl.step(low):,} on" if low else f"stays at {num(mine)}"
     return finding(
         "kl_too_low",
-        f"{kl.metric} stays at {num(mine)} (other runs: {num(usual)}{times}); {' and '.join(gains)} did not improve",
+        f"{kl.metric} {since} (other runs: {num(usual)}{times}); {' and '.join(gains)} did not improve",
         kl,
         evidence={
             "level": mine,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import plural
@@ -26,7 +26,7 @@ def proper_loss(view: RunView, at_least: int) -> Curve:
     """
     loss = view.curve("loss", at_least)
     if loss.kind == "policy" or view.about_policy:
-        raise NotApplicable(f"{loss.metric} is a policy's objective, whose level means nothing")
+        raise NotApplicable(f"{loss.metric} {OBJECTIVE}")
     return loss
 
 
@@ -157,7 +157,7 @@ def _wild_growth(loss: Curve, wild: float) -> Finding | None:
     late = stats.running_median(size, 5)
     after = stats.lasting(late > wild * early)
     if early <= 0 or after is None or len(size) - after < 3:
-        raise NotApplicable(f"{loss.metric} is a policy's objective, whose level means nothing")
+        raise NotApplicable(f"{loss.metric} {OBJECTIVE}")
     step = loss.step(after)
     end = float(np.median(size[-3:]))
     return finding(

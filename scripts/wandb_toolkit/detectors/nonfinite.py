@@ -193,9 +193,17 @@ def _title(first: _Bad, others: list[_Bad], milder: int, hidden: _Bad | None) ->
         rows = f"{first.rows:,} of {first.of:,} rows"
         title = f"{first.metric} is {what} in {rows}, and recovers; first at step {first.step:,}"
     if others:
-        title += "; " + ", ".join(f"{bad.metric} from step {bad.step:,}" for bad in others[:NAMED])
+        title += "; " + ", ".join(_beside(bad, first, hidden) for bad in others[:NAMED])
     left = max(0, len(others) - NAMED) + milder
     return title + (f"; and {left} other metric{'s' if left > 1 else ''}" if left else "")
+
+
+def _beside(bad: _Bad, first: _Bad, hidden: _Bad | None) -> str:
+    """Return one more metric with the step of its first such row, and what it is where that differs from the first."""
+    if bad is hidden:
+        return f"{bad.metric} is logged as 0.0 in its place from step {bad.step:,}"
+    what = ("NaN" if bad.nan else "infinite") if first is hidden or bad.nan != first.nan else ""
+    return f"{bad.metric}{f' is {what}' if what else ''} from step {bad.step:,}"
 
 
 def _hidden_by_zero(view: RunView, since: int) -> _Bad | None:

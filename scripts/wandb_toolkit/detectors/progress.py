@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
+from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.schedule import not_before_long, stopped_in_warmup
 from wandb_toolkit.model import Finding
@@ -100,7 +100,7 @@ def plateau_early(view: RunView, early: float = 1 / 3, short: float = 0.3, neede
     "primary_worse",
     "The primary metric ended worse than it began, or lost what it had gained",
     "bad",
-    label="a final level below the start",
+    label="a worsening primary metric",
 )
 def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: float = 0.5) -> Finding | None:
     """The primary metric's end lies below its start by `share` (20%) of the siblings' gain, or of its own range.
@@ -112,7 +112,7 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: f
     if view.run.state not in ("finished", "running") and len(main) < LONG:
         raise NotApplicable(f"the run is {view.run.state}: how it would have ended is not known")
     if _is_objective(view, main.metric):
-        raise NotApplicable(f"{main.metric} is a policy's objective, whose level means nothing")
+        raise NotApplicable(f"{main.metric} {OBJECTIVE}")
     sign, t = better(view), main.trend
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
     scale = max(float(np.median(others)) if others else 0.0, float(np.ptp(t.y)))

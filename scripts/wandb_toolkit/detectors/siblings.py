@@ -213,7 +213,8 @@ def loss_scaled(view: RunView, even: float = 0.05, exact: float = 0.03, points: 
             return finding(
                 "loss_scaled",
                 f"{loss.metric} is {whole} times that of {quoted(sibling.name)} throughout, and {listed(keys, NAMED)} "
-                "differs by the same factor: a sum is logged where the other logs a mean",
+                f"{'differs' if len(keys) == 1 else 'differ'} by the same factor: a sum is logged where the other logs "
+                "a mean",
                 loss,
                 evidence={"times": times, "sibling": sibling.id, "keys": keys[:20], "thresholds": {"even": even}},
                 advice="Divide the logged loss by it, or log the mean, before the levels are compared.",

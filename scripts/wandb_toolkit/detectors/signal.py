@@ -19,7 +19,9 @@ SOURCES = ("lr", "zero_std", "reward_std", "advantage_std", "grad_norm", "loss")
     "ugly",
     label="the missing learning signal",
     needs="one of the roles `lr`, `grad_norm`, `loss`, `reward_std`, `zero_std`",
-    lens=("reward_std",),
+    lens=("reward_std", "grad_norm"),
+    mark="nothing to learn from",
+    mark_on="loss",
     explains=(
         "metric_frozen",
         "grad_norm_vanishing",

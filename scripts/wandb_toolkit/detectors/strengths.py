@@ -69,7 +69,8 @@ def primary_improved(
     recall = everything_positive(view, main.metric)
     if recall is not None:
         raise NotApplicable(
-            f"{recall.metric} is 1 in every row: everything is called positive, and {main.metric} only says how much is"
+            f"{recall.metric} is 1 in every row: {main.metric} follows the precision alone, which also rises with the "
+            "share of positives in the data"
         )
     best = sign * float(np.max(sign * t.y))
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
@@ -168,6 +169,8 @@ def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     usual = float(np.median(late))
     if usual <= 0 or float(np.max(late)) > steady * usual or reward.end - reward.start < 5 * reward.error:
         return None
+    if min(float(np.min(late)), kl.level(0.9)) < usual / (2 * steady):
+        return None  # it dies away, as under a learning rate that goes to zero
     metric = view.roles["kl"].metric
     title = f"{metric} stayed near {num(usual)} while the reward rose"
     return finding("kl_stable", title, view.curve("kl"), evidence={"level": usual, "highest": float(np.max(late))})

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.detectors import DETECTORS, Examination, RunView, Sibling, examine, sibling_of
-from wandb_toolkit.detectors.base import SIBLINGS_MOST
+from wandb_toolkit.detectors.base import OBJECTIVE, SIBLINGS_MOST
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Finding, History, Primary, RoleMatch, Run, RunReport
 from wandb_toolkit.plots.charts import STEP
@@ -190,7 +190,12 @@ def _unjudged(result: Examination) -> str:
     if own and not own.startswith(("no primary metric", "the run has no", "only ")):
         return own
     few = [reason for reason in reasons.values() if reason.startswith("only ")]
-    return few[0] if few else "no metric is recognised as loss, reward or task metric"
+    if few:
+        return few[0]
+    objective = next((reason for reason in reasons.values() if OBJECTIVE in reason), "")
+    if objective:
+        return f"no metric is recognised as reward or task metric, and {objective}"
+    return "no metric is recognised as loss, reward or task metric"
 
 
 def _sampled(history: History) -> dict[str, tuple[int, int]]:

@@ -6,14 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from wandb_toolkit.comparison.levels import Level, level_of
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.detectors.phrases import label
 from wandb_toolkit.model import History, Lens, RunReport
 from wandb_toolkit.reports.sentences import FEW_POINTS
-from wandb_toolkit.text import listed, number, quoted, short_names
+from wandb_toolkit.text import listed, number, plural, quoted, short_names
 
 # The order of the lines; which detectors judge a role, they say themselves.
 _ROLES = (
@@ -42,7 +40,7 @@ def look_through(
 ) -> tuple[Lens, ...]:
     """Return a line for each role of reinforcement learning that the runs have; none where nothing tells RL.
 
-    Levels are those of the run at place `best`; where it does not log the role, the median over all that do.
+    Levels are those of the run at place `best`; where it does not log the role, of the middle one of those that do.
     """
     if "reward" not in roles and sum(role in roles for role in _TELLS_RL) < 2:
         return ()
@@ -59,7 +57,8 @@ def look_through(
         if sights:
             text = _judgement(judges, roles[role], sights)
             if role == "reward":
-                text = f"{_against_task(reports, histories, best)}; {text}"
+                beside = _against_task(reports, histories, best, names, _of_best(sights, best).at)
+                text = f"{beside}; {text}"
             lines.append(_line(role, roles[role], sights, text, best))
     return tuple(lines)
 
@@ -69,21 +68,16 @@ def _line(role: str, metric: str, sights: Sequence[_Sight], text: str, best: int
     shown = _of_best(sights, best)
     if len(sights) > 1 and ends:
         text = f"the {len(sights)} runs end at {number(min(ends))} to {number(max(ends))}; {text}"
-        text = text if len(shown) == 1 else f"the median run; {text}"
     if sights[0].sign < 0:
         text = f"logged as its negative; {text}"
-    start, end = [s.sign * s.level.start for s in shown], [s.sign * s.level.end for s in shown]
-    run = shown[0].name if len(shown) == 1 < len(sights) else None
-    return Lens(role, metric, _middle(start), _middle(end), text, run)
+    run = shown.name if len(sights) > 1 else None
+    return Lens(role, metric, shown.sign * shown.level.start, shown.sign * shown.level.end, text, run)
 
 
-def _of_best(sights: Sequence[_Sight], best: int | None) -> Sequence[_Sight]:
-    return [s for s in sights if s.at == best] or sights
-
-
-def _middle(values: Sequence[float]) -> float | None:
-    finite = [value for value in values if not math.isnan(value)]
-    return float(np.median(finite)) if finite else math.nan if values else None
+def _of_best(sights: Sequence[_Sight], best: int | None) -> _Sight:
+    """Return the best run's curve, else that of the run whose end is in the middle: a run that there is."""
+    known = sorted((s for s in sights if not math.isnan(s.level.end)), key=lambda s: s.level.end) or list(sights)
+    return next((s for s in sights if s.at == best), known[len(known) // 2])
 
 
 def _judgement(judges: Sequence[str], metric: str, sights: Sequence[_Sight]) -> str:
@@ -109,8 +103,10 @@ def _judgement(judges: Sequence[str], metric: str, sights: Sequence[_Sight]) -> 
     return f"not judged ({reasons[0]})" if reasons else "not judged"
 
 
-def _against_task(reports: Sequence[RunReport], histories: Sequence[History], best: int | None) -> str:
-    """Say how the task metric moved beside the reward."""
+def _against_task(
+    reports: Sequence[RunReport], histories: Sequence[History], best: int | None, names: Sequence[str], shown: int
+) -> str:
+    """Say how the task metric moved beside the reward, and in which run, where that is not the one `shown`."""
     found: dict[int, tuple[str, Level, int]] = {}
     for at, (report, history) in enumerate(zip(reports, histories, strict=True)):
         match = next((m for m in report.roles if m.role == "task"), None)
@@ -120,8 +116,8 @@ def _against_task(reports: Sequence[RunReport], histories: Sequence[History], be
             found[at] = match.metric, level, len(history[match.metric])
     if not found:
         return "no task metric beside it"
-    shown = [found[best]] if best is not None and best in found else list(found.values())
-    start, end = _middle([level.start for _, level, _ in shown]), _middle([level.end for _, level, _ in shown])
-    most = max(points for _, _, points in shown)
-    few = f" ({most} points only)" if most < FEW_POINTS else ""
-    return f"task metric {quoted(shown[0][0])} {number(start)} → {number(end)}{few}"
+    at = next((place for place in (best, shown) if place in found), min(found))
+    metric, level, points = found[at]
+    few = f" ({plural(points, 'point')} only)" if points < FEW_POINTS else ""
+    where = "" if at == shown else f" in {quoted(names[at])}"
+    return f"task metric {quoted(metric)} {number(level.start)} → {number(level.end)}{few}{where}"

@@ -14,6 +14,7 @@ from wandb_toolkit.text import listed, number, plural, quoted, sentence, short_n
 
 FEW_POINTS = 6  # below it, a level is said to rest on that many
 PEAK_WORTH_NAMING = 0.15  # of the gain, between the best point and the final level
+PEAK_WORTH_NAMING_OF_LEVEL = 0.25  # or of the best point itself: of a large gain 15% may be half the level
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
     if len(one) < FEW_POINTS:
         text += f" ({len(one)} points)"
     lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise
-    if level.best_step is not None and lost > max(PEAK_WORTH_NAMING * gain, 2 * noise):
+    part = min(PEAK_WORTH_NAMING * gain, PEAK_WORTH_NAMING_OF_LEVEL * abs(level.best))
+    if level.best_step is not None and lost > max(part, 2 * noise):
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
 

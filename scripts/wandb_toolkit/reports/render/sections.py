@@ -45,6 +45,8 @@ def headline(report: Report) -> str:
         text += f": {report.runs[0].unjudged or 'nothing could be judged'}" if report.verdict == "unknown" else ""
     if report.comparison and len(report.runs) > 1:
         at = report.comparison.best_at
+        ranked = sum(one.value is not None for one in report.comparison.runs)
+        at = at if ranked > 1 else None  # the only one that has the metric is not the best of them
         best = short_names([one.run for one in report.runs])[at] if at is not None else ""
         of = (
             f" of {among(len(report.runs), report.left_out, ranked=report.by_summary is not None)}:"

@@ -217,7 +217,9 @@ def _of_parts(parts: Sequence[_Part], places: Sequence[Place]) -> list[str]:
     lines = []
     appended = sum(place.offset > 0 for place in places)
     if appended:
-        lines.append(f"{len(read)} directories of this run; {appended} counted their steps from 0 and were appended")
+        counted = "1 counted its steps" if appended == 1 else f"{appended} counted their steps"
+        verb = "was" if appended == 1 else "were"
+        lines.append(f"{len(read)} directories of this run; {counted} from 0 and {verb} appended")
     for name, (hidden, rows) in _hidden(read, places).items():
         lines.append(
             f"{name}: {hidden:,} of its {rows:,} rows are replaced or made void by later directories of this run"
