@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -246,9 +247,11 @@ def report(
     else:
         built = build_report(opened, chosen, options)
     if replay:
+        from wandb_toolkit.replay.gpus import gpus_of
         from wandb_toolkit.replay.replay import replay as replayed
 
-        built = replace(built, report=replace(built.report, replay=replayed(built, options)))
+        found = replayed(built, options, gpus=partial(gpus_of, opened))
+        built = replace(built, report=replace(built.report, replay=found))
     if forecast:
         from wandb_toolkit.forecast.forecast import forecast as foreseen
 

@@ -99,7 +99,8 @@ def test_what_stopping_saves_and_costs(tmp_path, capsys: pytest.CaptureFixture[s
             for step, value in enumerate(one.history.series["train/loss"].value)
         ]
         head = logs.run(one.run.id, name=one.run.name, config={"lr": 0.1}, start=logs.START + 500 * at)
-        logs.write_run(tmp_path, [head, *rows, logs.exit_()], one.run.id)
+        machine = {"wandb-metadata.json": '{"gpu": "NVIDIA H100", "gpu_count": 8}'} if one.run.id == "bad" else {}
+        logs.write_run(tmp_path, [head, *rows, logs.exit_()], one.run.id, files=machine)
     assert main([str(tmp_path), "--replay", "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)["replay"]
     policies = {one["name"]: one for one in found["policies"]}
@@ -111,8 +112,12 @@ def test_what_stopping_saves_and_costs(tmp_path, capsys: pytest.CaptureFixture[s
     assert ugly["steps_saved"] == 239 - stopped["bad"]["ugly"]
     assert ugly["share_saved"] == pytest.approx(ugly["steps_saved"] / (5 * 239))
     assert ugly["hours_saved"] == pytest.approx(ugly["steps_saved"] / 3600)
+    assert ugly["gpu_hours_saved"] == pytest.approx(8 * ugly["hours_saved"])
+    assert ugly["gpu_runs"] == 1
+    assert {one["name"] for one in found["runs"] if one["best"]} < {f"good{n}" for n in range(4)}
     assert main([str(tmp_path), "--replay", "--full"]) == Exit.OK
     text = capsys.readouterr().out
     assert "## When the runs could have been stopped" in text
     assert "`--fail-on ugly`: 1 run stopped" in text
+    assert "GPU hours)" in text
     assert main([str(tmp_path), "--replay", "--watch"]) == Exit.USAGE

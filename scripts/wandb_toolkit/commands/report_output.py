@@ -106,6 +106,7 @@ def text(report: Report, outputs: Outputs, args: argparse.Namespace) -> str:
     if outputs:
         wrote = [f"Wrote {path}" for path in (outputs.out, outputs.html) if path]
         count = sum(finding.figure is not None for one in report.runs for finding in one.findings)
+        count += report.replay is not None and report.replay.figure is not None
         wrote += [f"Wrote {plural(count, 'figure')} in {outputs.figures}"] if outputs.figures else []
         return "\n".join([*wrote, *summary(report)])
     width = min(shutil.get_terminal_size().columns, WIDEST) if sys.stdout.isatty() else None
@@ -139,6 +140,8 @@ def _with_figures(built: Built, path: Path, args: argparse.Namespace) -> Report:
     """Write a picture of each bad or ugly finding; return the report with their names."""
     from wandb_toolkit.output import Folder, digest, run_key, safe_stem
     from wandb_toolkit.plots.figures.evidence import evidence_png
+    from wandb_toolkit.plots.figures.stops import stops_png
+    from wandb_toolkit.plots.stops import stops_of
     from wandb_toolkit.reports.evidence import figures_of
 
     folder, report, files = Folder(path), built.report, dict[tuple[int, int], str]()
@@ -159,7 +162,13 @@ def _with_figures(built: Built, path: Path, args: argparse.Namespace) -> Report:
         )
         for at, one in enumerate(report.runs)
     ]
-    return replace(report, runs=tuple(runs))
+    report = replace(report, runs=tuple(runs))
+    stops = stops_of(report.replay) if report.replay is not None else None
+    if report.replay is None or stops is None:
+        return report
+    owner = digest("\n".join(("replay", *(one.run for one in report.replay.runs))), 16)
+    written = folder.place(owner, "replay", ".png", stops_png(stops, owner), partial(_is_of, owner))
+    return replace(report, replay=replace(report.replay, figure=str(folder.path / written["file"])))
 
 
 def _is_of(owner: str, path: Path) -> bool:

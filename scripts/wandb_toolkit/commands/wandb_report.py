@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -171,9 +172,11 @@ def _look(args: argparse.Namespace) -> Built:
 
         built = with_changes(opened, built, options)
     if args.replay:
+        from wandb_toolkit.replay.gpus import gpus_of
         from wandb_toolkit.replay.replay import replay
 
-        built = replace(built, report=replace(built.report, replay=replay(built, options, options.jobs)))
+        found = replay(built, options, options.jobs, partial(gpus_of, opened))
+        built = replace(built, report=replace(built.report, replay=found))
         if built.report.replay is None:
             cli.warn("--replay: none of the runs has ended", args)
     if args.forecast:

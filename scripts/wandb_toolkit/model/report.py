@@ -70,6 +70,8 @@ class Policy:
     steps_saved: int
     share_saved: float  # of all steps of all runs
     hours_saved: float  # of the runs' time
+    gpu_hours_saved: float | None  # None: no stopped run recorded GPUs
+    gpu_runs: int  # stopped runs that did; only these count
     wrongly: tuple[str, ...]  # names of those stopped that ended among the best third
     best_third: int  # runs
 
@@ -82,6 +84,7 @@ class ReplayedRun:
     name: str
     steps: int
     stopped: Mapping[str, int | None]  # policy → step; None: not stopped
+    best: bool = False  # it ended among the best third
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Replay:
     changed: tuple[FalseAlarm, ...]
     prefixes: int  # looks at a run
     note: str
+    figure: str | None = None  # the PNG that shows when runs would have been stopped (--figures)
 
 
 @dataclass(frozen=True)

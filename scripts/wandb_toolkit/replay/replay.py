@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from wandb_toolkit import roles, stats
 from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.detectors import DETECTORS, RunView, Sibling, examine
 from wandb_toolkit.model import FalseAlarm, History, Policy, Primary, Replay, ReplayedRun, RunReport
+from wandb_toolkit.replay.gpus import Gpus, not_recorded
 from wandb_toolkit.replay.prefix import Past, places
 from wandb_toolkit.reports.build import Built, ReportOptions, verdict_of
 from wandb_toolkit.text import plural
@@ -33,18 +34,21 @@ class _All:
     options: ReportOptions
 
 
-def replay(built: Built, options: ReportOptions, jobs: int = 1) -> Replay | None:
+def replay(built: Built, options: ReportOptions, jobs: int = 1, gpus: Gpus = not_recorded) -> Replay | None:
     """Return what stopping would have done to the runs of a report; None where none has ended.
 
-    A look at a run sees nothing that came later: not of itself, not of others, not how it ended.
+    A look at a run sees nothing that came later: not of itself, not of others, not how it ended. `gpus` tells how many
+    GPUs runs had; it is asked about those that would have been stopped.
     """
     pasts, looks = look_back(built, options, jobs)
     if not pasts:
         return None
-    runs = [_told(past, look) for past, look in zip(pasts, looks, strict=True)]
     best = _best_third(pasts, built.report.primary)
+    runs = [_told(past, look, best) for past, look in zip(pasts, looks, strict=True)]
+    met = [past.run for past, one in zip(pasts, runs, strict=True) if any(s is not None for s in one.stopped.values())]
+    had = {run.id: count for run, count in zip(met, gpus(met), strict=True) if count is not None}
     return Replay(
-        policies=tuple(_policy(name, pasts, runs, best) for name in POLICIES),
+        policies=tuple(_policy(name, pasts, runs, best, had) for name in POLICIES),
         runs=tuple(runs),
         changed=tuple(_changed(looks)),
         prefixes=PREFIXES,
@@ -135,12 +139,12 @@ def _below_median(history: History, siblings: Sequence[Sibling], primary: Primar
     return float((sign * finite).max()) < sorted(averages)[len(averages) // 2]
 
 
-def _told(past: Past, look: Sequence[Glance]) -> ReplayedRun:
+def _told(past: Past, look: Sequence[Glance], best: frozenset[str]) -> ReplayedRun:
     first: dict[str, int | None] = {}
     for name in POLICIES:
         met = (int(step) for step, verdict, _, below in look[:-1] if _stops(name, verdict, below))
         first[name] = next(met, None)
-    return ReplayedRun(past.run.id, past.run.name, int(past.last), first)
+    return ReplayedRun(past.run.id, past.run.name, int(past.last), first, past.run.id in best)
 
 
 def _stops(policy: str, verdict: str, below: bool) -> bool:
@@ -149,20 +153,25 @@ def _stops(policy: str, verdict: str, below: bool) -> bool:
     return verdict == "ugly" or (policy == "bad" and verdict == "bad")
 
 
-def _policy(name: str, pasts: Sequence[Past], runs: Sequence[ReplayedRun], best: frozenset[str]) -> Policy:
+def _policy(
+    name: str, pasts: Sequence[Past], runs: Sequence[ReplayedRun], best: frozenset[str], gpus: Mapping[str, int]
+) -> Policy:
     stopped = [
         (past, one, step) for past, one in zip(pasts, runs, strict=True) if (step := one.stopped[name]) is not None
     ]
     whole = sum(one.steps for one in runs)
     spared = sum(one.steps - step for _, one, step in stopped)
-    seconds = [past.seconds_at(past.last) - past.seconds_at(step) for past, _, step in stopped]
-    hours = sum(value for value in seconds if value == value) / 3600
+    timed = [(one.run, (past.seconds_at(past.last) - past.seconds_at(step)) / 3600) for past, one, step in stopped]
+    timed = [(run, hours) for run, hours in timed if hours == hours]
+    on_gpus = [hours * gpus[run] for run, hours in timed if run in gpus]
     return Policy(
         name=name,
         stopped=len(stopped),
         steps_saved=spared,
         share_saved=spared / whole if whole else 0.0,
-        hours_saved=hours,
+        hours_saved=sum(hours for _, hours in timed),
+        gpu_hours_saved=sum(on_gpus) if on_gpus else None,
+        gpu_runs=len(on_gpus),
         wrongly=tuple(one.name for _, one, _ in stopped if one.run in best),
         best_third=len(best),
     )

@@ -59,7 +59,7 @@ def page(
         _listed("changed", "What changed", sections.changes(report, full=True)),
         *([*compared, *judged] if compare else [*judged, *compared]),
         _listed("forecast", "Where the running runs are heading", forecast_lines(report)),
-        _listed("replay", "When the runs could have been stopped", sections.replayed(report, full=True)),
+        _replayed(report),
         _next(report),
         _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),
         _folded(_listed("rl", "Reinforcement learning", sections.lens(report, full=True))),
@@ -184,6 +184,19 @@ def _table(table: comparison.Table, caption: str, verdicts: int | None = None) -
 
 def _number(at: int, table: comparison.Table) -> str:
     return ' class="number"' if at in table.right else ""
+
+
+def _replayed(report: Report) -> Part | None:
+    from wandb_toolkit.plots.stops import stops_of
+    from wandb_toolkit.plots.svg_stops import stops_svg
+
+    if report.replay is None:
+        return None
+    figure = stops_of(report.replay)
+    drawn = f"<figure>{stops_svg(figure)}</figure>" if figure is not None else ""
+    return _section(
+        "replay", "When the runs could have been stopped", drawn + _items(sections.replayed(report, full=True))
+    )
 
 
 def _next(report: Report) -> Part | None:

@@ -131,6 +131,9 @@ def _policy(one: Policy) -> str:
     if not one.stopped:
         return f"{name}: would have stopped no run"
     hours = f", {duration(3600 * one.hours_saved)}" if one.hours_saved > 0 else ""
+    if one.gpu_hours_saved:
+        some = "at least " if one.gpu_runs < one.stopped else ""
+        hours += f", {some}{number(one.gpu_hours_saved, 3)} GPU hours"
     text = (
         f"{name}: {plural(one.stopped, 'run')} stopped, {one.steps_saved:,} steps saved ({one.share_saved:.0%}{hours})"
     )
