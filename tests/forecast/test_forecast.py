@@ -109,6 +109,11 @@ def test_without_a_plan_finished_runs_tell_the_end(tmp_path: Path, capsys: pytes
     write(tmp_path, "now", curve(9)[:50], running=True, plan=0)
     [one] = forecasts(tmp_path, capsys)["runs"]
     assert (one["end"], one["end_from"]) == (N - 1, "3 finished runs")
+    for seed in range(4):  # another program, with a metric of its own
+        rows = [logs.history({"loss": 1.0 / (step + 1)}, step) for step in range(20)]
+        head = logs.run(f"other{seed}", start=time.time() - 90_000 - seed)
+        logs.write_run(tmp_path, [head, *rows, logs.exit_()], f"other{seed}")
+    assert [one["end"] for one in forecasts(tmp_path, capsys)["runs"]] == [N - 1]
 
 
 def test_a_plan_in_other_steps_is_taken_in_proportion() -> None:

@@ -3,8 +3,9 @@
 For runs without enough siblings. The curve so far, on at most 60 points, is fitted by constants, power laws, a
 logarithm and exponentials; which of them fits is chosen anew for each resample of its residuals (in blocks, because
 neighbours resemble each other). Around the increment that the fit gives, the band takes in how much the resamples
-differ, how the residuals wander, how uncertain the level is, and that a course may turn: by a part of what the curve
-has covered so far, the more the longer is left, and more towards the better.
+differ, how wrong the same was when the present lay as far ahead as the end does now, how the residuals wander, how
+uncertain the level is, and that a course may turn: by a part of what the curve has covered so far, the more the longer
+is left, and more towards the better.
 
 The constants were calibrated on generated runs; `python -m benchmarks.forecast` measures them on others.
 """
@@ -31,8 +32,9 @@ RATES = (1.0, 2.0, 4.0, 8.0)
 SOON = 0.02  # of the run so far, added to the steps: a power law has no value at 0
 ROUNDING = 1e-12  # of a value, below which no law fits better than another
 OF_RESAMPLES = 0.5  # times how much the resamples differ
-OF_WALK = 0.75  # times how the residuals wander
-OF_LEVEL = 1.5  # times the standard error of the level
+OF_PAST = 1.0  # times how wrong the same was before
+OF_WALK = 0.4  # times how the residuals wander
+OF_LEVEL = 1.0  # times the standard error of the level
 BETTER, WORSE = 1.5, 0.5  # of the range so far, times the logarithm of end / now squared
 _OF_A_MEDIAN = 1.2533  # a median's standard error over a mean's
 
@@ -66,7 +68,8 @@ def extrapolated(x: FloatArray, y: FloatArray, now: float, end: float, sign: int
     rest = ys - fitted[:, 0]
     gains, _ = fits.best(fitted + _resampled(rest, np.random.default_rng(SEED)))
     low, high = np.quantile(gains, [0.1, 0.9])
-    sure = np.hypot(SIDE * OF_WALK * _walk(rest, fits.ahead), SIDE * OF_LEVEL * _level_error(y))
+    past = OF_PAST * _past_error(x, y, now, end)
+    sure = np.sqrt((SIDE * OF_WALK * _walk(rest, fits.ahead)) ** 2 + (SIDE * OF_LEVEL * _level_error(y)) ** 2 + past**2)
     covered = float(np.quantile(ys, 0.95) - np.quantile(ys, 0.05)) * float(np.log(end / now)) ** 2
     above, below = (BETTER, WORSE) if sign > 0 else (WORSE, BETTER)
     down = np.sqrt((OF_RESAMPLES * (middle - min(low, middle))) ** 2 + sure**2 + (below * covered) ** 2)
@@ -138,6 +141,18 @@ def _walk(rest: FloatArray, ahead: float) -> float:
         return 0.0
     near, far = stats.spread(np.diff(rest)), stats.spread(rest[lag:] - rest[:-lag])
     return float(np.sqrt(max(0.0, (far**2 - near**2) / (lag - 1)) * max(ahead, 0.0)))
+
+
+def _past_error(x: FloatArray, y: FloatArray, now: float, end: float) -> float:
+    """Return how wrong the same was when now was as far ahead, in proportion, as the end is now; 0 if too short."""
+    then = now * now / end
+    there = int(np.searchsorted(x, then, side="right"))
+    if there < LEAST or not x[there - 1] > x[0]:
+        return 0.0
+    xs, ys = stats.condense(x[:there], y[:there], POINTS)
+    gain, _ = _Fits.of((xs - x[0]) / (then - x[0]), (now - x[0]) / (then - x[0])).best(ys[:, None])
+    came = stats.edges(y)[1] - stats.edges(y[:there])[1]
+    return abs(came - float(gain[0]))
 
 
 def _level_error(y: FloatArray) -> float:

@@ -71,7 +71,11 @@ def forecast_of(
     others = [
         one for one in readings if one is not own and one.run.state == "finished" and _same_task(own.run, one.run)
     ]
-    end = end_of(own.run, own.history, [(one.run, last_step(one.history)) for one in others])
+    alike = [
+        one for one in others if primary is None or primary.metric in one.history
+    ]  # another program goes elsewhere
+    lasts = [last_step(one.history) for one in alike]
+    end = end_of(own.run, own.history, [(one.run, last) for one, last in zip(alike, lasts, strict=True)])
     here = last_step(own.history)
     said = RunForecast(
         run=own.run.id, name=own.run.name, metric=primary.metric if primary else None, step=int(here),
@@ -82,11 +86,11 @@ def forecast_of(
     if primary is None:
         return replace(said, why_not="no metric to rank by")
     series = own.history.get(primary.metric)
-    beside = [(one.run, curve) for one in others if (curve := one.history.get(primary.metric)) is not None]
+    beside = [(one.run, one.history[primary.metric]) for one in alike]
     if series is None or end is None:
         reason = "neither its config nor finished runs say where it ends"
         return replace(said, why_not=reason if series is not None else f"{primary.metric} has not been logged")
-    long = [curve for (_, curve), one in zip(beside, _lasts(others, primary), strict=True) if one >= WHOLE * end.step]
+    long = [curve for (_, curve), last in zip(beside, lasts, strict=True) if last >= WHOLE * end.step]
     level = final_level(series, here, end, long, primary)
     if isinstance(level, str):
         return replace(said, why_not=level)
@@ -104,10 +108,6 @@ def forecast_of(
 def _same_task(one: Run, other: Run) -> bool:
     same_place = (one.entity, one.project) == (other.entity, other.project)
     return same_place and same_task(task_of(one.config), task_of(other.config))
-
-
-def _lasts(others: Sequence[Reading], primary: Primary) -> list[float]:
-    return [last_step(one.history) for one in others if primary.metric in one.history]
 
 
 def final_level(series: Series, now: float, end: End, beside: Sequence[Series], primary: Primary) -> Level | str:
