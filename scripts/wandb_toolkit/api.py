@@ -231,6 +231,7 @@ def report(
         ToolkitError: as the scripts.
     """
     from wandb_toolkit.reports.build import ReportOptions, build_report
+    from wandb_toolkit.reports.spent import with_spent
 
     opened, chosen = _chosen(target, runs, filter, source, timeout, limit=max_runs if runs is None else None)
     options = ReportOptions(
@@ -256,6 +257,7 @@ def report(
         from wandb_toolkit.forecast.forecast import forecast as foreseen
 
         built = replace(built, report=replace(built.report, forecast=foreseen(built)))
+    built = with_spent(opened, built)
     return Report(built.report.verdict, built.report, built.readings)
 
 

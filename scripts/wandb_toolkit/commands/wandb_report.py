@@ -136,6 +136,7 @@ def run(args: argparse.Namespace) -> Exit:
 def _look(args: argparse.Namespace) -> Built:
     """Choose the runs, read and judge them."""
     from wandb_toolkit.reports.build import ReportOptions, build_report
+    from wandb_toolkit.reports.spent import with_spent
     from wandb_toolkit.roles import load_patterns
     from wandb_toolkit.workers import usable_cores
 
@@ -183,6 +184,7 @@ def _look(args: argparse.Namespace) -> Built:
         from wandb_toolkit.forecast.forecast import forecast
 
         built = replace(built, report=replace(built.report, forecast=forecast(built)))
+    built = with_spent(opened, built)
     report = built.report
     if args.goal is not None and report.primary is None:
         raise UsageError("--goal needs a metric to rank by, and none was recognised.", "Name one with --primary.")

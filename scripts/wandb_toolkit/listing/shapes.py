@@ -173,6 +173,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "changes",
         "replay",
         "forecast",
+        "cost",
         "html",
     ),
 }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from wandb_toolkit.model.comparison import Comparison
 from wandb_toolkit.model.findings import Experiment, Primary, RunReport
-from wandb_toolkit.model.runs import Direction
+from wandb_toolkit.model.runs import Direction, State
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,42 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class RunSpent:
+    """What one run cost."""
+
+    run: str  # id
+    name: str
+    state: State
+    hours: float | None  # of run time; None: not known
+    gpus: int | None  # that it had memory on, where samples tell, else those of its machine; None: nothing says it
+    machine_gpus: int | None  # of its machine
+    gpu: str  # what they are called; "": not known
+    gpu_hours: float | None
+
+
+@dataclass(frozen=True)
+class ConfigurationSpent:
+    """What all runs of one configuration cost, whatever their seeds and however they ended."""
+
+    runs: tuple[str, ...]  # ids
+    names: tuple[str, ...]
+    hours: float
+    gpu_hours: float | None
+    share: float | None  # of all GPU hours
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the runs cost."""
+
+    runs: tuple[RunSpent, ...]
+    configurations: tuple[ConfigurationSpent, ...]  # the dearest first
+    gpu_hours: float | None  # in all; None: no run's are known
+    hours: float  # of run time
+    note: str  # what is not counted; "": nothing
+
+
+@dataclass(frozen=True)
 class Lens:
     """One line on a role of reinforcement learning: where it started, where it ended, and what to think of it."""
 
@@ -203,3 +239,4 @@ class Report:
     changes: Changes | None = None  # beside runs that went well (--baseline)
     replay: Replay | None = None  # when its runs could have been stopped (--replay)
     forecast: Forecast | None = None  # where its running runs are heading (--forecast)
+    spent: Spent | None = None  # None: was not looked at

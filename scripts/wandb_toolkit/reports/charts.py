@@ -11,6 +11,7 @@ from wandb_toolkit.model import History, Report, Run
 from wandb_toolkit.plots.charts import STEP, Chart, build_chart
 from wandb_toolkit.plots.labels import run_labels
 from wandb_toolkit.plots.smoothing import Smoothing
+from wandb_toolkit.reports.machine_charts import machine_charts
 
 FIGURES = 10
 RUNS = 12  # of a figure: as many as can be told apart
@@ -20,7 +21,7 @@ ROLES = ("reward", "kl", "entropy", "loss", "eval_loss", "grad_norm")  # worth a
 
 
 def charts_of(report: Report, histories: Sequence[History]) -> list[Chart]:
-    """Return the figures: the primary metric, the metrics that findings are about, then the common roles."""
+    """Return the figures: the primary metric, those that findings are about, the common roles, then the machine."""
     runs = [one.run for one in report.runs]
     ranked = _ranked(report)
     labels = run_labels(runs)
@@ -45,7 +46,10 @@ def charts_of(report: Report, histories: Sequence[History]) -> list[Chart]:
             charts.append(replace(made, x_axis=counted.pop()) if len(counted) == 1 else made)
         if len(charts) == FIGURES:
             break
-    return charts
+    told = [chart for chart in charts if not chart.metric.startswith("system.")]
+    order = [at for at in ranked if at < len(histories)]
+    machine = machine_charts([runs[at] for at in order], [histories[at] for at in order], [labels[at] for at in order])
+    return [*told, *machine]
 
 
 def _smoothing(points: int) -> Smoothing:

@@ -12,6 +12,7 @@ from wandb_toolkit.detectors.base import COUNTERS, EPOCHS, OWN_COUNTERS
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.plots.charts import STEP
+from wandb_toolkit.reports.machine_charts import wanted
 from wandb_toolkit.reports.steps import StepAxis, on_axis, step_axis
 from wandb_toolkit.roles import RolePatterns
 from wandb_toolkit.sources.base import Histories
@@ -23,9 +24,6 @@ OTHERS = 40  # metrics without a role that are read too: a NaN in any of them is
 POINTS_HELD = 20_000_000  # over all runs (16 bytes each); beyond it histories are thinned here and read again later
 POINTS_THINNED = 5_000  # a metric of a thinned history
 SYSTEM_RUNS = 30  # of more runs the system metrics are not read: a request each, or twice the parsing
-_SYSTEM = re.compile(
-    r"system\.(gpu\.\d+\.(gpu|memoryAllocated)|proc\.memory\.rssMB|memory|memory_percent)$"
-)  # what detectors look at
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +109,7 @@ class _Chooser:
 def _reading(run: Run, history: History, chooser: _Chooser) -> Reading:
     names, found, _ = chooser.judged(history.kinds)
     said = tuple(dict.fromkeys((*run.warnings, *history.warnings)))
-    series = {
-        n: _without_fillers(one) for n, one in history.series.items() if not n.startswith("system.") or _SYSTEM.match(n)
-    }
+    series = {n: _without_fillers(one) for n, one in history.series.items() if not n.startswith("system.") or wanted(n)}
     history = replace(history, series=series)
     axis = step_axis(run, history, found)
     steps = int(axis.training[-1]) if axis else run.steps

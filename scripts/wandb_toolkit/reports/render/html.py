@@ -18,6 +18,7 @@ from wandb_toolkit.model import Report, RunReport
 from wandb_toolkit.reports.render import comparison, sections
 from wandb_toolkit.reports.render.escaping import SPAN
 from wandb_toolkit.reports.render.forecast import forecast_lines
+from wandb_toolkit.reports.render.spent import spent_lines, spent_table
 from wandb_toolkit.text import clean, number, plural, quoted, sentence, short_names
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _SPARK = re.compile(r"[▁▂▃▄▅▆▇█·]{4,}")
 _SIZE = (960, 640, 150)  # pixels and dots per inch of a picture
+_WIDE, _SMALL = (960, 330), (330, 210)  # of the figures that are lines
 FINDINGS = 3  # with their figures on the first screen
 RUNS = 60  # that have a part of their own
 _VERDICTS = ("good", "bad", "ugly", "unknown")
@@ -47,7 +49,12 @@ def page(
     """
     judged = [
         *_troubles(report, evidence or {}),
-        _figures("figure", "The primary metric" if report.primary else "Figure", charts[:1], _finals(report)),
+        _figures(
+            "figure",
+            "The primary metric" if report.primary else "Figure",
+            [one for one in charts[:1] if not _of_machine(one)],
+            _finals(report),
+        ),
         _listed("good", "Good", sections.capped(report.good, None) or ["Nothing could be called good."]),
     ]
     compared = [
@@ -63,7 +70,8 @@ def page(
         _next(report),
         _folded(_listed("notes", "Notes", sections.capped(report.notes, None))),
         _folded(_listed("rl", "Reinforcement learning", sections.lens(report, full=True))),
-        _folded(_figures("figures", "More figures", charts[1:])),
+        _folded(_figures("figures", "More figures", [one for one in charts[1:] if not _of_machine(one)])),
+        _machine(report, [one for one in charts if _of_machine(one)]),
         _folded(_listed("not-read", "Not read", sections.errors(report, full=True))),
         _folded(_listed("checked", "Checked and skipped", sections.checked(report, full=True))),
         _folded(_listed("metrics", "Metrics and their roles", sections.metrics(report))),
@@ -246,18 +254,33 @@ def _figures(
 ) -> Part | None:
     if not charts:
         return None
-    body = "".join(_figure(chart, finals or {}, wide=key == "figure") for chart in charts)
+    body = "".join(_figure(chart, finals or {}, _WIDE if key == "figure" else None) for chart in charts)
     return _section(key, title, f'<div class="figures">{body}</div>')
 
 
-def _figure(chart: Chart, finals: Mapping[int, float | None], *, wide: bool) -> str:
+def _of_machine(chart: Chart) -> bool:
+    return chart.metric.startswith("system.")
+
+
+def _machine(report: Report, charts: Sequence[Chart]) -> Part | None:
+    """Return what the runs cost and how the machine was used, all but the sum folded."""
+    said, table = spent_lines(report, full=True), spent_table(report)
+    body = _items(said) if said else ""
+    body += f"<details><summary>Each run</summary>{_table(table, 'What each run cost')}</details>" if table else ""
+    if charts:
+        row = f'<div class="figures row">{"".join(_figure(chart, {}, _SMALL) for chart in charts)}</div>'
+        body += f"<details><summary>GPU, memory, disk and network</summary>{row}</details>"
+    return _section("machine", "Cost and machine" if said else "Machine", body) if body else None
+
+
+def _figure(chart: Chart, finals: Mapping[int, float | None], size: tuple[int, int] | None) -> str:
     """Return a figure: lines that the page colours, or of very many runs two pictures."""
     from wandb_toolkit.plots.svg_chart import MOST_LINES, chart_svg, is_log, key_of
 
     if 0 < len(chart.curves) <= MOST_LINES:
         notes = [*(["log scale"] if is_log(chart) else []), *chart.notes[-1:]]
         caption = quoted(chart.metric) + (f" ({'; '.join(notes)})" if notes else "")
-        drawn = chart_svg(chart, 960, 330) if wide else chart_svg(chart)
+        drawn = chart_svg(chart, *(size or ()))
         return f"<figure>{drawn}<figcaption>{prose(caption)}{key_of(chart.curves, finals)}</figcaption></figure>"
     return _picture(chart)
 

@@ -11,6 +11,7 @@ from wandb_toolkit.reports.render import sections
 from wandb_toolkit.reports.render.comparison import MANY, ROWS, comparison_lines, config_differences
 from wandb_toolkit.reports.render.escaping import escape
 from wandb_toolkit.reports.render.forecast import forecast_lines
+from wandb_toolkit.reports.render.spent import spent_lines, spent_table
 from wandb_toolkit.text import clean, quoted, sentence, short_names
 
 SUMMARY = 4  # of Good, Bad and Ugly each in the summary
@@ -43,6 +44,7 @@ def markdown(report: Report, width: int | None = None, *, full: bool = False, co
         _section("What changed", sections.changes(report, full=full)),
         *([*compared, *judged] if compare else [*judged, *compared]),
         _section("Where the running runs are heading", forecast_lines(report)),
+        _cost(report, width, full=full),
         _section("When the runs could have been stopped", sections.replayed(report, full=full)),
         _experiments(report.next_experiments, full=full or len(report.next_experiments) < 4),
         _section("Not read", sections.errors(report, full=full)),
@@ -72,6 +74,11 @@ def summary(report: Report) -> list[str]:
 def _section(title: str, items: Iterable[str]) -> list[str]:
     lines = [f"- {escape(item)}" for item in items]
     return [f"## {title}", *lines] if lines else []
+
+
+def _cost(report: Report, width: int | None, *, full: bool) -> list[str]:
+    lines, table = _section("Cost", spent_lines(report, full=full)), spent_table(report) if full else None
+    return [*lines, "", *table.lines(width)] if table else lines
 
 
 def _experiments(experiments: Sequence[Experiment], *, full: bool) -> list[str]:

@@ -38,6 +38,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "changes": report.changes,
             "replay": report.replay,
             "forecast": report.forecast,
+            "cost": report.spent,
             "tool_version": report.tool_version,
         }
     )
