@@ -21,6 +21,7 @@ docs: setup ## every generated page; the suite fails where one is not fresh
 	$(PYTHON) docs/make_pages.py
 	$(PYTHON) docs/make_schemas.py
 	$(PYTHON) docs/make_diagnoses.py
+	$(PYTHON) docs/make_limits.py
 	$(PYTHON) docs/make_forecast.py
 	$(PYTHON) docs/gallery/make.py
 

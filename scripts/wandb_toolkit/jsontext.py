@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wandb_toolkit import limits
+
 
 def jsonable(value: Any) -> Any:
     """Return `value` built of None, bool, int, float, str, list and dict only; NaN is "NaN", ∞ is "Infinity"."""
@@ -37,7 +39,7 @@ def jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-MOST_VALUES = 4_000_000  # of a document, commas in its texts counted: each may take a hundred times its bytes
+_SMALL = 1000  # bytes, which hold few values whatever the limit
 DEEPEST = 200  # levels of a stranger's tree: what reads it further on may call itself for each
 _MANY_DIGITS = b"0" * 300
 _DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
@@ -50,11 +52,12 @@ def parse(text: str | bytes, *, strict: bool = True) -> Any:
     `strict` False allows control characters inside texts.
 
     Raises:
-        ValueError: it is not JSON, is nested deeper than `DEEPEST`, or may hold more than `MOST_VALUES`.
+        ValueError: it is not JSON, is nested deeper than `DEEPEST`, or may hold more than the limit of json-values.
     """
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    if len(data) > MOST_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
-        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
+    most = limits.most("json-values") if len(data) > _SMALL else _SMALL  # each value may take a hundred times its bytes
+    if len(data) > most and data.count(b",") + data.count(b"[") + data.count(b"{") > most:
+        raise ValueError(f"it holds more than {most:,} values ({limits.raised_by('json-values')})")
     huge = len(data) > 300 and _MANY_DIGITS in data.translate(_DIGITS)
     try:
         value = json.loads(text, strict=strict, parse_int=_whole if huge else None)

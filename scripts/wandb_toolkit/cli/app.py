@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args
 
-from wandb_toolkit import __version__, jsontext
+from wandb_toolkit import __version__, jsontext, limits
 from wandb_toolkit.cli.fields import pick, unknown_field
 from wandb_toolkit.cli.matplotlib_dir import settle_matplotlib
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError, UsageError, did_you_mean
@@ -118,6 +118,13 @@ def add_common_flags(parser: argparse.ArgumentParser, *, lists: bool = False) ->
         "--timeout", type=seconds, default=60.0, metavar="S", help="timeout in seconds for one server operation (60)"
     )
     group.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of ended runs")
+    group.add_argument(
+        "--max",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="move a limit (docs/limits.md), e.g. metrics=500k; may be repeated",
+    )
     group.add_argument("--quiet", "-q", action="store_true", help="no progress and no warnings on stderr")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -138,7 +145,8 @@ def run_command(
         args.json = as_json
         args.prog = parser.prog
         check_fields(parser.prog, args)
-        code = int(run(args))
+        with limits.chosen(getattr(args, "max", ())):
+            code = int(run(args))
         if code == Exit.OK and _left_out(getattr(args, "opened", None)):
             code = int(Exit.PARTIAL)
         sys.stdout.flush()

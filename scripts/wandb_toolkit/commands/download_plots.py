@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit import limits
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.commands.chosen_runs import add_run_arguments, the_run
 from wandb_toolkit.downloads.fetch import (
@@ -176,7 +177,7 @@ def _sheets(
     wanted: Sequence[RunFile], done: Fetched, folder: Folder, a_run: Run, warnings: list[str]
 ) -> list[dict[str, Any]]:
     """Draw a sheet for each key of the images that are there; return what JSON says of them."""
-    from wandb_toolkit.plots.figures.contact_sheet import MOST_PIXELS, Picture, contact_sheet
+    from wandb_toolkit.plots.figures.contact_sheet import Picture, contact_sheet
     from wandb_toolkit.plots.figures.file import owner_of
     from wandb_toolkit.plots.figures.view import View
 
@@ -192,7 +193,7 @@ def _sheets(
             count = len(sheet.unreadable) if sheet else len(pictures)
             warnings.append(
                 f"{plural(count, 'image')} of {key} left out of its sheet: damaged, or above"
-                f" {MOST_PIXELS // 1_000_000} megapixels"
+                f" {limits.most('sheet-pixels') / 1e6:,.3g} megapixels ({limits.raised_by('sheet-pixels')})"
             )
         if sheet is None:
             continue

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit import limits
 from wandb_toolkit.downloads.images import is_image_name, problem_with
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.output import Folder, describe, digest, run_key, safe_stem, slug
@@ -109,8 +111,9 @@ def fetch_all(
     `shown` passes on what it is given and may show how far it is.
     Interrupted, it waits for those under way, notes them, and leaves the rest.
     """
+    allowance = _Allowance(limits.most("download-bytes"))
     pool = ThreadPoolExecutor(options.jobs)
-    futures = [pool.submit(_fetch, source, file, names.get(file, ""), folder, options) for file in files]
+    futures = [pool.submit(_fetch, source, file, names.get(file, ""), folder, options, allowance) for file in files]
     noted = 0
     try:
         for future in shown(futures):
@@ -123,7 +126,30 @@ def fetch_all(
                 _note(future.result(), folder, run, done)
 
 
-def _fetch(source: Source, file: RunFile, name: str, folder: Folder, options: FetchOptions) -> _Outcome:
+class _Allowance:
+    """The bytes that a command may fetch in all, shared by its threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> str:
+        """Take `count` bytes; return why not where they are more than is left, "" where they are not."""
+        with self._lock:
+            if count > self._left:
+                return f"all files together have more than {size(self._most)}; {limits.raised_by('download-bytes')}"
+            self._left -= count
+            return ""
+
+    def settle(self, listed: int, came: int) -> None:
+        """Correct what was taken for a file by its listed size."""
+        with self._lock:
+            self._left -= came - listed
+
+
+def _fetch(
+    source: Source, file: RunFile, name: str, folder: Folder, options: FetchOptions, allowance: _Allowance
+) -> _Outcome:
     """Fetch one file. One bad file leaves the rest."""
     refused = hostile(file.name) or _too_large(file, options.max_mb)
     if refused:
@@ -131,11 +157,14 @@ def _fetch(source: Source, file: RunFile, name: str, folder: Folder, options: Fe
     target = folder.path / name
     if _known_to_be_there(target, file):
         return _Outcome(file, name, "skipped", _THERE, describe(target))
+    if refused := allowance.take(file.size):
+        return _Outcome(file, name, "failed", f"refused: {refused}")
     got: dict[str, Any] = {}
 
     def produce(temporary: Path) -> None:
         source.fetch(file, temporary)
         got.update(describe(temporary))
+        allowance.settle(file.size, got["size"])
         if reason := _refusal(temporary, file, got):
             raise _RefusedError(reason)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from wandb_toolkit import limits
+
 _TYPES = {
     "png": "PNG",
     "jpg": "JPEG",
@@ -18,7 +20,6 @@ _TYPES = {
 }
 SUFFIXES = frozenset(f".{name}" for name in _TYPES)
 _TAIL = 4096
-MOST_PIXELS = 400_000_000  # a picture that claims more is a mistake, or means harm to whatever opens it
 
 
 def is_image_name(name: str) -> bool:
@@ -42,8 +43,8 @@ def problem_with(path: Path, name: str) -> str:
     if found != wanted:
         return f"the content is {found or 'no image'}, not {wanted}"
     width, height = _dimensions(found, head)
-    if width * height > MOST_PIXELS:
-        return f"it claims {width:,} x {height:,} pixels"
+    if width * height > limits.most("image-pixels"):  # a mistake, or meant to harm whatever opens it
+        return f"it claims {width:,} x {height:,} pixels ({limits.raised_by('image-pixels')})"
     return "" if _whole(found, head, tail, size) else f"the {wanted} is cut off"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit import limits
 from wandb_toolkit.model import MetricKind
 from wandb_toolkit.sources.wandb_log.items import VALUE_TAG, key_size, plain_items, split_item, tails
 from wandb_toolkit.sources.wandb_log.records import MEDIA_KINDS, item, leaves, parse_json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 INTERNAL = frozenset({"_step", "_runtime", "_timestamp", "_wandb"})  # axes and W&B's own; not metrics
 _NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_MOST_SPELLINGS = 250_000  # of keys, unwanted ones among them, that are known by their bytes
 _DIRECT_MOST = 8  # wanted keys; for more, walking over all items is as quick as searching
 
 
@@ -71,7 +73,9 @@ class _Keys(dict[bytes, "Column | None"]):
         if key_size(key, 0, len(key)) != len(key):
             raise WireError("more than a key")
         path, _ = item(key)
-        column = self[key] = self._column_of(".".join(path))
+        column = self._column_of(".".join(path))
+        if column is not None or len(self) < _MOST_SPELLINGS:  # of keys without end, none more is remembered
+            self[key] = column
         return column
 
 
@@ -85,6 +89,8 @@ class Columns:
         self.wanted = None if wanted is None else frozenset(wanted)
         self.count = 0  # rows so far
         self.columns: dict[str, Column] = {}
+        self._most = limits.most("metrics")
+        self.beyond = False  # more metrics came than that; none of them was kept
         self._keys = _Keys(self._column_of)
         self._steps = self._column("_step")
         self._direct: list[tuple[Column, bytes, tuple[bytes, ...]]] = []  # column, its item's first bytes, tails
@@ -101,8 +107,15 @@ class Columns:
 
     def _column_of(self, name: str) -> Column | None:
         if self.wanted is None or name == "_step" or self._is_wanted(name):
-            return self._column(name)
+            return self._column_within(name)
         return None
+
+    def _column_within(self, name: str) -> Column | None:
+        """Return the column of a name, None where there are as many as may be."""
+        if len(self.columns) >= self._most and name not in self.columns and name not in INTERNAL:
+            self.beyond = True
+            return None
+        return self._column(name)
 
     def _is_wanted(self, name: str) -> bool:
         wanted = self.wanted
@@ -255,7 +268,9 @@ class Columns:
             return
         for name, leaf in leaves(value, f"{column.name}."):
             if self.wanted is None or self._is_wanted(name):
-                inner = self._column(name)
+                inner = self._column_within(name)
+                if inner is None:
+                    continue
                 if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
                     try:
                         self._add_number(inner, row, float(leaf))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from wandb_toolkit import limits
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Series
 from wandb_toolkit.sources.columns import INTERNAL, Column, Columns
 from wandb_toolkit.sources.wandb_log.scan import LogScan
@@ -27,7 +28,8 @@ class Merged:
     kinds: Mapping[str, MetricKind]
     non_null: Mapping[str, int]
     rows: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # each starts with its metric
+    notes: tuple[str, ...] = ()  # on the whole
 
 
 def merge_history(scans: Sequence[LogScan]) -> Merged:
@@ -104,7 +106,17 @@ def merge_columns(parts: Sequence[Columns], places: Sequence[Place] | None = Non
         for name, step in turned.items()
         if name in series
     ]
-    return Merged(series, kinds, non_null, _distinct(all_steps), tuple(said))
+    return Merged(series, kinds, non_null, _distinct(all_steps), tuple(said), _notes(parts))
+
+
+def _notes(parts: Sequence[Columns]) -> tuple[str, ...]:
+    return (beyond("metrics"),) if any(part.beyond for part in parts) else ()
+
+
+def beyond(what: str) -> str:
+    """Return the words for a log with more metrics, or summary keys, than are read."""
+    most, how = limits.most("metrics"), limits.raised_by("metrics")
+    return f"more than {most:,} {what}: those that came later are left out ({how})"
 
 
 def in_order(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
@@ -150,7 +162,7 @@ def as_history(merged: Merged, system: Mapping[str, Series], keys: Sequence[str]
     kinds = {name: merged.kinds[name] for name in names}
     kinds |= dict.fromkeys(system, "number")
     said = tuple(line for line in merged.warnings if line.partition(": ")[0] in names)
-    return History(series={**series, **system}, kinds=kinds, rows=merged.rows, warnings=said)
+    return History(series={**series, **system}, kinds=kinds, rows=merged.rows, warnings=(*merged.notes, *said))
 
 
 def metric_infos(merged: Merged, system: Mapping[str, Series]) -> dict[str, MetricInfo]:

@@ -96,6 +96,6 @@ def test_a_name_that_is_no_text_and_more_rows_than_fit_are_said(monkeypatch: pyt
     pq.write_table(pa.table({"_step": np.zeros(1000, dtype=np.int64), "abcdefgh": np.zeros(1000)}), out)
     with pytest.raises(ServerError, match="cannot be read"):
         all_of(out.getvalue().replace(b"abcdefgh", b"abc\xff\xfefgh"))
-    monkeypatch.setattr("wandb_toolkit.sources.server.parquet.MOST_VALUES", 1999)
+    monkeypatch.setenv("WANDB_TOOLKIT_MAX_EXPORT_VALUES", "1999")
     with pytest.raises(ServerError, match="1,000 rows of 2 columns"):
         all_of(out.getvalue())

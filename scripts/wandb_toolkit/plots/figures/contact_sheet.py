@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wandb_toolkit import limits
 from wandb_toolkit.plots.figures.painter import Canvas
 from wandb_toolkit.plots.figures.view import DPI, WIDTH, View
 from wandb_toolkit.text import clean, plural
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 MOST_IMAGES = 48
-MOST_PIXELS = 40_000_000  # of one image, decoded: eight bytes each
+_BAND = 256  # rows of a large image that are worked on at a time
 _HEAD, _EDGE, _GAP, _WORDS = 118, 28, 20, 46  # pixels at 160 dpi
 
 
@@ -128,14 +130,29 @@ def _opened(path: Path, wide: int) -> NDArray[Any] | None:
             warnings.simplefilter("ignore")  # Pillow's, of sizes and palettes, are no news to whoever asked for a sheet
             with Image.open(path) as image:
                 image.draft("RGB", (2 * wide, 2 * wide))  # JPEGs decode smaller
-                if image.width * image.height > MOST_PIXELS:
+                if image.width * image.height > limits.most("sheet-pixels"):
                     return None
-                picture = image.convert("RGBA")
+                paper = _on_paper(image, 2 * wide)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    paper = Image.new("RGBA", picture.size, "white")
-    paper.alpha_composite(picture)
     scale = min(wide / paper.width, 1.25 * wide / paper.height)
     size = (max(1, round(paper.width * scale)), max(1, round(paper.height * scale)))
     how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-    return np.asarray(paper.convert("RGB").resize(size, how))
+    return np.asarray(paper.resize(size, how))
+
+
+def _on_paper(image: Image.Image, wide: int) -> Image.Image:
+    """Return the image on white, reduced by a whole factor where it stays `wide` pixels wide: band by band.
+
+    What is held besides the decoded image is one band, whatever colours and transparency the image has.
+    """
+    from PIL import Image
+
+    factor = max(1, image.width // max(wide, 1))
+    result = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)), "white")
+    for top in range(0, image.height, _BAND * factor):
+        band = image.crop((0, top, image.width, min(top + _BAND * factor, image.height))).convert("RGBA")
+        paper = Image.new("RGBA", band.size, "white")
+        paper.alpha_composite(band)
+        result.paste(paper.convert("RGB").reduce(factor), (0, top // factor))
+    return result

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from wandb_toolkit import __version__
+from wandb_toolkit import __version__, limits
 from wandb_toolkit.errors import ServerError, ToolkitError
 from wandb_toolkit.sources.http.auth import Credentials
 from wandb_toolkit.sources.http.download import Download, FileReader
@@ -30,7 +30,6 @@ __all__ = ["Connection", "Counters", "PartError", "SchemaError"]
 
 T = TypeVar("T")
 
-LARGEST_ANSWER = 256 * 1024 * 1024  # bytes of JSON, decompressed
 _MOST_ODD = 20  # kinds of wrong fields that are said
 LARGEST_FILE = 20 * 1024**3
 
@@ -58,14 +57,14 @@ class Connection:
         timeout: float = 60.0,
         concurrency: int = 10,
         retries: int = 5,
-        max_answer: int = LARGEST_ANSWER,
+        max_answer: int | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.credentials = credentials
         self.concurrency = concurrency
-        self._max_answer = max_answer
+        self._max_answer = max_answer or limits.most("answer-bytes")
         self._pool = Pool(concurrency)
         self._odd: dict[str, str] = {}
         self._retrying = Retrying(

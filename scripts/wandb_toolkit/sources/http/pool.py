@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3 import exceptions as foreign
 
+from wandb_toolkit import limits
 from wandb_toolkit.errors import ServerError
 from wandb_toolkit.sources.http.retry import Budget, TryAgain
 from wandb_toolkit.sources.http.watchdog import Watchdog, watched
@@ -141,7 +142,10 @@ class Pool:
             parts.append(part)
             size += len(part)
             if size > cap:
-                raise ServerError(f"{shown(url)} answered with more than {cap // 1_000_000} MB.", "Ask for less.")
+                raise ServerError(
+                    f"{shown(url)} answered with more than {cap // 1_000_000} MB.",
+                    f"Ask for less; {limits.raised_by('answer-bytes')}.",
+                )
         if broken or (decoder and not decoder.eof and size):
             raise TryAgain(f"{shown(url)} sent compressed data that {'is broken' if broken else 'ends too early'}")
         return b"".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources.console import last_lines
-from wandb_toolkit.sources.history import Place, placed
+from wandb_toolkit.sources.history import Place, beyond, placed
 from wandb_toolkit.sources.lazy import Later
 from wandb_toolkit.sources.local.run_dirs import RunDir, read_config, read_json
 from wandb_toolkit.sources.wandb_log import records as rec
@@ -39,27 +39,33 @@ class _Part:
     newest: float
 
 
-def _summary_of_all(parts: Sequence[RunDir]) -> dict[str, Any]:
+def _summary_of_all(parts: Sequence[RunDir], say: Callable[[str], None] | None) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for part in parts:
-        summary |= _summary_of(part)
+        summary |= _summary_of(part, say)
     summary.pop("_wandb", None)
     return summary
 
 
-def _summary_of(found: RunDir) -> dict[str, Any]:
+def _summary_of(found: RunDir, say: Callable[[str], None] | None) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     if found.log is not None:
         with suppress(ToolkitError):
-            summary = scan_log(found.log, card=False, summary=True).summary
+            scan = scan_log(found.log, card=False, summary=True)
+            summary = scan.summary
+            if scan.summary_beyond and say is not None:
+                say(f"{found.log.name}: {beyond('summary keys')}")
     beside = _beside(found)
     if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
         summary |= beside  # a killed process leaves its last rows out of the log
     return summary
 
 
-def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
-    """Return the run that lies in these directories (several: it was resumed). `now` is Unix seconds."""
+def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[str], None] | None = None) -> Run:
+    """Return the run that lies in these directories (several: it was resumed). `now` is Unix seconds.
+
+    `say` is told what reading the summary, later, comes upon.
+    """
     now = time.time() if now is None else now
     parts = sorted((_read(found) for found in dirs), key=lambda part: part.started)
     scans = [part.scan for part in parts if part.scan is not None]
@@ -91,7 +97,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None) -> Run:
         sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
         notes=_word(scans, "notes"),
         config={key: value for key, value in config.items() if key != "_wandb"},
-        summary=Later(partial(_summary_of_all, [part.source for part in parts])),
+        summary=Later(partial(_summary_of_all, [part.source for part in parts], say)),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
         steps=int(max(steps)) if steps else None,

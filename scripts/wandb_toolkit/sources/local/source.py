@@ -120,7 +120,7 @@ class LocalSource:
         """Return what the run logged, by name, system metrics last."""
         scans = self._scans(run, None, system)
         merged = merge_history(scans)
-        self._said += [f"{run.label}: {line}" for line in merged.warnings]
+        self._said += [f"{run.label}: {line}" for line in (*merged.notes, *merged.warnings)]
         return metric_infos(merged, merge_system(scans) if system else {})
 
     def environment(self, run: Run) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class LocalSource:
     def _run(self, key: _Key) -> Run:
         run = self._runs.get(key)
         if run is None:
-            run = self._runs[key] = build_run(self._groups[key])
+            run = self._runs[key] = build_run(self._groups[key], say=self._said.append)
             self._dirs[run.paths] = sorted(self._groups[key], key=lambda found: run.paths.index(str(found.shown)))
         return run
 

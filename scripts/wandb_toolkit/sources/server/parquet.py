@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from wandb_toolkit import limits
 from wandb_toolkit.errors import ServerError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ FetchRange = Callable[[int, int], bytes]  # (start, length) → bytes
 _HEAD = 128 * 1024  # fetched first, with the size; a file no larger is whole then
 _TAIL = 64 * 1024  # most footers fit
 _GAP = 64 * 1024  # ranges closer than this are fetched as one
-MOST_VALUES = 250_000_000  # eight bytes each, whatever few bytes they come in
 
 
 class _Pieces(io.RawIOBase):
@@ -99,7 +99,7 @@ def read_columns(
         together: runs a list of calls at once and returns their results in order.
 
     Raises:
-        ServerError: it is not a Parquet file, is damaged, or has more than `MOST_VALUES` of the wanted columns.
+        ServerError: it is not a Parquet file, is damaged, or the wanted columns have more values than are read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -125,11 +125,11 @@ def read_columns(
         metadata = file.metadata
         paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)] if metadata.num_columns else []
         columns = list(dict.fromkeys(wanted(paths)))
-        if metadata.num_rows * len(columns) > MOST_VALUES:
+        if metadata.num_rows * len(columns) > limits.most("export-values"):
             raise ServerError(
                 f"The exported history has {metadata.num_rows:,} rows of {len(columns):,} columns, more than are read "
                 "at once.",
-                "Ask for fewer metrics, or for a sample.",
+                f"Ask for fewer metrics, or for a sample; {limits.raised_by('export-values')}.",
             )
         chosen = {at for at, path in enumerate(paths) if path in set(columns)}
         ranges = [range_ for range_ in _ranges(metadata, chosen) if not pieces.has(range_[0], range_[1])]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wandb_toolkit import limits
 from wandb_toolkit.errors import NotFoundError, ServerError, ToolkitError
 from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
 from wandb_toolkit.sources.base import METADATA, MOST_METADATA, KeyChoice, RunQuery
@@ -22,7 +23,6 @@ from wandb_toolkit.sources.server.queries import decoded
 from wandb_toolkit.sources.server.reader import Options, Reader
 
 T = TypeVar("T")
-LARGEST_UNKNOWN = 100_000_000  # bytes of a file whose size the server does not list
 
 
 class ApiSource:
@@ -170,7 +170,7 @@ class ApiSource:
             self._cache.put_file(key, destination)
 
     def _download(self, file: RunFile, url: str, destination: Path) -> None:
-        most = LARGEST_FILE if file.size else LARGEST_UNKNOWN
+        most = LARGEST_FILE if file.size else limits.most("unknown-bytes")
         self._connection.download(
             url, destination, what=file.name, expected_size=file.size or None, md5_b64=file.md5, max_bytes=most
         )

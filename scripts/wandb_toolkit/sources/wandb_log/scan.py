@@ -38,6 +38,7 @@ class LogScan:
     run: rec.RunFields = field(default_factory=rec.RunFields)
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    summary_beyond: bool = False  # it has more keys than the limit
     step_metrics: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     last_step: int | None = None
@@ -278,7 +279,7 @@ class _Scanner:
     def _finish(self) -> None:
         scan = self.scan
         if self.summary is not None:
-            scan.summary = self.summary.tree()
+            scan.summary, scan.summary_beyond = self.summary.tree(), self.summary.beyond
         scan.step_metrics = rec.telling_axes(scan.step_metrics)
         scan.config = scan.run.config
         for data, start, end in self.config:  # behind all run records: a repeated one holds the config of the start

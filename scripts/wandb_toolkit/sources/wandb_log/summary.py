@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wandb_toolkit import limits
 from wandb_toolkit.sources.wandb_log import records as rec
 from wandb_toolkit.sources.wandb_log.items import key_size, plain_items
 from wandb_toolkit.sources.wandb_log.wire import WireError, varint
 
+_Path = tuple[str, ...]
 UPDATE, REMOVE = 0x0A, 0x12  # tags of a SummaryRecord's items
 
 
@@ -19,6 +21,8 @@ class Latest:
         self._tree: dict[str, Any] = {}
         self._newest: dict[bytes, bytes] = {}  # key fields → JSON, of keys whose order of writing does not count
         self._keys = _Keys(self._settle)
+        self._most = limits.most("metrics")
+        self.beyond = False  # more keys came than that; none of them was kept
 
     def add(self, data: bytes, pos: int, end: int) -> None:
         """Apply the SummaryRecord in ``data[pos:end]``.
@@ -27,6 +31,8 @@ class Latest:
             WireError, IndexError: the bytes are none; what came before the fault is kept.
         """
         found, left = plain_items(data, pos, end)
+        if len(self._keys) + len(found) > self._most:
+            found = self._within(found)
         if not left:
             newest, keys = self._newest, self._keys
             before = len(newest)
@@ -46,7 +52,21 @@ class Latest:
                 return
         self._walk(data, pos, end)
 
+    def _within(self, found: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the items whose keys are known, and as many others as there is room for."""
+        room, kept = self._most - len(self._keys), []
+        for key, raw in found:
+            if key not in self._keys:
+                room -= 1
+                if room < 0:
+                    self.beyond = True
+                    continue
+            kept.append((key, raw))
+        return kept
+
     def _put(self, spelling: bytes, raw: bytes) -> None:
+        if not self._within([(spelling, raw)]):
+            return
         key = self._keys[spelling]
         if key is not None:
             self._newest[key] = raw
@@ -84,12 +104,14 @@ class _Keys(dict[bytes, "bytes | None"]):
     def __init__(self, settle: Callable[[], None]) -> None:
         super().__init__()
         self._settle = settle  # called before a key turns None
-        self._paths: dict[tuple[str, ...], bytes] = {}
-        self._parents: set[tuple[str, ...]] = set()
+        self._paths: dict[_Path, bytes] = {}
+        self._spellings: dict[_Path, list[bytes]] = {}
+        self._below: dict[_Path, list[_Path]] = {}  # path → the longer ones that start with it
         self.twins: dict[bytes, bytes] = {}  # later spelling → first, where the order of writing does not count
 
     def __missing__(self, key: bytes) -> bytes | None:
         path, _ = rec.item(key)
+        self._spellings.setdefault(path, []).append(key)
         first = self._paths.get(path)
         if first is not None:
             same = self[key] = self[first]
@@ -98,12 +120,13 @@ class _Keys(dict[bytes, "bytes | None"]):
             return same
         self._paths[path] = key
         self[key] = key
-        parents = {path[:count] for count in range(1, len(path))}
-        self._parents |= parents
-        if path in self._parents or not parents.isdisjoint(self._paths):
+        above = [path[:count] for count in range(1, len(path))]
+        for parent in above:
+            self._below.setdefault(parent, []).append(path)
+        related = [one for one in (*above, *self._below.get(path, ())) if one in self._paths]
+        if related:
             self._settle()
-            related = {p for p in self._paths if p[: len(path)] == path[: len(p)]}
-            for known in [known for known in self if rec.item(known)[0] in related]:
-                self[known] = None
-                self.twins.pop(known, None)
+            for spelling in [spelling for one in (path, *related) for spelling in self._spellings[one]]:
+                self[spelling] = None
+                self.twins.pop(spelling, None)
         return self[key]
