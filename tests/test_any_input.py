@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import curves
 from report_cases import NOW, a_run, memory_source
 from wandb_toolkit.errors import ToolkitError
+from wandb_toolkit.forecast.forecast import forecast
 from wandb_toolkit.jsontext import line
 from wandb_toolkit.plots.smoothing import Smoothing
 from wandb_toolkit.reports.build import ReportOptions, build_report
@@ -52,7 +53,9 @@ def a_curve(draw: st.DrawFn) -> FloatArray:
 _RUN = st.dictionaries(st.sampled_from(_METRICS), a_curve(), max_size=6)
 _STATES = st.sampled_from(["finished", "running", "crashed", "failed", "killed", "unknown"])
 _SETTING = st.none() | st.booleans() | st.integers() | _NUMBER | st.text(max_size=8) | st.just([1, "x"])
-_CONFIG = st.dictionaries(st.sampled_from(["lr", "learning_rate", "seed", "model", "a.b", "batch_size"]), _SETTING)
+_CONFIG = st.dictionaries(
+    st.sampled_from(["lr", "learning_rate", "seed", "model", "a.b", "batch_size", "max_steps", "epochs"]), _SETTING
+)
 
 
 @SLOW
@@ -72,6 +75,7 @@ def test_runs_are_compared_and_the_report_is_strict_json(given_runs: list[tuple[
     source = memory_source(content)
     built = build_report(source, [run for run, _ in content], ReportOptions(now=NOW))
     assert len(built.report.runs) == len(content)
+    assert len(forecast(built).runs) == sum(state == "running" for _, state, _ in given_runs)
     assert [one for run in built.report.runs for one in run.skipped if "the detector failed" in one.reason] == []
     assert line(report_object(built.report))
 

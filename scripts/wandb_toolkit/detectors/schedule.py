@@ -23,6 +23,9 @@ _LENGTH_KEYS = ("max_steps", "total_steps", "num_training_steps", "total_trainin
                 "iterations", "max_iterations")  # fmt: skip
 
 
+MOST_STEPS = 1e15  # more is no plan
+
+
 def _schedule(view: RunView) -> str | None:
     """Return the configured schedule's name where it is one that decays."""
     found = dict(flat_config(view.run.config))
@@ -42,6 +45,11 @@ def planned_steps(config: Mapping[str, Any]) -> float | None:
     return _first_number(config, _LENGTH_KEYS)
 
 
+def planned_timesteps(config: Mapping[str, Any]) -> float | None:
+    """Return how many steps of an environment a config plans, None where it does not say."""
+    return _first_number(config, ("total_timesteps",))
+
+
 def planned_epochs(config: Mapping[str, Any]) -> float | None:
     """Return how many epochs a config plans, None where it does not say."""
     return _first_number(config, _EPOCH_KEYS)
@@ -51,7 +59,7 @@ def _first_number(config: Mapping[str, Any], keys: Sequence[str]) -> float | Non
     found = dict(flat_config(config))
     for key in keys:
         value = found.get(key)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < MOST_STEPS:
             return float(value)
     return None
 
@@ -69,8 +77,8 @@ def not_before_long(view: RunView, share: float = 0.3) -> None:
 
 def _done(view: RunView) -> float | None:
     """Return which part of the planned steps or epochs a run has behind it, None where no plan is known."""
-    steps = planned_steps(view.run.config) or dict(flat_config(view.run.config)).get("total_timesteps")
-    if isinstance(steps, (int, float)) and steps > 0 and view.last_step is not None:
+    steps = planned_steps(view.run.config) or planned_timesteps(view.run.config)
+    if steps is not None and view.last_step is not None:
         return view.last_step / steps
     epochs = planned_epochs(view.run.config)
     counted = next((series for name in EPOCHS if (series := view.history.get(name)) is not None and len(series)), None)

@@ -14,7 +14,7 @@ from wandb_toolkit.configs import same_task, task_of
 from wandb_toolkit.forecast import course, siblings
 from wandb_toolkit.forecast.course import Increment
 from wandb_toolkit.forecast.plan import End, end_of, last_step, time_left
-from wandb_toolkit.model import Forecast, Primary, Run, RunForecast, Series
+from wandb_toolkit.model import Forecast, Primary, Run, RunForecast, RunReport, Series
 from wandb_toolkit.reports.build import Built
 from wandb_toolkit.reports.read import Reading
 from wandb_toolkit.roles import words_of
@@ -54,12 +54,12 @@ class Level:
 
 def forecast(built: Built) -> Forecast:
     """Return where the running runs of a report are heading; a forecast without runs where none is running."""
-    silent = {one.run.id for one in built.report.runs if any("silent_seconds" in f.evidence for f in one.findings)}
-    found = [
-        forecast_of(one, built.readings, report.primary, silent=one.run.id in silent)
-        for one, report in zip(built.readings, built.report.runs, strict=True)
-        if one.run.state == "running"
-    ]
+    with np.errstate(all="ignore"):  # what overflows has no forecast
+        found = [
+            forecast_of(one, built.readings, report.primary, silent=_is_silent(report))
+            for one, report in zip(built.readings, built.report.runs, strict=True)
+            if one.run.state == "running"
+        ]
     note = "" if found else "No run is running, so there is nothing to forecast"
     return Forecast(tuple(found), COVERAGE, note)
 
@@ -105,6 +105,10 @@ def forecast_of(
     )  # fmt: skip
 
 
+def _is_silent(report: RunReport) -> bool:
+    return any("silent_seconds" in finding.evidence for finding in report.findings)
+
+
 def _same_task(one: Run, other: Run) -> bool:
     same_place = (one.entity, one.project) == (other.entity, other.project)
     return same_place and same_task(task_of(one.config), task_of(other.config))
@@ -132,6 +136,8 @@ def final_level(series: Series, now: float, end: End, beside: Sequence[Series], 
         found, method = course.extrapolated(x, y, now, end.step, 1 if primary.direction == "max" else -1), "course"
         if found is None:
             return f"{primary.metric} has {plural(len(y), 'point')}, and {_too_few(len(gains))} tells how they go on"
+    if not np.isfinite([level + found.middle, level + found.low, level + found.high]).all():
+        return f"the numbers of {primary.metric} are too large to reckon with"
     low, high = _within(found, level, primary, [series, *beside])
     return Level(level + found.middle, low, high, method, len(gains) if method == "siblings" else 0)
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import EPOCHS
-from wandb_toolkit.detectors.length import flat_config
-from wandb_toolkit.detectors.schedule import planned_epochs, planned_steps
+from wandb_toolkit.detectors.schedule import planned_epochs, planned_steps, planned_timesteps
 from wandb_toolkit.model import History, Run
 from wandb_toolkit.plots.charts import STEP
 from wandb_toolkit.text import plural
@@ -64,11 +63,7 @@ def end_of(run: Run, history: History, ended: Sequence[tuple[Run, float]]) -> En
 
 
 def _planned(run: Run) -> float | None:
-    found = planned_steps(run.config)
-    if found is None:
-        value = dict(flat_config(run.config)).get("total_timesteps")
-        found = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
-    return found
+    return planned_steps(run.config) or planned_timesteps(run.config)
 
 
 def _steps_of_one(plan: Callable[[Run], float | None], ended: Sequence[tuple[Run, float]]) -> float | None:
