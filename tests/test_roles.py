@@ -364,7 +364,7 @@ def test_every_pattern_names_its_framework() -> None:
     assert set(ROLES) == set(patterns.roles)
     assert all(pattern.source != "your roles file" for each in patterns.roles.values() for pattern in each)
     assert {pattern.kind for each in patterns.roles.values() for pattern in each} <= {
-        "", "policy", "old", "average", "seconds",
+        "", "policy", "old", "average", "seconds", "adversary",
     }  # fmt: skip
 
 
@@ -382,7 +382,7 @@ def test_the_report_takes_a_roles_file(tmp_path: Path, capsys: pytest.CaptureFix
 PRIMARIES = {
     "metrics/mAP_0.5 metrics/mAP_0.5:0.95 x/lr0 train/obj_loss val/obj_loss": ("metrics/mAP_0.5:0.95", "max"),
     "val/bbox_mAP train/s0.acc": ("val/bbox_mAP", "max"),
-    "val/losses val/wer": ("val/losses", "min"),
+    "val/losses val/wer": ("val/wer", "min"),
     "train-logloss val-logloss best_score best_iteration": ("val-logloss", "min"),
     "validation_0-logloss validation_1-logloss": ("validation_1-logloss", "min"),
     "valid_0_binary_logloss train_binary_logloss valid_0-auc": ("valid_0-auc", "max"),

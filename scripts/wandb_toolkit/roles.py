@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
-from wandb_toolkit.model import Direction, Primary, RoleMatch
+from wandb_toolkit.model import OBJECTIVES, Direction, Primary, RoleMatch
 
 _BUILT_IN = Path(__file__).with_name("roles.toml")
 _SECTIONS = ("direction", "primary")
@@ -343,7 +343,7 @@ def _is_objective(key: str, words: Mapping[str, str], book: RolePatterns) -> boo
     places = sorted(place for role, place in book.hits(key) if role == "loss")
     fitting = (book.roles["loss"][place] for place in places)
     first = next((pattern for pattern in fitting if _given(pattern, words)), None)
-    return first is not None and first.kind == "policy"
+    return first is not None and first.kind in OBJECTIVES
 
 
 def _rank(key: str, book: RolePatterns) -> tuple[int, int] | None:

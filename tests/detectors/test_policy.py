@@ -249,3 +249,11 @@ def test_a_kl_that_dies_away_is_not_called_steady() -> None:
     assert "kl_stable" in found(view(steady))
     dies = {**steady, "kl": 0.01 * np.clip(1.6 * (1 - PART), 1e-3, 1)}
     assert "kl_stable" not in found(view(dies))
+
+
+def test_a_kl_of_the_last_update_that_grows_within_what_is_usual_is_bad_and_beyond_it_ugly() -> None:
+    grown = 2e-4 + 0.012 * PART**8 + noise(5e-5)
+    within = found(view({"actor/ppo_kl": grown, "reward": growing()}))["kl_runaway"]
+    assert within.severity == "bad"
+    beyond = found(view({"actor/ppo_kl": 20 * grown, "reward": growing()}))["kl_runaway"]
+    assert beyond.severity == "ugly"

@@ -374,3 +374,11 @@ def test_a_run_whose_loss_became_exactly_0_is_not_the_best_by_it() -> None:
     report = RunReport(run(), "bad", (made,), roles=roles)
     assert marks_of(report, None, "train/loss") == ("nothing to learn from",)
     assert marks_of(report, None, "eval/accuracy") == ()
+
+
+def test_an_explosion_before_the_nan_is_not_its_consequence() -> None:
+    norm = np.exp(noise(0.1)) * (1 + 200 * step(0.6))
+    norm[int(0.8 * N) :] = np.nan
+    findings = found(view({"train/loss": falling(), "train/grad_norm": norm}))
+    assert findings["nan_or_inf"].step == int(0.8 * N)
+    assert findings["grad_norm_explosion"].consequence_of is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.model import Finding, History, Primary, RoleMatch, Run, Series, Severity, State
+from wandb_toolkit.model import OBJECTIVES, Finding, History, Primary, RoleMatch, Run, Series, Severity, State
 from wandb_toolkit.roles import words_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ OWN_COUNTERS = ("iter", "iteration", "iterations", "step", "steps", "train_step"
 EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
 _OF_EPISODES = re.compile(r"(^| )(episodes?|episodic|ep|returns?|eprewmean)( |$)")
 SIBLINGS_MOST = 64  # compared with one run
-OBJECTIVE = "is a policy's objective, whose level means nothing"  # of a loss, as detectors refuse it
+# Of a loss, as detectors refuse it.
+OBJECTIVE = "does not fall as training goes well: the objective of a policy, a value function or an adversary"
 MAIN = "\0primary"  # the primary metric among a run's curves, which go by role
 
 
@@ -92,6 +93,11 @@ class Curve:
         """The level that the curve reaches: high in its range, beyond its outliers."""
         return float(np.quantile(self.trend.y, 0.8))
 
+    @property
+    def is_objective(self) -> bool:
+        """Whether it is a loss whose level says nothing: a policy's, a value function's or an adversary's."""
+        return self.kind in OBJECTIVES
+
     def step(self, index: int) -> int:
         """Return the x of a point, as the finding's onset."""
         return int(self.x[index])
@@ -137,7 +143,7 @@ class Sibling:
     @property
     def _lost(self) -> bool:
         loss = self.curves.get("loss")
-        if loss is None or len(loss) < 4 or loss.kind == "policy" or "reward" in self.curves or loss.y[0] <= 0:
+        if loss is None or len(loss) < 4 or loss.is_objective or "reward" in self.curves or loss.y[0] <= 0:
             return False
         first, end = float(loss.y[0]), float(np.median(loss.y[-max(3, len(loss) // 10) :]))
         return end > 1.5 * first or (end > 0.8 * first and int((loss.y > 3 * first).sum()) >= 3)
@@ -288,6 +294,7 @@ class Detector:
     needs: str = ""  # what it needs besides `roles`, for the page of diagnoses
     lens: tuple[str, ...] = ()  # the roles that it judges in the summary of reinforcement learning
     explains: tuple[str, ...] = ()  # diagnoses that are its consequence where both are found
+    if_first: tuple[str, ...] = ()  # those of them that it explains only where their onset is no earlier than its own
     follows: tuple[str, ...] = ()  # diagnoses that explain it: the same, told from the other side
     takes_back: tuple[str, ...] = ()  # praise that is none beside it, even where the two share no metric
     about: About = "training"  # "process": how it ran; "state": how it ended
@@ -320,6 +327,7 @@ def detector(
     needs: str = "",
     lens: tuple[str, ...] = (),
     explains: tuple[str, ...] = (),
+    if_first: tuple[str, ...] = (),
     follows: tuple[str, ...] = (),
     takes_back: tuple[str, ...] = (),
     about: About = "training",
@@ -334,8 +342,8 @@ def detector(
         if id_ in DETECTORS:
             raise ValueError(f"two detectors are called {id_}")
         DETECTORS[id_] = Detector(
-            id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, follows,
-            takes_back, about, mark, mark_on, calm, learning,
+            id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, if_first,
+            follows, takes_back, about, mark, mark_on, calm, learning,
         )  # fmt: skip
         return check
 

@@ -206,7 +206,7 @@ def _above_uniform(view: RunView, points: int, near: float, exact: float) -> Fin
         raise NotApplicable("no loss over a known number of outcomes")
     for role in roles:
         curve = view.curve(role)
-        if curve.kind == "policy":
+        if curve.is_objective:
             continue
         end = curve.trend.level(0.8)
         if float(np.min(curve.trend.y)) < (1 - exact) * math.log(n) - 2 * curve.trend.error:

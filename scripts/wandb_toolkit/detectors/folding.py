@@ -37,13 +37,21 @@ def fold(findings: Sequence[Finding]) -> tuple[Finding, ...]:
             cause.id
             for cause in causes
             if effect.id in consequences_of(cause.id)
-            if _ORDER[cause.severity] <= _ORDER[effect.severity]
+            if _ORDER[cause.severity] <= _ORDER[effect.severity] and not _came_before(effect, cause)
         ]
         roots = [id_ for id_ in explaining if not any(id_ in consequences_of(other) for other in explaining)]
         if explaining:
             cause_of[effect.id] = (roots or explaining)[0]
     marked = [replace(finding, consequence_of=cause_of.get(finding.id)) for finding in findings]
     return tuple(sorted(marked, key=_place))
+
+
+def _came_before(effect: Finding, cause: Finding) -> bool:
+    """Return whether what is declared to explain only what came after it came after the effect."""
+    known = _known(cause)
+    if known is None or effect.id not in known.if_first:
+        return False
+    return effect.step is not None and cause.step is not None and effect.step < cause.step
 
 
 def _known(finding: Finding) -> Detector | None:

@@ -90,7 +90,7 @@ def _is_wanted(view: RunView, role: str, curve: Curve) -> bool:
     """Return whether the value is the best there is."""
     value = float(curve.y[-1])
     if role in ("loss", "eval_loss"):
-        return value == 0.0 or curve.kind == "policy" or (role == "loss" and view.about_policy)
+        return value == 0.0 or curve.is_objective or (role == "loss" and view.about_policy)
     sign = better(view) if view.primary is not None and view.primary.metric == curve.metric else 1
     varied = float(np.ptp(curve.y)) > 0
     return (varied and sign * value >= float(np.max(sign * curve.y))) or value in (1.0, 100.0)

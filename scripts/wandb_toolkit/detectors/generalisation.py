@@ -37,7 +37,8 @@ def overfitting(
     evaluations, too few to estimate their noise, a rise from each to the next counts from `slight` (5%)
     on, over one step from twice that; so does a rise far out of the noise while the training loss falls to less than
     half. A single last point does not count as a rise where there are more than four. Where the eval loss says
-    nothing, an accuracy (or what else is evaluated and is better higher) that falls by `slight` from its best does.
+    nothing, an accuracy (or what else is evaluated and is better higher) that falls by `slight` from its best does. A
+    rise of less than half is a note where such a metric went on to its best.
     """
     loss = proper_loss(view, 2)
     has_eval = view.has("eval_loss") and len(view.curve("eval_loss")) >= 2
@@ -95,8 +96,21 @@ def _eval_loss_rises(
         },
         levels={"best": low, f"best + {enough:.0%}": low + enough * scale},
         advice=f"Use the checkpoint nearest to step {step:,}; stop there next time, or regularise, or add data.",
+        severity="note" if up < 0.5 * scale and _still_gains(view, at) else None,
         margin=min(up / (enough * scale), up / (clear * noise) if noise > 0 else 9.0),
     )
+
+
+def _still_gains(view: RunView, since: float) -> bool:
+    """Return whether the evaluation that the run is judged by got better after a step, to its best at the end."""
+    if not _ranked_by_evaluation(view) or view.primary is None:
+        return False
+    main = view.main()
+    before, after = main.y[main.x <= since], main.y[main.x > since]
+    if len(before) < 2 or len(after) < 3:
+        return False
+    end, best = float(np.median(after[-max(1, len(after) // 4) :])), float(np.max(main.y))
+    return end > float(np.max(before)) + main.noise / 2 and best - end <= max(main.noise, 0.05 * (best - main.first))
 
 
 def _passes(view: RunView, many: float = 12.0) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def _harmless(view: RunView, since: float, until: float) -> bool:
     """Return whether the losses, training and eval where there is one, fell from before a stretch to after it."""
     looked = False
     for role in ("loss", "eval_loss"):
-        if not view.has(role) or view.curve(role).kind == "policy":
+        if not view.has(role) or view.curve(role).is_objective:
             continue
         curve = view.curve(role)
         before, after = curve.y[curve.x < since], curve.y[curve.x > until]

@@ -16,6 +16,8 @@ from wandb_toolkit.model import Finding
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
+PER_UPDATE = 0.03  # nats against the last update: twice 1.5 times Spinning Up's target of 0.01
+
 
 def _policy_kl(view: RunView, at_least: int, *, signed: bool = False) -> Curve:
     """Return the KL of a policy; a variational autoencoder's is something else.
@@ -181,7 +183,8 @@ def kl_runaway(
     Without siblings its own course decides: it grew `alone` times over the last 40% of the run, faster and faster,
     where a healthy KL grows like the steps at most (1.7 times over that part). Or it grew `idle` times in all, to `far`
     nats at least (twice the target of TRL's adaptive penalty), and goes on while the reward has stopped. An estimate
-    that falls ever further below zero is a finding too: no divergence is negative.
+    that falls ever further below zero is a finding too: no divergence is negative. Against the policy of the last
+    update it is ugly from 0.03 nats on, twice what a usual target lets pass.
     """
     kl = _policy_kl(view, 20, signed=True)
     t = kl.trend
@@ -224,6 +227,7 @@ def kl_runaway(
         beside=siblings,
         advice="Raise the KL coefficient or make it adaptive, lower the learning rate; take an earlier checkpoint.",
         margin=t.end / usual / times if siblings else 1.4,
+        severity="bad" if kl.kind == "old" and t.end < PER_UPDATE else None,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wandb_toolkit import stats
+from wandb_toolkit.configs import flatten
 from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.model import Finding
@@ -22,10 +24,10 @@ def proper_loss(view: RunView, at_least: int) -> Curve:
     """Return the training loss where it is one: something that falls as training goes well.
 
     Raises:
-        NotApplicable: there is none, it is too short, or it is the objective of a policy.
+        NotApplicable: there is none, it is too short, or it is the objective of a policy or an adversary.
     """
     loss = view.curve("loss", at_least)
-    if loss.kind == "policy" or view.about_policy:
+    if loss.is_objective or view.about_policy:
         raise NotApplicable(f"{loss.metric} {OBJECTIVE}")
     return loss
 
@@ -64,7 +66,7 @@ def loss_divergence(
     when it grows `wild` times (two orders of magnitude) beyond its early size.
     """
     loss = view.curve("loss", 8)
-    if loss.kind == "policy" or view.about_policy:
+    if loss.is_objective or view.about_policy:
         return _wild_growth(view.curve("loss", 20), wild)
     return _from_the_start(view, loss, start, times) or _from_its_best(view.curve("loss", 20), share, clear, visible)
 
@@ -130,7 +132,7 @@ def _from_its_best(loss: Curve, share: float, clear: float, visible: float) -> F
         return None
     span = float(t.x[max(0, after - 1)]), float(t.x[min(after + 1, len(t.x) - 1)])
     step = int(stats.first_beyond(loss.x, loss.y > low + margin, *span) or t.x[after])
-    ratio = f"{end / low:.2g}× its best" if low > 0 else f"{num(rise)} above its best"
+    ratio = f"{end / low:.2g}× its best level" if low > 0 else f"{num(rise)} above its best"
     return finding(
         "loss_divergence",
         f"{loss.metric} left its level at step {step:,} and ended at {num(end)}, {ratio} ({num(low)})",
@@ -171,6 +173,26 @@ def _wild_growth(loss: Curve, wild: float) -> Finding | None:
     )
 
 
+_RESTARTS = re.compile(r"restart|cyclic|sgdr", re.IGNORECASE)
+
+
+def _restarts_of_rate(view: RunView, times: float = 3.0, twice: int = 2) -> list[tuple[float, float]]:
+    """Return where a schedule of warm restarts raised the learning rate, and how near to it that shows.
+
+    It rises `times` at once, to no more than it had been, `twice` at least, or as often as a config says that it will.
+    """
+    if not view.has("lr") or len(view.curve("lr")) < 8:
+        return []
+    rate = view.curve("lr")
+    high = np.maximum.accumulate(rate.y)[:-1]
+    up = np.flatnonzero((rate.y[1:] > times * rate.y[:-1]) & (rate.y[1:] <= 1.01 * high) & (rate.y[1:] > 0.1 * high))
+    planned = any(_RESTARTS.search(f"{key} {value}") for key, value in flatten(view.run.config).items())
+    if len(up) < (1 if planned else twice):
+        return []
+    near = 3 * float(np.median(np.diff(rate.x)))
+    return [(float(rate.x[at + 1]), near) for at in up]
+
+
 @detector(
     "loss_spike",
     "The training loss jumps and is slow to come back, or jumps repeatedly",
@@ -191,7 +213,7 @@ def loss_spike(
 
     The four hold by definition. The first `warm` of the run and its first 5 points are the warm-up and not judged.
     Brief jumps no larger than the dips are heavy tails. A jump that comes back and is a `slight` part of all that the
-    loss gained is a note.
+    loss gained is a note. What a schedule of warm restarts does is none.
     """
     loss = proper_loss(view, 20)
     y, noise = loss.y, _calm_noise(loss)
@@ -217,6 +239,8 @@ def loss_spike(
     # Noise that wanders goes as far by itself, and takes as long to come back.
     wander = 4.5 * float(np.median(np.abs(calm - stats.running_median(calm, min(61, len(y) // 4))))) * 1.4826
     events = [event for event in events if event[2] > wander and (event[1] >= slow or event[2] > tail)]
+    restarted = _restarts_of_rate(view)
+    events = [event for event in events if not any(abs(loss.x[event[0]] - at) <= near for at, near in restarted)]
     slow_ones = [event for event in events if event[1] >= slow]
     if not slow_ones and len(events) < repeats:
         return None

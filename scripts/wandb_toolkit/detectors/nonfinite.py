@@ -88,6 +88,7 @@ def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
         "chance_level",
         "far_from_siblings",
     ),
+    if_first=("grad_norm_explosion", "loss_divergence"),
     takes_back=("loss_decreased", "eval_follows_train", "grad_norm_stable", "kl_stable"),
     mark="NaN",
 )
@@ -171,7 +172,7 @@ def _loss_suffers(view: RunView, step: int, much: float = 1.25) -> bool:
         return False
     loss = view.curve("loss")
     before, after = loss.y[loss.x <= step], loss.y[loss.x > step]
-    if len(before) < 1 or len(after) < 3 or loss.kind == "policy":
+    if len(before) < 1 or len(after) < 3 or loss.is_objective:
         return False
     level = float(np.median(before[-10:]))
     return level > 0 and float(np.median(after[-max(3, len(after) // 5) :])) > much * level

@@ -11,6 +11,9 @@ from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.model import Finding
 
+MANY_ACTIONS = 500
+MANY_NATS = 6.2  # ln of it: the entropy of an even choice among so many
+
 
 def below_course(t: stats.Trend, factor: float, bottom: float) -> int:
     """Return the index where a curve has fallen for good below `factor` of the course that it was on.
@@ -44,6 +47,11 @@ def _entropy(view: RunView, at_least: int) -> Curve:
     if curve.sign < 0 and float(np.quantile(curve.y, 0.95)) < 0:
         # Named like a negative entropy, and yet a positive number: the framework logs the entropy itself.
         curve = Curve(curve.metric, curve.x, -curve.y, curve.logged)
+    if curve.first > MANY_NATS and not any(view.has(role) for role in ("length", "truncation", "tokens")):
+        raise NotApplicable(
+            f"{curve.metric} begins at {num(curve.first)}, more than {MANY_ACTIONS} discrete actions allow: a "
+            "differential entropy or a sum over actions, without the policy's std"
+        )
     lowest = [other.low for other in view.relatives("entropy", curve)]
     if min([curve.low, *lowest]) < -1e-6 - 3 * curve.noise:
         raise NotApplicable(

@@ -30,7 +30,8 @@ def preference_degrades(view: RunView, share: float = 0.25, fair: float = 0.55, 
     """The chosen answers lose, the accuracy is not better than a coin's, or the loss is above ln 2 for most of the run.
 
     Chosen reward or log-probability falls for good, by `share` of what the margin (or the rejected reward) moved and
-    five times its noise's error: the margin grows because the rejected falls faster. The accuracy ends at or below
+    five times its noise's error: the margin grows because the rejected falls faster. A note where it falls by less than
+    1 and half of the margin, and the pairs are told apart. The accuracy ends at or below
     `fair`. The loss, which a coin holds at ln 2, is above it in `most` of the rows after the first tenth.
     """
     roles = [role for role in ("chosen_reward", "chosen_logp", "preference_accuracy", "margin") if view.has(role)]
@@ -131,8 +132,21 @@ def _chosen_falls(view: RunView, share: float) -> Finding | None:
                       "thresholds": {"share": share}}, levels={"start": begin},
             advice="Add an SFT term on the chosen answers (rpo_alpha), lower the learning rate, raise beta.",
             margin=fall / (share * moved) if moved else None,
+            severity="note" if _slight(view, role, fall, moved) else None,
         )  # fmt: skip
     return None
+
+
+def _slight(view: RunView, role: str, fall: float, moved: float, most: float = 1.0, right: float = 0.6) -> bool:
+    """Return whether the chosen reward fell by less than `most`, and by less than half of what the margin gained.
+
+    So it does in most runs that go well: the pairs are told apart (`right`), and the chosen answers have hardly become
+    less likely.
+    """
+    if role != "chosen_reward" or fall >= most or fall >= 0.5 * moved or not view.has("preference_accuracy"):
+        return False
+    accuracy = view.curve("preference_accuracy").trend.end
+    return right <= (accuracy / 100 if accuracy > 1.5 else accuracy)
 
 
 def _moved(view: RunView, role: str) -> float:

@@ -21,7 +21,7 @@ LONG = 60  # points: what a run that broke off had not done by then it was not a
 
 def _is_objective(view: RunView, metric: str) -> bool:
     """Return whether a metric is a policy's objective, whose level means nothing."""
-    return any(match.metric == metric and match.kind == "policy" for match in view.roles.values())
+    return any(match.metric == metric and match.is_objective for match in view.roles.values())
 
 
 def better(view: RunView) -> int:
@@ -240,7 +240,7 @@ def no_learning(
     judged = [
         (c, sign)
         for c, sign in curves.values()
-        if len(c) >= (few if c.metric in evaluated or is_evaluation(c.metric) else points) and c.kind != "policy"
+        if len(c) >= (few if c.metric in evaluated or is_evaluation(c.metric) else points) and not c.is_objective
     ]
     still = _still_entropy(view, points, slight) if len(judged) == needed - 1 else []
     enough = any(len(curve) >= points for curve, _ in judged)

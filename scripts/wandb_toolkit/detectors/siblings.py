@@ -84,7 +84,7 @@ def far_from_siblings(
         if (
             curve is None
             or len(curve) < (2 if role == "primary" else 4)
-            or curve.kind == "policy"
+            or curve.is_objective
             or (role == "loss" and view.about_policy)
         ):
             continue
@@ -194,7 +194,7 @@ def loss_scaled(view: RunView, even: float = 0.05, exact: float = 0.03, points: 
     """
     loss = view.curve("loss", points)
     own = flatten(view.run.config)
-    if loss.kind == "policy" or float(np.min(loss.y)) <= 0 or not view.siblings:
+    if loss.is_objective or float(np.min(loss.y)) <= 0 or not view.siblings:
         raise NotApplicable(f"no sibling to compare the level of {loss.metric} with")
     for sibling in view.siblings:
         other = sibling.curves.get("loss")

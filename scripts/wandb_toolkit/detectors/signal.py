@@ -119,7 +119,7 @@ def _improves(view: RunView, since: float) -> bool:
         late = curve.x >= since
         if late.sum() < 4 or float(np.ptp(curve.y[late])) == 0:
             continue
-        if curve.kind == "policy":
+        if curve.is_objective:
             continue
         t = stats.trend(curve.x[late], curve.y[late])
         if sign * (t.end - t.start) > max(5 * t.error, 1.5 * curve.noise) and stats.rising(sign * t.raw) > 2:

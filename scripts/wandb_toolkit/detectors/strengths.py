@@ -11,6 +11,7 @@ from wandb_toolkit.detectors.base import Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.chance import everything_positive
 from wandb_toolkit.detectors.findings import finding, num
 from wandb_toolkit.detectors.loss import proper_loss
+from wandb_toolkit.detectors.members import member_behind
 from wandb_toolkit.detectors.progress import better, gain_of
 from wandb_toolkit.model import Finding
 
@@ -44,6 +45,17 @@ def _goes_on(view: RunView, curve: Curve, sign: int) -> None:
         raise NotApplicable(f"{curve.metric} starts anew on the way: folds, or several trainings in one run")
 
 
+def _of_all(view: RunView, curve: Curve) -> None:
+    """Refuse a metric of a federation that has one member's value in every row.
+
+    Raises:
+        NotApplicable: it tells of a member, and steps from one to another.
+    """
+    member = member_behind(view, curve.metric)
+    if member is not None:
+        raise NotApplicable(f"{curve.metric} is in every row the value of one member, mostly {member}, not of all")
+
+
 @detector("primary_improved", "The primary metric improved", "good", learning=True)
 def primary_improved(
     view: RunView, clear: float = 5.0, level: float = 0.04, slight: float = 0.2, kept: float = 0.5
@@ -66,6 +78,7 @@ def primary_improved(
     if not moved(t.start, end) or sign * (main.final - main.first) <= 0:
         return None  # what tables show is no gain
     _goes_on(view, main, sign)
+    _of_all(view, main)
     recall = everything_positive(view, main.metric)
     if recall is not None:
         raise NotApplicable(
@@ -119,6 +132,7 @@ def loss_decreased(view: RunView, clear: float = 5.0) -> Finding | None:
     """The training loss fell by `clear` times the error of its trend and ended near its best."""
     loss = proper_loss(view, 8)
     _goes_on(view, loss, -1)
+    _of_all(view, loss)
     t = loss.trend
     drop, low = t.start - t.end, float(np.min(t.y))
     if loss.y[-1] == 0.0:

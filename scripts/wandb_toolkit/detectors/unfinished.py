@@ -104,7 +104,7 @@ def _few_evaluations(view: RunView, sign: int, straight: float, least: int = 4, 
         return None
     loss = view.curve("loss")
     steps = np.diff(sign * main.y)
-    if len(loss) < least or loss.kind == "policy" or _at_ceiling(main, sign) or not _straight(steps):
+    if len(loss) < least or loss.is_objective or _at_ceiling(main, sign) or not _straight(steps):
         return None
     gain = _still_gains(loss, -1, straight, 3.5, 5.0) if len(loss) >= enough else None
     if gain is None and not (len(loss) < enough and _straight(-np.diff(loss.y))):

@@ -60,7 +60,7 @@ def best_points(infos: Iterable[MetricInfo]) -> dict[str, Best | None]:
     unranked = {
         match.metric
         for role, match in assign_roles([info.name for info in known]).items()
-        if role not in _RANKED_ROLES or match.kind == "policy"
+        if role not in _RANKED_ROLES or match.is_objective
     }
     found: dict[str, Best | None] = dict.fromkeys((info.name for info in known), None)
     for info in known:
@@ -78,7 +78,7 @@ def _judged_by_course(name: str) -> bool:
     from wandb_toolkit.roles import assign_roles
 
     roles = assign_roles([name])
-    return bool(roles) and not any(r in _RANKED_ROLES and match.kind != "policy" for r, match in roles.items())
+    return bool(roles) and not any(r in _RANKED_ROLES and not match.is_objective for r, match in roles.items())
 
 
 @dataclass(frozen=True)

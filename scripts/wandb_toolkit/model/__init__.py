@@ -20,7 +20,16 @@ from wandb_toolkit.model.comparison import (
     Standing,
     TaskScale,
 )
-from wandb_toolkit.model.findings import Experiment, Finding, LeadUp, Primary, RoleMatch, RunReport, Skipped
+from wandb_toolkit.model.findings import (
+    OBJECTIVES,
+    Experiment,
+    Finding,
+    LeadUp,
+    Primary,
+    RoleMatch,
+    RunReport,
+    Skipped,
+)
 from wandb_toolkit.model.report import (
     Changes,
     ConfigurationSpent,
@@ -59,6 +68,7 @@ if TYPE_CHECKING:
     from wandb_toolkit.model.runs import FloatArray
 
 __all__ = [
+    "OBJECTIVES",
     "AcrossTasks",
     "Aggregate",
     "Artifact",

@@ -48,6 +48,9 @@ class Skipped:
     reason: str
 
 
+OBJECTIVES = frozenset({"policy", "adversary"})  # kinds of a loss that does not fall as training goes well
+
+
 @dataclass(frozen=True)
 class RoleMatch:
     """Which metric plays a role in a run, and why."""
@@ -56,7 +59,12 @@ class RoleMatch:
     metric: str
     why: str
     sign: int = 1  # -1: the framework logs the negative (Stable-Baselines3's entropy_loss)
-    kind: str = ""  # "policy": an objective that does not fall as training goes well; "average": since the start
+    kind: str = ""  # "policy", "adversary": an objective that does not fall as training goes well; "average": ...
+
+    @property
+    def is_objective(self) -> bool:
+        """Whether its level says nothing: a policy's, a value function's or an adversary's objective."""
+        return self.kind in OBJECTIVES
 
 
 @dataclass(frozen=True)

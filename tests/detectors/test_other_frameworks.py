@@ -1,0 +1,102 @@
+"""What goes well in trainings of other kinds is no trouble: adversaries, federations, restarts, many dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from curves import PART, N, falling, found, growing, noise, skipped, troubles, view
+from wandb_toolkit.detectors.base import OBJECTIVE
+from wandb_toolkit.detectors.members import member_behind
+from wandb_toolkit.roles import choose_primary
+
+
+def test_the_sides_of_an_adversarial_game_are_neither_praised_nor_blamed() -> None:
+    for names in (("loss/D", "loss/G"), ("d_loss", "g_loss"), ("Loss_D", "Loss_G"), ("errD", "errG")):
+        sides: dict[str, Any] = {
+            names[0]: falling(1.3, 0.5),
+            names[1]: 1 + 3 * PART + 6 * np.exp(-(((PART - 0.8) / 0.02) ** 2)) + noise(0.05),
+        }
+        assert choose_primary([sides]) is None
+        game = view(sides)
+        assert game.roles["loss"].kind == "adversary"
+        assert not {"loss_divergence", "loss_spike", "loss_decreased"} & set(found(game))
+        assert OBJECTIVE in skipped(game)["loss_spike"]
+        assert not game.updates_policy
+    supervised = {"train/loss": falling(1.3, 0.5), "gen_loss": falling()}
+    assert "loss_decreased" in found(view(supervised))
+
+
+def test_a_rounds_metric_that_is_one_clients_is_no_progress_and_a_mean_or_a_worst_is() -> None:
+    rounds = 40
+    clients = [growing(0.2, 0.6 + 0.05 * at, n=rounds, seed=at) for at in range(4)]
+    logged: dict[str, Any] = {f"client_{at}/accuracy": one for at, one in enumerate(clients)}
+    last = view({**logged, "accuracy": clients[3]})
+    assert "primary_improved" not in found(last)
+    assert member_behind(last, "accuracy") == "client_3/accuracy"
+    for own in (np.mean(clients, axis=0), np.min(clients, axis=0)):
+        whole = view({**logged, "accuracy": own})
+        assert member_behind(whole, "accuracy") is None
+        assert "primary_improved" in found(whole)
+
+
+def test_warm_restarts_of_the_rate_are_no_loss_spikes() -> None:
+    part = (np.arange(N) % (N // 4)) / (N // 4)
+    bump = 0.6 * np.exp(-part * 8) * (np.arange(N) >= N // 4)
+    rate = 1e-3 * 0.5 * (1 + np.cos(np.pi * part))
+    loss = 2 - PART + bump + noise(0.01)
+    assert "loss_spike" in found(view({"train/loss": loss, "lr": np.full(N, 1e-3)}))
+    assert "loss_spike" not in found(view({"train/loss": loss, "lr": rate}))
+
+
+def test_an_entropy_beyond_any_discrete_choice_needs_the_policys_std() -> None:
+    policy: dict[str, Any] = {
+        "entropy": falling(9, 0.4),
+        "reward": growing(0, 3000, scale=20),
+        "approx_kl": noise(1e-3) + 0.01,
+    }
+    assert "entropy_collapse" not in troubles(view(policy))
+    assert "more than 500 discrete actions" in skipped(view(policy))["entropy_collapse"]
+    assert "entropy_collapse" in troubles(view({**policy, "entropy": falling(2.0, 0.05, scale=0.002)}))
+
+
+def test_a_chosen_reward_that_falls_a_little_while_pairs_are_told_apart_is_a_note() -> None:
+    def run(chosen: float) -> Any:
+        return view({
+            "train/rewards/chosen": chosen * PART + noise(0.02),
+            "train/rewards/margins": 0.9 * PART + noise(0.02, 1),
+            "train/rewards/accuracies": np.clip(growing(0.5, 0.75, scale=0.03), 0, 1),
+            "train/loss": falling(0.693, 0.5),
+        })  # fmt: skip
+
+    assert found(run(-0.3))["preference_degrades"].severity == "note"
+    assert "loss_decreased" in found(run(-0.3))
+    assert found(run(-2.5))["preference_degrades"].severity == "bad"
+
+
+def test_an_eval_loss_that_rises_while_the_f1_goes_on_to_its_best_is_a_note() -> None:
+    rows = 10
+    risen = [0.31, 0.22, 0.19, 0.185, 0.19, 0.195, 0.2, 0.205, 0.21, 0.215]
+    task = np.array([0.71, 0.82, 0.86, 0.875, 0.88, 0.884, 0.887, 0.89, 0.892, 0.894])
+    train = np.linspace(1, 0.05, rows)
+    run: dict[str, Any] = {"train/loss": train, "eval/loss": risen, "eval/f1": task}
+    assert found(view(run))["overfitting"].severity == "note"
+    run["eval/f1"] = np.where(np.arange(rows) > 3, 0.875, task)
+    assert found(view(run))["overfitting"].severity == "bad"
+
+
+def test_what_recommenders_federations_and_self_play_evaluate_is_what_runs_are_judged_by() -> None:
+    for logged, primary in (
+        (["train/bpr_loss", "valid/recall@10"], "valid/recall@10"),
+        (["train_loss", "centralized_accuracy", "centralized_loss"], "centralized_accuracy"),
+        (["Loss/loss", "Metrics/fid50k_full"], "Metrics/fid50k_full"),
+        (["train/loss", "eval/loss", "eval/wer"], "eval/wer"),
+        (["train/loss", "eval/psnr"], "eval/psnr"),
+        (["train_loss", "knn_acc"], "knn_acc"),
+        (["loss/policy", "win_rate/vs_random"], "win_rate/vs_random"),
+    ):
+        chosen = choose_primary([logged])
+        assert chosen is not None
+        assert chosen.metric == primary
+        assert chosen.direction == ("min" if primary.endswith(("wer", "full")) else "max")
