@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,9 +13,10 @@ from typing import Any
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources.console import last_lines
-from wandb_toolkit.sources.history import Place, beyond, placed
+from wandb_toolkit.sources.history import Place, placed
 from wandb_toolkit.sources.lazy import Later
 from wandb_toolkit.sources.local.run_dirs import RunDir, read_config, read_json
+from wandb_toolkit.sources.local.summaries import beside, number, summary_of
 from wandb_toolkit.sources.wandb_log import records as rec
 from wandb_toolkit.sources.wandb_log.blocks import BLOCK
 from wandb_toolkit.sources.wandb_log.scan import LogScan, scan_log
@@ -37,28 +37,6 @@ class _Part:
     config: Mapping[str, Any]
     started: float
     newest: float
-
-
-def _summary_of_all(parts: Sequence[RunDir], say: Callable[[str], None] | None) -> dict[str, Any]:
-    summary: dict[str, Any] = {}
-    for part in parts:
-        summary |= _summary_of(part, say)
-    summary.pop("_wandb", None)
-    return summary
-
-
-def _summary_of(found: RunDir, say: Callable[[str], None] | None) -> dict[str, Any]:
-    summary: dict[str, Any] = {}
-    if found.log is not None:
-        with suppress(ToolkitError):
-            scan = scan_log(found.log, card=False, summary=True)
-            summary = scan.summary
-            if scan.summary_beyond and say is not None:
-                say(f"{found.log.name}: {beyond('summary keys')}")
-    beside = _beside(found)
-    if beside and (not summary or _number(beside.get("_step")) > _number(summary.get("_step"))):
-        summary |= beside  # a killed process leaves its last rows out of the log
-    return summary
 
 
 def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[str], None] | None = None) -> Run:
@@ -97,7 +75,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[s
         sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
         notes=_word(scans, "notes"),
         config={key: value for key, value in config.items() if key != "_wandb"},
-        summary=Later(partial(_summary_of_all, [part.source for part in parts], say)),
+        summary=Later(partial(summary_of, [part.source for part in parts], say)),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
         steps=int(max(steps)) if steps else None,
@@ -122,7 +100,7 @@ def _read(found: RunDir) -> _Part:
     started = scan.run.started if scan else 0.0
     started = started or started_beside(found)
     written = _modified(found)
-    newest = scan.newest if scan and scan.newest else _number(_beside(found).get("_timestamp")) or started
+    newest = scan.newest if scan and scan.newest else number(beside(found).get("_timestamp")) or started
     return _Part(found, scan, problem, config, started, min(newest, written) if newest > 0 else written)
 
 
@@ -141,14 +119,6 @@ def _start_by_name(name: str) -> float:
         return datetime.strptime(match[1], "%Y%m%d_%H%M%S").astimezone().timestamp()
     except (ValueError, OverflowError, OSError):
         return 0.0
-
-
-def _beside(found: RunDir) -> dict[str, Any]:
-    return read_json(found.files / "wandb-summary.json") if found.files else {}
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
 def _iso_seconds(value: object) -> float:
@@ -172,7 +142,7 @@ def _modified(found: RunDir) -> float:
 def _state(part: _Part, now: float) -> State:
     scan = part.scan
     if scan is None:
-        return "finished" if _beside(part.source) else "crashed"
+        return "finished" if beside(part.source) else "crashed"
     if scan.has_exit:
         if scan.exit_code == 0:
             return "finished"
@@ -203,7 +173,7 @@ def _word(scans: Sequence[LogScan], name: str) -> str | None:
 def _duration(part: _Part) -> float:
     lived = max(part.newest - part.started, 0.0) if part.started else 0.0
     if part.scan is None or part.scan.runtime is None:
-        return max(lived, _number(_beside(part.source).get("_runtime")) if part.scan is None else 0.0)
+        return max(lived, number(beside(part.source).get("_runtime")) if part.scan is None else 0.0)
     return lived if abs(lived - part.scan.runtime) < 2 else part.scan.runtime  # the record counts whole seconds
 
 

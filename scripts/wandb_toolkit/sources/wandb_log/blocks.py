@@ -13,8 +13,10 @@ with a chunk, so the checksums at the blocks' starts tell the two apart.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -25,14 +27,14 @@ from wandb_toolkit.errors import NotFoundError, ToolkitError
 BLOCK = 32768
 _LOOKED_AT = 9  # blocks, whose starts tell how blocks are counted
 _READ = 32  # blocks a read: the reader's memory, whatever the size of the file
-_HEAD = 7  # bytes of the file header, and of each chunk's
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+HEAD = 7  # bytes of the file header, and of each chunk's
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 # Bytes of a block that are checksummed in search of a chunk: noise needs about 2 MB.
 _MOST_CHECKED = 8 * 1024 * 1024
 _CHUNK = struct.Struct("<IHB")
 _IDENT = b":W&B"
 _MAGIC = 0xBEE1
-_KNOWN_VERSION = 0
+KNOWN_VERSION = 0
 
 
 @dataclass
@@ -43,12 +45,12 @@ class Damage:
     lost_bytes: int = 0
     records: int = 0
     cut_off: bool = False  # the file ends inside a record: still being written, or killed
-    version: int = _KNOWN_VERSION
+    version: int = KNOWN_VERSION
 
     def warnings(self, name: str) -> list[str]:
         """Return the damage in plain words, [] when there is none worth a warning."""
         lines = []
-        if self.version != _KNOWN_VERSION:
+        if self.version != KNOWN_VERSION:
             lines.append(
                 f"{name}: log format version {self.version} is newer than this reader knows; read what was readable"
             )
@@ -66,13 +68,25 @@ def read_records(path: Path, damage: Damage, blocks: int = _READ) -> Iterator[by
         NotFoundError: there is no such file.
         ToolkitError: it cannot be opened, is empty, or is no `.wandb` log.
     """
+    with opened(path, damage) as file:
+        if damage.version == KNOWN_VERSION:
+            yield from _records(file, damage, blocks)
+            return
+        yield from _records_of_unknown_version(path, file, damage)
+
+
+@contextmanager
+def opened(path: Path, damage: Damage) -> Iterator[BinaryIO]:
+    """Open a log, at its start, and note its version.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ToolkitError: it cannot be opened or read, is empty, or is no `.wandb` log.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             _check_header(path, file, damage)
-            if damage.version == _KNOWN_VERSION:
-                yield from _records(file, damage, blocks)
-                return
-            yield from _records_of_unknown_version(path, file, damage)
+            yield file
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no {path}") from error
     except OSError as error:
@@ -81,13 +95,31 @@ def read_records(path: Path, damage: Damage, blocks: int = _READ) -> Iterator[by
         ) from error
 
 
+def read_end(path: Path, blocks: int) -> Iterator[bytes]:
+    """Yield the whole records of the last blocks of a log, in order; damage there is passed over without a word.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ToolkitError: it cannot be opened, is empty, or is no `.wandb` log of a known version.
+    """
+    damage = Damage()
+    with opened(path, damage) as file:
+        if damage.version != KNOWN_VERSION:
+            raise ToolkitError(f"{path} has log format version {damage.version}")
+        base = first_block(file)
+        number = max((file.seek(0, os.SEEK_END) - base) // BLOCK - blocks + 1, 0)
+        file.seek(base + number * BLOCK)
+        pos = 0 if number else HEAD - base
+        yield from Joiner(damage).records(read_blocks(file, blocks * BLOCK), pos)
+
+
 def _check_header(path: Path, file: BinaryIO, damage: Damage) -> None:
     head = file.read(64)
     if not head:
         raise ToolkitError(f"{path} is empty (0 bytes): the run wrote nothing to it.")
     if head.startswith(b"version https://git-lfs"):
         raise ToolkitError(f"{path} is a Git LFS pointer, not the log itself.", "Run `git lfs pull` in its repository.")
-    if _IDENT.startswith(head[:4]) and len(head) < _HEAD:
+    if _IDENT.startswith(head[:4]) and len(head) < HEAD:
         raise ToolkitError(f"{path} is cut off inside its header ({len(head)} bytes): it holds no record.")
     if not head.startswith(_IDENT) or struct.unpack_from("<H", head, 4)[0] != _MAGIC:
         raise ToolkitError(f"{path} is not a .wandb log (it does not start with {_IDENT.decode()!r}).")
@@ -102,19 +134,40 @@ def _records_of_unknown_version(path: Path, file: BinaryIO, damage: Damage) -> I
         yield record
     if empty:
         raise ToolkitError(
-            f"{path} has log format version {damage.version}; this reader knows version {_KNOWN_VERSION}.",
+            f"{path} has log format version {damage.version}; this reader knows version {KNOWN_VERSION}.",
             "A newer wandb wrote it: update wandb-toolkit.",
         )
 
 
-def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  # noqa: C901 the hot loop, in one piece
-    base = _first_block(file)
+def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:
+    base = first_block(file)
     file.seek(base)
-    parts: list[bytes] | None = None  # of the record that is open
-    zeros = 0  # zero-filled bytes so far: space laid out ahead when the file ends there, damage when records follow
-    pos = _HEAD - base  # inside the block
-    unpack = _CHUNK.unpack_from
-    while buffer := _read_blocks(file, blocks * BLOCK):
+    joiner = Joiner(damage)
+    pos = HEAD - base  # inside the block
+    while buffer := read_blocks(file, blocks * BLOCK):
+        yield from joiner.records(buffer, pos)
+        pos = 0
+        if len(buffer) % BLOCK:
+            break  # the end: what a writer has added since would not be read from the start of a block
+    joiner.finish()
+
+
+class Joiner:
+    """Chunks of one block after another → whole records. Between two calls a record may be open."""
+
+    def __init__(self, damage: Damage) -> None:
+        self.damage = damage
+        self.parts: list[bytes] | None = None  # of the record that is open
+        # Zero-filled bytes so far: space laid out ahead when the file ends there, damage when records follow.
+        self.zeros = 0
+
+    def records(self, buffer: bytes, pos: int) -> Iterator[bytes]:  # noqa: C901 the hot loop, in one piece
+        """Yield the records that end in `buffer`: whole blocks, the file's last may be shorter.
+
+        `pos` is where the first block's first chunk starts.
+        """
+        damage = self.damage
+        unpack = _CHUNK.unpack_from
         view = memoryview(buffer)
         size = len(buffer)
         for start in range(0, size, BLOCK):
@@ -122,75 +175,76 @@ def _records(file: BinaryIO, damage: Damage, blocks: int) -> Iterator[bytes]:  #
             unfinished = end - start < BLOCK  # only the file's last block can be
             left = _MOST_CHECKED
             pos += start
-            while pos + _HEAD <= end:
+            while pos + HEAD <= end:
                 crc, length, kind = unpack(buffer, pos)
-                body = pos + _HEAD
+                body = pos + HEAD
                 stop = body + length
-                if not (stop <= end and 0 < kind <= _LAST and crc32(view[pos + 6 : stop]) == crc):
+                if not (stop <= end and 0 < kind <= LAST and crc32(view[pos + 6 : stop]) == crc):
                     if not any(view[pos:end]):
-                        zeros += end - pos
+                        self.zeros += end - pos
                         pos = end
                         break
                     found, left = _resynchronise(buffer, view, pos + 1, end, left)
-                    if found == end and unfinished and stop > end and 0 < kind <= _LAST:
+                    if found == end and unfinished and stop > end and 0 < kind <= LAST:
                         damage.cut_off = True  # the file ends inside this chunk
                     else:
                         damage.stretches += 1
                         damage.lost_bytes += found - pos
                         damage.records += 1
-                    parts = None
+                    self.parts = None
                     pos = found
                     continue
-                if zeros:
-                    damage.stretches, damage.lost_bytes, zeros = damage.stretches + 1, damage.lost_bytes + zeros, 0
-                    damage.records += parts is not None
-                    parts = None
-                if kind <= _FIRST:
-                    if parts is not None:
+                if self.zeros:
+                    damage.stretches, damage.lost_bytes = damage.stretches + 1, damage.lost_bytes + self.zeros
+                    damage.records += self.parts is not None
+                    self.parts, self.zeros = None, 0
+                if kind <= FIRST:
+                    if self.parts is not None:
                         damage.records += 1
-                    parts = None
-                    if kind == _FULL:
+                    self.parts = None
+                    if kind == FULL:
                         yield buffer[body:stop]
                     else:
-                        parts = [buffer[body:stop]]
-                elif parts is None:  # the rest of a record whose start was lost
+                        self.parts = [buffer[body:stop]]
+                elif self.parts is None:  # the rest of a record whose start was lost
                     damage.lost_bytes += stop - pos
                 else:
-                    parts.append(buffer[body:stop])
-                    if kind == _LAST:
-                        yield b"".join(parts)
-                        parts = None
+                    self.parts.append(buffer[body:stop])
+                    if kind == LAST:
+                        yield b"".join(self.parts)
+                        self.parts = None
                 pos = stop
             if unfinished and pos < end:
                 damage.cut_off = True  # inside a chunk's header
             pos = 0
-        if size % BLOCK:
-            break  # the end: what a writer has added since would not be read from the start of a block
-    if parts is not None:
-        damage.cut_off = True
+
+    def finish(self) -> None:
+        """Say that the file ends here."""
+        if self.parts is not None:
+            self.damage.cut_off = True
 
 
-def _first_block(file: BinaryIO) -> int:
+def first_block(file: BinaryIO) -> int:
     """Return where the blocks are counted from: 0, or 7 where more of them start with a valid chunk there."""
     file.seek(0)
-    data = _read_blocks(file, _LOOKED_AT * BLOCK + 2 * BLOCK)
+    data = read_blocks(file, _LOOKED_AT * BLOCK + 2 * BLOCK)
     view = memoryview(data)
-    valid = {0: 0, _HEAD: 0}
+    valid = {0: 0, HEAD: 0}
     for base in valid:
         for start in range(base + BLOCK, min(len(data), _LOOKED_AT * BLOCK), BLOCK):
             valid[base] += _is_chunk(data, view, start)
-    return _HEAD if valid[_HEAD] > valid[0] else 0
+    return HEAD if valid[HEAD] > valid[0] else 0
 
 
 def _is_chunk(data: bytes, view: memoryview, at: int) -> bool:
-    if at + _HEAD > len(data):
+    if at + HEAD > len(data):
         return False
     crc, length, kind = _CHUNK.unpack_from(data, at)
-    stop = at + _HEAD + length
-    return bool(0 < kind <= _LAST and stop <= len(data) and crc32(view[at + 6 : stop]) == crc)
+    stop = at + HEAD + length
+    return bool(0 < kind <= LAST and stop <= len(data) and crc32(view[at + 6 : stop]) == crc)
 
 
-def _read_blocks(file: BinaryIO, wanted: int) -> bytes:
+def read_blocks(file: BinaryIO, wanted: int) -> bytes:
     """Return the next `wanted` bytes, fewer only at the end of the file: blocks must stay aligned."""
     data = file.read(wanted) or b""
     while 0 < len(data) < wanted:
@@ -209,11 +263,11 @@ def _resynchronise(buffer: bytes, view: memoryview, pos: int, end: int, left: in
     LevelDB drops the rest of the block; trying every byte keeps the records behind the damage. A chunk of garbage
     passes the checksum with probability 2**-32.
     """
-    for at in range(pos, end - _HEAD + 1):
+    for at in range(pos, end - HEAD + 1):
         kind = buffer[at + 6]
-        if 0 < kind <= _LAST:
+        if 0 < kind <= LAST:
             crc, length, _ = _CHUNK.unpack_from(buffer, at)
-            stop = at + _HEAD + length
+            stop = at + HEAD + length
             if stop <= end:
                 left -= length
                 if crc32(view[at + 6 : stop]) == crc:

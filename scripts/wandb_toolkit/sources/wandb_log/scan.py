@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,8 @@ from wandb_toolkit.sources.wandb_log.wire import WireError, fields, signed, vari
 
 _HEAD_ROWS = 20  # history rows behind which nothing more of the run's beginning comes
 _CONSOLE_BYTES = 256_000  # of raw console text kept for the tail
+LARGE = 16_000_000  # bytes of a log from which on records that are only counted are not read one by one
+_HISTORY_TAG = rec.HISTORY << 3 | 2
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class _Scanner:
         # Tag bytes of the record types below 16, which a record starts with behind its number.
         quick = {kind << 3 | 2: self.handlers.get(kind) for kind in range(2, 15)}
         handlers = self.handlers
-        for record in read_records(scan.path, damage):
+        for record, passed in self._read():
             try:
                 pos = 0
                 if record[0] == 8:  # Record.num
@@ -185,6 +187,8 @@ class _Scanner:
                     handler = quick[tag]
                     if handler is None:
                         continue
+                    if tag == _HISTORY_TAG:
+                        scan.rows += passed
                     size = record[pos + 1]
                     start = pos + 2
                     if size > 127:
@@ -203,6 +207,26 @@ class _Scanner:
                 damage.records += 1
         self._finish()
         return scan
+
+    def _read(self) -> Iterator[tuple[bytes, int]]:
+        """Yield (record, how many of its kind before it were passed over)."""
+        path, damage = self.scan.path, self.scan.damage
+        try:
+            large = path.stat().st_size >= LARGE
+        except OSError:  # which the reader explains
+            large = False
+        if not large:
+            return ((record, 0) for record in read_records(path, damage))
+        from wandb_toolkit.sources.wandb_log.sparse import read_sparsely
+
+        passed = {kind for kind in range(2, 15) if kind not in self.handlers}
+        if self.scan.history is None and not self.media:
+            passed.add(rec.HISTORY)
+        if self.system is not None and not self.system:
+            passed.add(rec.STATS)
+        if self._console not in self.handlers.values():
+            passed |= {rec.OUTPUT, rec.OUTPUT_RAW}
+        return read_sparsely(path, damage, passed, condensed=self.summary is not None)
 
     def _history(self, data: bytes, start: int, end: int) -> None:
         scan = self.scan

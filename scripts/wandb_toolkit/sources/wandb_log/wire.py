@@ -32,6 +32,15 @@ def varint(data: bytes, pos: int) -> tuple[int, int]:
     raise WireError("unending varint")
 
 
+def encoded(value: int) -> bytes:
+    """Return an unsigned varint's bytes."""
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
 def fields(data: bytes, pos: int = 0, end: int | None = None) -> Iterator[tuple[int, int | bytes]]:
     """Yield (field number, value) in order: int for varints, raw bytes for the other types.
 
