@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PAGES = (ROOT / "README.md", HERE / "changes.md", HERE / "replay.md")
+PAGES = (ROOT / "README.md", HERE / "changes.md", HERE / "replay.md", HERE / "claims.md")
 OUTPUT = re.compile(r"<!-- output: (?P<what>.+?) -->\n+```\n(?P<block>.*?)```\n", re.DOTALL)
 HEAD = """\
 # Commands
@@ -47,7 +47,7 @@ def output(what: str) -> str:
     command = importlib.import_module(f"wandb_toolkit.commands.{name}")
     with contextlib.chdir(ROOT), contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
         code = command.main(words)
-    if code:
+    if code and name != "check_claims":  # which ends with 1 where a claim is wrong
         raise RuntimeError(f"{line} ended with {code}")
     lines = said.getvalue().splitlines()
     begin = next(at for at, text in enumerate(lines) if re.search(first, text))

@@ -27,6 +27,7 @@ SIGNATURES = {
     "timeout",
     "plot": "target, runs, metric, kind, x, group_by, color_by, filter, x_axis, ema_weight, full_res, theme, source, "
     "timeout",
+    "check_claims": "file, target, source, timeout",
 }
 
 

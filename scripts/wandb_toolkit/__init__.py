@@ -1,15 +1,27 @@
 """wandb-toolkit: read Weights & Biases runs, draw them, judge them.
 
-`import wandb_toolkit as wt`: `wt.projects`, `wt.runs`, `wt.history`, `wt.table`, `wt.report`, `wt.plot`.
+`import wandb_toolkit as wt`: `wt.projects`, `wt.runs`, `wt.history`, `wt.table`, `wt.report`, `wt.plot`,
+`wt.check_claims`.
 """
 
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Report", "ToolkitError", "__version__", "history", "plot", "projects", "report", "runs", "table"]
+__all__ = [
+    "Report",
+    "ToolkitError",
+    "__version__",
+    "check_claims",
+    "history",
+    "plot",
+    "projects",
+    "report",
+    "runs",
+    "table",
+]
 
 if TYPE_CHECKING:
-    from wandb_toolkit.api import Report, history, plot, projects, report, runs, table
+    from wandb_toolkit.api import Report, check_claims, history, plot, projects, report, runs, table
     from wandb_toolkit.errors import ToolkitError
 
 

@@ -261,6 +261,37 @@ def report(
     return Report(built.report.verdict, built.report, built.readings)
 
 
+def check_claims(
+    file: str | Path, target: str | Path | None = None, *, source: From = "auto", timeout: float = TIMEOUT
+) -> pd.DataFrame:
+    """Check the numbers that a text claims against the runs: one row a claim, in the order of the file.
+
+    Columns: line, text, verdict (``confirmed``, ``best_as_final``, ...), reason, run, metric, statistic, claimed,
+    actual, step, seeds. Nothing is written.
+
+    Args:
+        file: Markdown, LaTeX (.tex), or a YAML list of claims.
+        target: where the runs are; None: what the file names with ``wandb-target``, else the runs at hand.
+        source: where to read.
+        timeout: seconds of one operation on a server.
+
+    Raises:
+        ToolkitError: as the script.
+    """
+    import pandas as pd
+
+    from wandb_toolkit.claims.check import check
+    from wandb_toolkit.claims.document import named_target, read_file
+    from wandb_toolkit.claims.shape import claim_object
+
+    path = Path(file)
+    document = read_file(path)
+    opened, selectors = _open(target if target is not None else named_target(document, path), source, timeout)
+    columns = ["line", "text", "verdict", "reason", "run", "metric", "statistic", "claimed", "actual", "step", "seeds"]
+    rows = [claim_object(one) for one in check(document, opened, selectors).claims]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def plot(
     target: str | Path,
     runs: Chosen = None,

@@ -37,12 +37,16 @@ CASES = {
         "EXAMPLES lr-too-high --metrics train/loss,eval/accuracy --output OUT",
         "plots.metric,plots.alt",
     ),
+    "check_claims": ("RESULTS EXAMPLES", "verdict,claims.verdict,claims.actual"),
     "wandb_report": ("EXAMPLES --runs grpobas1,lrhigh01", "verdict,runs.name,runs.findings.id"),
 }
 
 
 def words_of(name: str, tmp_path: Path) -> list[str]:
-    return [{"EXAMPLES": EXAMPLES, "OUT": str(tmp_path)}.get(word, word) for word in shlex.split(CASES[name][0])]
+    return [
+        {"EXAMPLES": EXAMPLES, "RESULTS": str(ROOT / "examples" / "results.md"), "OUT": str(tmp_path)}.get(word, word)
+        for word in shlex.split(CASES[name][0])
+    ]
 
 
 def call(name: str, *words: str) -> int:

@@ -33,6 +33,7 @@ WORDS = {
     "GROUP": "baseline",
     "KEY": "beta",
     "TABLE": "samples",
+    "FILE": "results.md",
 }
 SLOW = ("--html", "--all-metrics", "'*'", "'train/*'", "--full-res")  # drawn from local runs only
 LINE = re.compile(r"python3 scripts/(?P<name>\w+)\.py(?P<words>[^`\n]*)")
@@ -79,6 +80,7 @@ def test_commands_on_local_runs(
     monkeypatch.chdir(tmp_path)
     if "assets/" in line:
         (tmp_path / "assets").symlink_to(CASES[line].parent / "assets")
+    (tmp_path / "results.md").symlink_to(ROOT / "examples" / "results.md")
     gate = "--fail-on" in line  # the latest example run was killed: ugly
     assert run(filled(line, str(EXAMPLES), str(EXAMPLES))) == int(gate), capsys.readouterr().err
     assert capsys.readouterr().out.strip()
@@ -97,6 +99,7 @@ def test_commands_on_a_server(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
+    (tmp_path / "results.md").symlink_to(ROOT / "examples" / "results.md")
     gate = "--fail-on" in line
     assert run(filled(line, "ada/grpo-digits", "ada")) == int(gate), capsys.readouterr().err
     assert capsys.readouterr().out.strip()

@@ -31,6 +31,7 @@ COMMANDS = (
     Command("generate_plots", "draw metrics of one or more runs", "wandb-plot"),
     Command("download_plots", "copy the images of a run", "wandb-plot"),
     Command("wandb_report", "judge runs: good, bad, ugly, what to try next (also: report)", "wandb"),
+    Command("check_claims", "are the numbers in a text those of the runs?", "wandb"),
 )
 NAMES = tuple(command.name for command in COMMANDS)
 

@@ -145,6 +145,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "warnings",
         "metadata",
     ),
+    "check_claims": (
+        "file",
+        "target",
+        "source",
+        "verdict",
+        "counts",
+        "claims",
+        "failed",
+        "marks_written",
+        "warnings",
+        "tool_version",
+    ),
     "wandb_report": (
         "verdict",
         "source",
