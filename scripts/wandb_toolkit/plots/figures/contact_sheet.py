@@ -150,8 +150,9 @@ def _on_paper(image: Image.Image, wide: int) -> Image.Image:
 
     factor = max(1, image.width // max(wide, 1))
     result = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)), "white")
-    for top in range(0, image.height, _BAND * factor):
-        band = image.crop((0, top, image.width, min(top + _BAND * factor, image.height))).convert("RGBA")
+    rows = factor * max(1, _BAND // factor)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
         paper = Image.new("RGBA", band.size, "white")
         paper.alpha_composite(band)
         result.paste(paper.convert("RGB").reduce(factor), (0, top // factor))
