@@ -63,6 +63,14 @@ def parse_target(text: str) -> Target:
     return Target(text=stripped, entity=parts[0], project=parts[1], selector=parts[2] if len(parts) == 3 else None)
 
 
+def home() -> Path:
+    """Return the user's home folder; one that nothing can be in for a user who has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def expanded(text: str) -> Path:
     """Return the path that a text names, `~` being the home folder; of a user who has none it is a name like any."""
     try:

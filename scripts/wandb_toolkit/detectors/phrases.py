@@ -22,6 +22,7 @@ def causes(report: RunReport) -> list[Finding]:
 
 
 _SPANS = re.compile(r"(`[^`]*`)")
+_LOG_SAYS = re.compile(r"; its log says `([^`]*)`")
 
 
 def told(finding: Finding, report: RunReport) -> str:
@@ -33,6 +34,17 @@ def told(finding: Finding, report: RunReport) -> str:
         pattern = re.compile(rf"(?<![\w/.`-]){re.escape(metric)}(?![\w/`])")
         parts[::2] = [pattern.sub(span, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def without_quotation(text: str) -> tuple[str, str | None]:
+    """Return a sentence on a crash without the log's own words, and these words; None where it quotes none.
+
+    Strangers write logs: a program, or an agent, gets their words apart from what the toolkit says.
+    """
+    match = _LOG_SAYS.search(text)
+    if match is None:
+        return text, None
+    return f"{text[: match.start()]}; its log names an error{text[match.end() :]}", match[1]
 
 
 def before(finding: Finding) -> str:

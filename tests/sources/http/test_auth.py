@@ -13,6 +13,8 @@ from tracebacks import everything_about
 from wandb_toolkit.errors import AuthError, UsageError
 from wandb_toolkit.sources.http import auth
 from wandb_toolkit.sources.http.auth import Credentials, Secret, SecretText, find_credentials, origin
+from wandb_toolkit.sources.http.cache import cache_folder
+from wandb_toolkit.sources.local.artifacts import staging_folder
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 LONG_KEY = "wandb_v1_" + "aB3_" * 20
@@ -318,3 +320,17 @@ def test_a_key_from_netrc_goes_over_plain_http_only_where_the_user_s_settings_sa
     assert "plain http" in refused.note
     monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.example")
     assert find_credentials(None).key is not None
+
+
+def test_a_home_that_is_unknown_leaves_no_key_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~nobody` in a variable, and a user without a home: a name like any, and nothing there."""
+    for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_TOOLKIT_CACHE"):
+        monkeypatch.setenv(name, "~nobody-of-this-name/x")
+    assert revealed(find_credentials()) is None
+    assert cache_folder() == Path("~nobody-of-this-name/x")
+    for name in ("NETRC", "WANDB_CONFIG_DIR", "WANDB_TOOLKIT_CACHE", "HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a container's user without an entry
+    assert revealed(find_credentials()) is None
+    assert cache_folder() is None
+    assert not staging_folder().exists()

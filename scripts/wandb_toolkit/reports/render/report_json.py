@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from wandb_toolkit.detectors.phrases import without_quotation
 from wandb_toolkit.jsontext import jsonable
-from wandb_toolkit.model import Finding, Report, RunReport
+from wandb_toolkit.model import Experiment, Finding, Report, RunReport
 from wandb_toolkit.reports.render.comparison import ranks_of
 
 
@@ -26,7 +27,7 @@ def report_object(report: Report) -> dict[str, Any]:
             "notes": report.notes,
             "lens": report.lens,
             "comparison": _comparison(report),
-            "next_experiments": report.next_experiments,
+            "next_experiments": [_experiment(one) for one in report.next_experiments],
             "errors": report.errors,
             "left_out": report.left_out,
             "by_summary": report.by_summary,
@@ -79,6 +80,11 @@ def _run(one: RunReport) -> dict[str, Any]:
         "sampled": {name: {"read": read, "logged": logged} for name, (read, logged) in one.sampled.items()},
         "warnings": run.warnings,
     }
+
+
+def _experiment(one: Experiment) -> dict[str, Any]:
+    why, quotation = without_quotation(one.why)
+    return {**jsonable(one), "why": why, "quotation": quotation}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

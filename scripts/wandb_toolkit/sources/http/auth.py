@@ -19,6 +19,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from wandb_toolkit.errors import AuthError, UsageError
+from wandb_toolkit.resolve import expanded, home
 from wandb_toolkit.sources.wandb_package import LOG_IN, access_token
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
@@ -322,16 +323,18 @@ def _netrc_entry(path: Path, host: str) -> tuple[SecretText, str]:
 def _netrc_path() -> Path:
     named = os.environ.get("NETRC")
     if named:
-        return Path(named).expanduser()
-    home = Path("~").expanduser()
-    return next((path for path in (home / ".netrc", home / "_netrc") if path.exists()), home / ".netrc")
+        return expanded(named)
+    places = (home() / ".netrc", home() / "_netrc")
+    return next((path for path in places if path.exists()), places[0])
 
 
 def _settings() -> dict[str, tuple[str, str]]:
     """Return what the settings files say, each with the file that says it; the folder's own file wins."""
     import configparser
 
-    config_dir = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    config_dir = (
+        expanded(os.environ["WANDB_CONFIG_DIR"]) if os.environ.get("WANDB_CONFIG_DIR") else home() / ".config" / "wandb"
+    )
     found: dict[str, tuple[str, str]] = {}
     for path in (config_dir / "settings", _workspace_settings()):
         parser = configparser.RawConfigParser()

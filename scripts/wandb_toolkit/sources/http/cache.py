@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from wandb_toolkit.resolve import expanded
+
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
@@ -35,7 +37,7 @@ def cache_folder() -> Path | None:
     """Return the platform's cache folder for this toolkit, or ``WANDB_TOOLKIT_CACHE``; None without a home."""
     given = os.environ.get("WANDB_TOOLKIT_CACHE")
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     try:
         if sys.platform == "darwin":
             return Path.home() / "Library" / "Caches" / "wandb-toolkit"

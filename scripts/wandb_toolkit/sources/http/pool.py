@@ -268,7 +268,8 @@ def _make_manager(proxy: str | None, scheme: str, size: int) -> urllib3.PoolMana
 
 def _tls_context() -> ssl.SSLContext:
     """Return the system's trust, or that of the file which the user names (SSL_CERT_FILE is OpenSSL's own)."""
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    name = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "SSL_CERT_FILE"
+    bundle = os.environ.get(name)
     try:
         if bundle:
             folder = Path(bundle).is_dir()
@@ -277,7 +278,7 @@ def _tls_context() -> ssl.SSLContext:
             context = ssl.create_default_context()
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or "it holds no certificate"
-        raise ServerError(f"The certificates in {bundle} cannot be read: {reason}.", "Correct SSL_CERT_FILE.") from None
+        raise ServerError(f"The certificates in {bundle} cannot be read: {reason}.", f"Correct {name}.") from None
     if os.environ.get("WANDB_INSECURE_DISABLE_SSL", "").lower() in ("1", "true", "yes", "on"):  # the SDK's own switch
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

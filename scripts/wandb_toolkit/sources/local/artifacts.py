@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Artifact, RunFile
+from wandb_toolkit.resolve import home
 from wandb_toolkit.sources.wandb_log.artifacts import Entry, read_artifacts
 
 
@@ -34,9 +35,9 @@ def staging_folder() -> Path:
     if given:
         data = Path(given)
     elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support" / "wandb"
+        data = home() / "Library" / "Application Support" / "wandb"
     else:
-        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "wandb"
+        data = Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share") / "wandb"
     return data / "artifacts" / "staging"
 
 
