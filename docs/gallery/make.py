@@ -1,7 +1,7 @@
-"""Draw the pictures of this folder again, from the runs in examples/: `.venv/bin/python docs/gallery/make.py`.
+"""Draw the pictures of this folder again, from the runs in examples/ and others, as `make docs` does.
 
 generate_plots, download_plots and wandb_report draw them into a temporary folder; here they become PNGs of 256
-colours, a third of the size.
+colours, a third of the size. sweep.py trains the sweep of some, diagnoses.py makes the page of all diagnoses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -37,6 +38,21 @@ PICTURES = {
     "single_run.png": (RUNS, "grpo-base-s1", "--metrics", "train/reward_std"),
     "running_mean.png": (RUNS, "group:baseline", "--metrics", "train/kl", "--smooth", "20"),
 }  # fmt: skip
+# Picture → the words that draw it from the sweep that sweep.py trains.
+SWEEP = {
+    "scatter.png": ("*", "--kind", "scatter", "--x", "config.lr", "--y", "eval/accuracy"),
+    "scatter_groups_dark.png": (
+        "*", "--kind", "scatter", "--x", "config.lr", "--y", "eval/accuracy", "--color-by", "config.optimizer",
+        "--theme", "dark",
+    ),
+    "parallel.png": ("*", "--kind", "parallel", "--y", "eval/accuracy", "--dpi", "120"),
+    "parallel_dark.png": (
+        "*", "--kind", "parallel", "--y", "eval/accuracy", "--group-by", "all-but:config.seed", "--theme", "dark",
+        "--dpi", "120",
+    ),
+    "bars.png": ("*", "--kind", "bars", "--y", "eval/accuracy"),
+    "bars_dark.png": ("*", "--kind", "bars", "--y", "eval/accuracy", "--theme", "dark"),
+}  # fmt: skip
 SHEETS = {
     "contact_sheet.png": (RUNS, "grpo-base-s1", "--keys", "policy/token_probabilities", "--sheet"),
 }
@@ -55,23 +71,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures to the folder given, else here; return the first exit code that is not 0."""
     words = list(sys.argv[1:] if argv is None else argv)
     target = Path(words[0]) if words else HERE
-    sys.path.insert(0, str(ROOT / "scripts"))
+    sys.path[:0] = [str(ROOT / "scripts"), str(ROOT), str(HERE)]
+    from diagnoses import write_diagnoses
+    from sweep import write_sweep
+
     from wandb_toolkit.commands import download_plots, generate_plots
 
     target.mkdir(parents=True, exist_ok=True)
     code = draw_evidence(target)
     if code:
         return code
+    write_diagnoses(target, keep)
+    with tempfile.TemporaryDirectory() as runs:
+        write_sweep(Path(runs))
+        jobs = [(generate_plots, name, (runs, *how), "*.png") for name, how in SWEEP.items()]
+        code = draw(jobs, target)
+    if code:
+        return code
     jobs = [(generate_plots, name, how, "*.png") for name, how in PICTURES.items()]
     jobs += [(download_plots, name, how, "sheet__*.png") for name, how in SHEETS.items()]
+    return draw(jobs, target)
+
+
+def draw(jobs: Sequence[tuple[ModuleType, str, Sequence[str], str]], target: Path) -> int:
+    """Write each picture (command, name, words, the file drawn); return the first exit code that is not 0."""
     for command, name, (runs, *rest), glob in jobs:
         with tempfile.TemporaryDirectory() as folder:
             with contextlib.redirect_stdout(io.StringIO()):
-                code = command.main([str(ROOT / runs), *rest, "--quiet", "--output", folder])
+                code = int(command.main([str(ROOT / runs), *rest, "--quiet", "--output", folder]))
             if code:
                 return code
             (drawn,) = Path(folder).glob(glob)
-            keep(drawn, target / name)
+            keep(drawn, target / name, marks=name in SWEEP)
     return 0
 
 
@@ -88,12 +119,13 @@ def draw_evidence(target: Path) -> int:
     return code
 
 
-def keep(drawn: Path, place: Path) -> None:
-    """Write a picture with 256 colours."""
+def keep(drawn: Path, place: Path, *, marks: bool = False) -> None:
+    """Write a picture with 256 colours; with `marks` those of few pixels are among them."""
     from PIL import Image
 
+    method = Image.Quantize.MAXCOVERAGE if marks else Image.Quantize.MEDIANCUT
     with Image.open(drawn) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(place, optimize=True)
+        picture.convert("RGB").quantize(256, method=method, dither=Image.Dither.NONE).save(place, optimize=True)
 
 
 if __name__ == "__main__":

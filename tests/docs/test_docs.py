@@ -14,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from benchmarks.diagnoses.troubles import TROUBLES
 
 from repository import ROOT
 from wandb_toolkit.commands import NAMES
+from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.errors import Exit
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -146,3 +148,12 @@ def test_pictures_are_small_and_shown(pages: ModuleType) -> None:
     assert all((gallery / name).stat().st_size < 150_000 for name in made)
     maker = (gallery / "make.py").read_text(encoding="utf-8")
     assert made == set(re.findall(r'"(\w+\.png)": ', maker))
+
+
+def test_the_page_of_diagnoses_shows_each_picture_and_each_trouble_of_the_labelled_runs() -> None:
+    gallery = ROOT / "docs" / "gallery"
+    text = (gallery / "diagnoses.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\]\(diagnoses/(\w+)\.png\)", text))
+    assert shown == {path.stem for path in (gallery / "diagnoses").glob("*.png")}
+    assert set(TROUBLES) <= shown <= set(DETECTORS)
+    assert all(f"## {DETECTORS[id_].title}\n" in text for id_ in shown)

@@ -201,7 +201,7 @@ def by_groups(sweep: Sweep) -> Sweep:
         ended = [sweep.trials[at] for at in own if sweep.trials[at].counts]
         first = ended[0] if ended else sweep.trials[own[0]]
         mean = math.fsum(one.result / len(ended) for one in ended) if ended else math.nan
-        known = first.logged if not ended else mean
+        known = mean if ended else None
         trials.append(replace(first, label=f"{label} (n={len(ended)})", index=place, result=mean, logged=known))
     settings = {key: tuple(sweep.settings[key][own[0]] for own in members) for key in agreed}
     notes = [*sweep.notes, f"a line is the mean of a group's finished runs ({sweep.group_by})"]

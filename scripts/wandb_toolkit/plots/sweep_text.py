@@ -30,7 +30,8 @@ def words_of_states(sweep: Sweep, below: str = "") -> list[str]:
     without = [one for one in sweep.trials if not math.isfinite(one.result)]
     if without:
         never = sum(one.logged is None for one in without)
-        reasons = [f"{never:,} never logged it"] if never else []
+        why = "has no finished run" if sweep.noun == "group" else "never logged it"
+        reasons = [f"{never:,} {why}"] if never else []
         reasons += [f"{len(without) - never:,} NaN or infinite"] if len(without) > never else []
         parts.append(f"{below}{len(without):,} without a finite result ({', '.join(reasons)})")
     return parts

@@ -181,6 +181,13 @@ def test_a_group_is_one_line_and_what_differs_within_it_is_left_out() -> None:
         by_groups(swept(runs, "config.seed", by=["config.lr"]))
 
 
+def test_a_group_without_a_finished_run_has_no_result() -> None:
+    runs = [trial(0, 0.5, lr=1), trial(1, 0.9, "crashed", lr=2)]
+    sweep = by_groups(swept(runs, "config.lr", by=["config.lr"]))
+    assert sweep.trials[1].logged is None
+    assert "1 without a finite result (1 has no finished run)" in " ".join(texts(parallel(sweep), "subtitle"))
+
+
 def test_five_thousand_runs_and_hostile_names() -> None:
     rng = np.random.default_rng(0)
     runs = [trial(at, float(rng.normal()), lr=float(10 ** rng.uniform(-5, -1)), opt="ab"[at % 2]) for at in range(5000)]

@@ -75,7 +75,7 @@ class BarsPainter(SweepCanvas):
 
     def _layout(self, metric: str, parts: list[str]) -> None:
         px, axes = self.px, self.axes
-        top = self.head(f"What {metric} goes with", parts)
+        top = self.head(f"Settings that go with {metric}", parts)
         left = 48 * px + max((self.width_of(tick) for tick in axes.yaxis.get_ticklabels()), default=0.0)
         beside = max((self.width_of(text) for text in axes.texts), default=0.0) + 24 * px
         width = max(self.width - 40 * px - left - beside, self.width * 0.2)
