@@ -1,4 +1,4 @@
-"""A real TLS server on loopback: an authority of one's own, wrong names, tunnels through proxies that want a password."""
+"""A real TLS server on loopback: an authority of one's own, wrong names, and proxies that want a password."""
 
 from __future__ import annotations
 

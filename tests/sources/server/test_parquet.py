@@ -99,3 +99,46 @@ def test_a_name_that_is_no_text_and_more_rows_than_fit_are_said(monkeypatch: pyt
     monkeypatch.setenv("WANDB_TOOLKIT_MAX_EXPORT_VALUES", "1999")
     with pytest.raises(ServerError, match="1,000 rows of 2 columns"):
         all_of(out.getvalue())
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_pages_that_were_damaged_on_the_way_are_errors_and_no_values(checksums: bool) -> None:
+    """With checksums any damaged page is an error; without, values beyond what the footer says are one."""
+    rng = np.random.default_rng(3)
+    holes = np.ma.masked_array(rng.uniform(1, 2, 500), mask=rng.random(500) < 0.2)
+    table = pa.table(
+        {"_step": np.arange(500), "a": rng.uniform(1, 2, 500), "b": pa.array(holes.filled(0), mask=holes.mask)}
+    )
+    out = io.BytesIO()
+    pq.write_table(
+        table, out, compression="none", use_dictionary=False, write_page_checksum=checksums, row_group_size=200
+    )
+    data = out.getvalue()
+    assert all_of(data).equals(table)
+    pages = int(len(data) - int.from_bytes(data[-8:-4], "little") - 8)
+    wrong = far = refused = 0
+    for at in rng.integers(4, pages, 150).tolist():
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        try:
+            found = all_of(bytes(damaged))
+        except ServerError:
+            refused += 1
+            continue
+        wrong += not found.equals(table)
+        for name in ("a", "b"):
+            values = found.column(name).drop_null().to_numpy()
+            far += bool(((values < 1) | (values > 2)).any())
+    assert far == 0
+    assert refused > (120 if checksums else 20)
+    if checksums:
+        assert wrong == 0
+
+
+def test_statistics_that_mean_nothing_refuse_nothing() -> None:
+    values = pa.array([float("nan"), 1.0, None, float("inf"), -0.0])
+    columns = {"nan": values, "none": pa.nulls(5, pa.float64()), "text": ["a"] * 5, "flag": [True] * 5}
+    columns |= {"large": pa.array([2**64 - 1, 0, 1, 2, 3], pa.uint64()), "deep": [{"x": 1.0}] * 5, "list": [[1, 2]] * 5}
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
+    assert all_of(out.getvalue()).num_rows == 5

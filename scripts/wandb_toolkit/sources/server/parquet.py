@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit import limits
 from wandb_toolkit.errors import ServerError
+from wandb_toolkit.sources.server.parquet_checks import contradiction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,7 +122,7 @@ def read_columns(
     if footer > first:
         pieces.add(size - footer, fetch(size - footer, footer))
     try:
-        file = pq.ParquetFile(pa.PythonFile(pieces, mode="r"))
+        file = pq.ParquetFile(pa.PythonFile(pieces, mode="r"), page_checksum_verification=True)
         metadata = file.metadata
         paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)] if metadata.num_columns else []
         columns = list(dict.fromkeys(wanted(paths)))
@@ -136,9 +137,13 @@ def read_columns(
         fetched = together([partial(fetch, start, stop - start) for start, stop in ranges])
         for (place, _), data in zip(ranges, fetched, strict=True):
             pieces.add(place, data)
-        return file.read(columns=columns, use_threads=False)
+        table = file.read(columns=columns, use_threads=False)
+        wrong = contradiction(table, metadata, {at: paths[at] for at in chosen})
     except (pa.ArrowException, OSError, OverflowError, UnicodeError) as error:
         raise ServerError(f"The exported history cannot be read: {error}") from error
+    if wrong:
+        raise ServerError(f"The exported history is damaged: {wrong}.", "Try again, or ask for a sample.")
+    return table
 
 
 def _ranges(metadata: Any, chosen: set[int]) -> list[tuple[int, int]]:
