@@ -98,6 +98,8 @@ def test_forms_of_a_wrong_number(number: str, verdict: str, check: Check) -> Non
         ("0.777 <!-- wandb: net-b1 test_f1 -->", "confirmed"),
         ("net-a1 at step 3: 0.8412 <!-- wandb: net-a1 eval/accuracy @3 -->", "confirmed"),
         ("12,009 <!-- wandb: net-b1 speed max -->", "confirmed"),
+        ("1.2009e+04 or 1.2009 × 10^4 <!-- wandb: net-b1 speed max -->", "confirmed"),
+        ("1.2010e+10 <!-- wandb: net-b1 speed max -->", "not_in_any_run"),
         ("12k <!-- wandb: net-b1 speed max -->", "confirmed"),
         ("12,000 <!-- wandb: net-b1 speed last -->", "confirmed"),
         ("0.9 <!-- wandb: net-a1 eval/accuracy last thing -->", "not_decidable"),

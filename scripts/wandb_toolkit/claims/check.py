@@ -13,10 +13,11 @@ import numpy as np
 from wandb_toolkit.claims.claim import Claim, Judged, Verdict
 from wandb_toolkit.claims.document import Document
 from wandb_toolkit.claims.found import in_prose, in_tables
-from wandb_toolkit.claims.judge import Logged, judge
+from wandb_toolkit.claims.judge import judge
 from wandb_toolkit.claims.marks import ignored_lines
 from wandb_toolkit.claims.names import MetricNames, RunNames, known_in
 from wandb_toolkit.claims.tables import tables_of
+from wandb_toolkit.claims.values import Logged
 from wandb_toolkit.configs import flatten
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, nearest
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
@@ -59,13 +60,13 @@ class _Library:
     """What was read of runs, by their ids."""
 
     source: Source
-    shown: Callable[[Reading], Reading]
+    shown: Callable[[Reading, int], Reading]
     histories: dict[int, History] = field(default_factory=dict)
     failed: dict[int, tuple[Run, ToolkitError]] = field(default_factory=dict)
 
     def read(self, runs: Sequence[Run], choose: Callable[[Mapping[str, MetricKind]], Sequence[str]]) -> None:
         wanted = [run for run in _once(runs) if id(run) not in self.histories and id(run) not in self.failed]
-        found = self.shown(self.source.histories(wanted, choose)) if wanted else ()
+        found = self.shown(self.source.histories(wanted, choose), len(wanted)) if wanted else ()
         for run, (_, history) in zip(wanted, found, strict=False):
             if isinstance(history, ToolkitError):
                 self.failed[id(run)] = run, history
@@ -92,7 +93,10 @@ def _once(runs: Iterable[Run]) -> list[Run]:
 
 
 def check(
-    document: Document, source: Source, selectors: Sequence[str] = (), shown: Callable[[Reading], Reading] = iter
+    document: Document,
+    source: Source,
+    selectors: Sequence[str] = (),
+    shown: Callable[[Reading, int], Reading] | None = None,
 ) -> Checked:
     """Return a file's claims, judged by the runs of a source.
 
@@ -100,7 +104,7 @@ def check(
         document: the file.
         source: where the runs are.
         selectors: which of its runs may be meant; (): all.
-        shown: passes on what is read, and may show how far reading is.
+        shown: passes on what is read of so many runs, and may show how far reading is.
 
     Raises:
         ToolkitError: the runs cannot be listed.
@@ -120,7 +124,7 @@ def check(
         *(one for some in siblings.values() for one in some),
     ]
     chooser = _Chooser(document, frozenset(m for claim in given for m in claim.metrics), _axes(runs))
-    library = _Library(source, shown)
+    library = _Library(source, shown or (lambda found, _: found))
     library.read(first, chooser)
     found = _unmarked(document, names, library, meant)
     claims = sorted([*given, *found], key=lambda claim: (claim.line, claim.column))

@@ -43,6 +43,7 @@ class Number:
     start: int  # where it stands in the plain text
     end: int
     unit: str = ""  # "%", "ms", "GB", ...
+    loose: float = 0.0  # the same of its last digit but zeros, where closing zeros may be no digits: 500 for 12,000
     padding: float = 0.0  # the half unit of its digits without closing zeros: "0.930" also is 0.93; 0: it has none
     bound: str = ""  # "<" or ">" where it is a bound, "~" where it is said to be about right
     spread: Number | None = None  # what follows a ±

@@ -16,6 +16,7 @@ _SIZES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.
 _COUNTS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 _UNITS = "|".join(sorted((*_TIMES, *_SIZES), key=len, reverse=True))
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−–", "0123456789-+--")
+_POWER = re.compile(r"^(?:[eE]|\s?[×·]\s?10\s?\^?\s?)")
 _PLAIN = r"""
     (?P<sign{0}>[-−+]|(?<=[\s(|])–)?
     (?P<core{0}>\d{{1,3}}(?:[,\u00a0\u202f\u2009]\d{{3}})+(?:\.\d+)?(?!\d)|0,\d+|\d+(?:\.\d+)?|\.\d+)
@@ -105,22 +106,22 @@ def _part(sign: str | None, core: str, power: str | None, unit: str) -> Number |
     digits = digits.replace(",", "")
     whole, point, decimals = digits.partition(".")
     times = _COUNTS.get(unit, 1.0)
-    exponent = int((re.split(r"[eE]|10\s?\^?\s?", power.translate(_RAISED))[-1] or "0")[:6]) if power else 0
+    exponent = int(_POWER.sub("", power.translate(_RAISED))[:6]) if power else 0
     if not -300 < exponent < 300 or len(digits) > 60:
         return None
     scale = times * 10.0**exponent
     value = float(digits) * scale * (-1 if sign in ("-", "−", "–") else 1)
     significant = (whole + decimals).lstrip("0")
     half = 0.5 * 10.0 ** -len(decimals) * scale
-    padding = 0.0
+    loose, padding = half, 0.0
     kept = decimals.rstrip("0")
     if point and kept != decimals and significant:
         padding = 0.5 * 10.0 ** -len(kept) * scale
     elif not point and not power and unit in ("", *_TIMES, *_SIZES) and len(whole) > 3:
         zeros = len(whole) - len(whole.rstrip("0"))  # 12,000 is rounded to thousands, for all that anybody knows
-        half *= 10.0**zeros
+        loose = half * 10.0**zeros
         significant = significant.rstrip("0")
-    return Number("", value, half, max(len(significant), 1), 0, 0, "" if unit in _COUNTS else unit, padding)
+    return Number("", value, half, max(len(significant), 1), 0, 0, "" if unit in _COUNTS else unit, loose, padding)
 
 
 def counts(number: Number, text: str) -> bool:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> Exit:
     document = _document(args.file)
     target = args.target if args.target is not None else named_target(document, expanded(args.file))
     source, selectors = cli.open_source(args, target)
-    checked = check(document, source, selectors, lambda found: cli.progress(found, "reading runs", 0, args))
+    checked = check(document, source, selectors, lambda found, total: cli.progress(found, "reading runs", total, args))
     for line in (*source.warnings, *checked.warnings):
         cli.warn(line, args)
     for a_run, error in checked.failed:
