@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,6 @@ def test_marks_are_written_once_and_the_rest_stays(check: Check, tmp_path: Path)
     assert "**0.9012** <!-- wandb: net-a1 eval/accuracy last -->, and" in written
     assert "82.34% <!-- wandb: net-b1 eval/accuracy best --> eval" in written
     assert "| 0.901 <!-- wandb: net-a1 eval/accuracy last --> |" in written
-    import re
-
     assert re.sub(r" <!-- wandb.*? -->", "", written) == text
     again = check(written, 0, "--write")
     assert again["marks_written"] == 0
@@ -226,6 +225,27 @@ def test_marks_in_latex_end_their_lines(check: Check, tmp_path: Path) -> None:
     written = (tmp_path / "a.tex").read_text()
     assert written == text.replace("eval/accuracy\n", "eval/accuracy % wandb: net-a1 eval/accuracy last\n", 1)
     assert verdicts(check(written, 0, name="a.tex")) == ["confirmed"] * 2
+
+
+def test_a_table_as_papers_have_them(check: Check) -> None:
+    text = r"""
+\begin{tabular}{@{}l|cc@{}}
+ & \multicolumn{2}{c}{\textbf{Numbers of 0.5}} \\ \cmidrule(lr){2-3}
+Run & eval/accuracy $\uparrow$ & \texttt{speed} \\ \midrule
+net-a & $\mathbf{91.1}_{\pm 1.0}$ & 12{,}009 \\
+\multirow{2}{*}{net-b1} & 80.3 & -- \\
+ & \underline{80.34}\% & 12.5k \\
+\end{tabular}
+"""
+    found = check(text, 1, name="a.tex")["claims"]
+    assert [(one["line"], one["verdict"]) for one in found] == [
+        (5, "confirmed"), (5, "confirmed"), (6, "confirmed"), (7, "confirmed"), (7, "not_in_any_run"),
+    ]  # fmt: skip
+
+
+def test_a_head_that_is_a_part_of_a_name_accuses_of_best_for_final_only(check: Check) -> None:
+    text = "| Method | Final accuracy (%) |\n|---|---|\n| net-a1 | 92.1 |\n| net-b1 | 99.9 |\n| GPT | 99.1 |\n"
+    assert verdicts(check(text, 1)) == ["best_as_final", "not_decidable"]
 
 
 def test_lines_to_ignore(check: Check) -> None:

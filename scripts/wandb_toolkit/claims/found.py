@@ -70,6 +70,7 @@ def _by_rows(text: Plain, table: Table, runs: RunNames, metrics: MetricNames, sk
             yield _claim(
                 text, number, "table", name, called, names, statistic,
                 sure=whole, seeds=seeds_said(cell.text), missing=not called,
+                strict=len(names) == 1 and number.digits >= 3,
             )  # fmt: skip
 
 

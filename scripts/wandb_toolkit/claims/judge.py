@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wandb_toolkit.claims.claim import Claim, Judged, Number, Statistic, Verdict
+from wandb_toolkit.claims.claim import Claim, Judged, Statistic, Verdict
 from wandb_toolkit.claims.values import ROUNDING_MAX, Logged, Match, Point, agrees, match, point_of
 from wandb_toolkit.text import number as shown
 from wandb_toolkit.text import plural
@@ -42,8 +42,8 @@ class _Case:
         found = [point_of(one, statistic, step) for one in (self.own if logged is None else logged)]
         return [point for point in found if point is not None]
 
-    def agrees(self, actual: float, number: Number | None = None) -> Match | None:
-        found = match(number or self.claim.number, actual, self.metric, *self.bounds)
+    def agrees(self, actual: float) -> Match | None:
+        found = match(self.claim.number, actual, self.metric, *self.bounds)
         return found[0] if found else None
 
 
@@ -205,8 +205,9 @@ def _spread(case: _Case, statistic: Statistic, points: list[Point], said: str) -
     }
     spread = case.claim.number.spread
     assert spread is not None
+    read = match(case.claim.number, _middle(points), case.metric, *case.bounds)
     for name, value in known.items():
-        if case.agrees(value, spread) in ("exact", "coarse", "near"):
+        if read and agrees(spread, value, read[1]) in ("exact", "coarse", "near"):
             return _judged(case, "confirmed", f"{said}; the ± is the {name}.", statistic, points)
     reason = f"{said}; {spread.text or 'the ±'} is no spread of theirs (standard error {shown(error, 2)})."
     return _soft(_judged(case, "differs", reason, statistic, points), case.claim)
