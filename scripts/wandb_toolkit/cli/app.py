@@ -117,7 +117,7 @@ def add_common_flags(parser: argparse.ArgumentParser, *, lists: bool = False) ->
     group.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="S", help="timeout in seconds for one server operation (60)"
     )
-    group.add_argument("--no-cache", action="store_true", help="neither read nor write the cache of ended runs")
+    group.add_argument("--no-cache", action="store_true", help="use no cache: of ended runs, of what local logs hold")
     group.add_argument(
         "--max",
         action="append",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError, UsageError
 from wandb_toolkit.resolve import Target, expanded, nearest_path, parse_target
@@ -13,13 +14,16 @@ from wandb_toolkit.sources.http.auth import Credentials, default_entity, default
 from wandb_toolkit.sources.local.source import LocalSource
 from wandb_toolkit.sources.remote import RemoteSource, is_remote
 
+if TYPE_CHECKING:
+    from wandb_toolkit.sources.http.cache import Cache
+
 _SERVER = ("api", "sdk")  # choices that read a server
 _PROBE_SECONDS = 10.0  # for a project that may be public: without a key nobody waits longer
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a server is read; local runs take no notice."""
+    """How a server is read; of local runs only whether a cache is kept."""
 
     timeout: float = 60.0  # seconds of one operation, all its tries included
     cache: bool = True
@@ -61,12 +65,12 @@ def open_source(
     if target.path is not None:
         if choice in _SERVER:
             raise NotFoundError(f"{target.text} is a local path; --source {choice} reads servers only.")
-        return LocalSource(target.path), ()
+        return LocalSource(target.path, cache=_cache(reading)), ()
     selectors = (target.selector,) if target.selector else ()
     if choice == "local" or target.entity == "local":
-        return _local(target), selectors
+        return _local(target, reading), selectors
     credentials = find_credentials(target.host)
-    here = LocalSource(_here(), entity=target.entity, project=target.project)
+    here = _local_here(target, reading)
     named = text is not None or of_entity or default_project() is not None
     if choice in _SERVER or target.host is not None or (credentials.has_key and (named or not here.has_runs())):
         through_sdk = choice == "sdk"
@@ -90,7 +94,6 @@ def _remote(url: str, choice: str, reading: ReadOptions) -> Source:
 def _server(
     target: Target, entity: str | None, credentials: Credentials, reading: ReadOptions, *, through_sdk: bool = False
 ) -> Source:
-    from wandb_toolkit.sources.http.cache import Cache, cache_folder
     from wandb_toolkit.sources.http.connection import Connection
     from wandb_toolkit.sources.sdk.fallback import ServerSource
     from wandb_toolkit.sources.server.reader import BUDGET, Options
@@ -112,7 +115,7 @@ def _server(
         credentials.app_url,
         owner,
         project,
-        Cache(cache_folder() if reading.cache else None),
+        _cache(reading),
         Options(budget=reading.budget or BUDGET, samples=reading.samples or SAMPLES),
     )
     return ServerSource(own, sdk)
@@ -140,8 +143,18 @@ def _public(target: Target, credentials: Credentials) -> Source:
     )
 
 
-def _local(target: Target) -> Source:
-    here = LocalSource(_here(), entity=target.entity, project=target.project)
+def _cache(reading: ReadOptions | None) -> Cache:
+    from wandb_toolkit.sources.http.cache import Cache, cache_folder
+
+    return Cache(cache_folder() if reading is None or reading.cache else None)
+
+
+def _local_here(target: Target, reading: ReadOptions | None) -> LocalSource:
+    return LocalSource(_here(), entity=target.entity, project=target.project, cache=_cache(reading))
+
+
+def _local(target: Target, reading: ReadOptions | None) -> Source:
+    here = _local_here(target, reading)
     if target.text and not here.has_runs():
         raise NotFoundError(f"No local runs of {target.text!r}.", _seen())
     return here

@@ -15,6 +15,7 @@ from wandb_toolkit.model import Run, State
 from wandb_toolkit.sources.console import last_lines
 from wandb_toolkit.sources.history import Place, placed
 from wandb_toolkit.sources.lazy import Later
+from wandb_toolkit.sources.local.index import Logs
 from wandb_toolkit.sources.local.run_dirs import RunDir, read_config, read_json
 from wandb_toolkit.sources.local.summaries import beside, number, summary_of
 from wandb_toolkit.sources.wandb_log import records as rec
@@ -39,13 +40,19 @@ class _Part:
     newest: float
 
 
-def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[str], None] | None = None) -> Run:
+def build_run(
+    dirs: Sequence[RunDir],
+    now: float | None = None,
+    say: Callable[[str], None] | None = None,
+    logs: Logs | None = None,
+) -> Run:
     """Return the run that lies in these directories (several: it was resumed). `now` is Unix seconds.
 
-    `say` is told what reading the summary, later, comes upon.
+    `say` is told what reading the summary, later, comes upon; `logs` read the logs.
     """
     now = time.time() if now is None else now
-    parts = sorted((_read(found) for found in dirs), key=lambda part: part.started)
+    logs = logs or Logs()
+    parts = sorted((_read(found, logs) for found in dirs), key=lambda part: part.started)
     scans = [part.scan for part in parts if part.scan is not None]
     final = parts[-1]
     state = _state(final, now)
@@ -75,7 +82,7 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[s
         sweep=_word(scans, "sweep") or next((part.source.sweep for part in parts if part.source.sweep), None),
         notes=_word(scans, "notes"),
         config={key: value for key, value in config.items() if key != "_wandb"},
-        summary=Later(partial(summary_of, [part.source for part in parts], say)),
+        summary=Later(partial(summary_of, [part.source for part in parts], say, logs)),
         step_metrics=step_metrics,
         duration=sum(_duration(part) for part in parts),
         steps=int(max(steps)) if steps else None,
@@ -87,11 +94,11 @@ def build_run(dirs: Sequence[RunDir], now: float | None = None, say: Callable[[s
     )
 
 
-def _read(found: RunDir) -> _Part:
+def _read(found: RunDir, logs: Logs) -> _Part:
     scan, problem = None, "the run directory has no .wandb log"
     if found.log is not None:
         try:
-            scan = scan_log(found.log)
+            scan = logs.card(found.log)
         except ToolkitError as error:
             problem = f"{error.message} {error.hint}".strip()
     config = dict(scan.config) if scan else {}

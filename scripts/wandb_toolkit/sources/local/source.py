@@ -19,6 +19,7 @@ from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
 from wandb_toolkit.sources.local.artifacts import list_artifacts
 from wandb_toolkit.sources.local.files import list_files
+from wandb_toolkit.sources.local.index import Logs, Texts
 from wandb_toolkit.sources.local.run import build_run, started_beside
 from wandb_toolkit.sources.local.run_dirs import Found, RunDir, find_run_dirs, own_file, read_json
 from wandb_toolkit.sources.wandb_log.records import RunFields, leaves
@@ -32,7 +33,9 @@ class LocalSource:
 
     kind = "local"
 
-    def __init__(self, path: Path, entity: str | None = None, project: str | None = None) -> None:
+    def __init__(
+        self, path: Path, entity: str | None = None, project: str | None = None, cache: Texts | None = None
+    ) -> None:
         self.path = path
         self.description = str(path)
         self._entity = None if entity == "local" else entity
@@ -43,6 +46,7 @@ class LocalSource:
         self._names: set[str] = set()  # display names, by the first records
         self._runs: dict[_Key, Run] = {}
         self._dirs: dict[tuple[str, ...], list[RunDir]] = {}
+        self._logs = Logs(cache, path)
         self._said: list[str] = []  # what reading a run's metrics came upon
 
     @property
@@ -99,11 +103,14 @@ class LocalSource:
 
     def summary_names(self, runs: Sequence[Run]) -> list[str]:
         """Return the flat names of all the runs' summary metrics."""
-        return list(dict.fromkeys(name for run in runs for name, _ in leaves(dict(run.summary))))
+        names = list(dict.fromkeys(name for run in runs for name, _ in leaves(dict(run.summary))))
+        self._logs.save()
+        return names
 
     def summaries(self, runs: Sequence[Run], keys: Sequence[str] | None) -> list[dict[str, Any]]:
         """Return each run's flat summary, only `keys` of it."""
         flat = [dict(leaves(dict(run.summary))) for run in runs]
+        self._logs.save()
         return flat if keys is None else [{key: one[key] for key in keys if key in one} for one in flat]
 
     def histories(
@@ -173,8 +180,9 @@ class LocalSource:
             if self.path.is_file():
                 read_head(self.path)  # the user named this very file: say what is wrong with it
             sessions: dict[tuple[_Key, float], RunDir] = {}
+            self._logs.expect([found.log for found in self._found.dirs if found.log is not None])
             for found in self._found.dirs:
-                key, started, name = _identify(found)
+                key, started, name = _identify(found, self._logs)
                 if self._wants(key):
                     group = self._groups.setdefault(key, [])
                     copied = sessions.get((key, started)) if started else None
@@ -198,12 +206,14 @@ class LocalSource:
 
     def _all(self) -> list[Run]:
         self._search()
-        return [self._run(key) for key in self._groups]
+        runs = [self._run(key) for key in self._groups]
+        self._logs.save()
+        return runs
 
     def _run(self, key: _Key) -> Run:
         run = self._runs.get(key)
         if run is None:
-            run = self._runs[key] = build_run(self._groups[key], say=self._said.append)
+            run = self._runs[key] = build_run(self._groups[key], say=self._said.append, logs=self._logs)
             self._dirs[run.paths] = sorted(self._groups[key], key=lambda found: run.paths.index(str(found.shown)))
         return run
 
@@ -218,7 +228,9 @@ class LocalSource:
             if len(keys) != 1:
                 return []
             chosen += keys
-        return [self._run(key) for key in dict.fromkeys(chosen)]
+        runs = [self._run(key) for key in dict.fromkeys(chosen)]
+        self._logs.save()
+        return runs
 
     def _dirs_of(self, run: Run) -> list[RunDir]:
         return self._dirs[run.paths]
@@ -254,10 +266,10 @@ def _log_size(found: RunDir) -> int:
         return 0
 
 
-def _identify(found: RunDir) -> tuple[_Key, float, str]:
+def _identify(found: RunDir, logs: Logs) -> tuple[_Key, float, str]:
     """Return whose directory it is, when the run started (Unix seconds) and its name, by the log's first records."""
     head = RunFields()
     if found.log is not None:
         with suppress(ToolkitError):
-            head = read_head(found.log).run
+            head = logs.head(found.log)
     return (head.entity, head.project, head.id or found.run_id), head.started or started_beside(found), head.name

@@ -10,6 +10,7 @@ from typing import Any
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.sources.history import beyond
+from wandb_toolkit.sources.local.index import Logs
 from wandb_toolkit.sources.local.run_dirs import RunDir, read_json
 from wandb_toolkit.sources.wandb_log import records as rec
 from wandb_toolkit.sources.wandb_log import scan
@@ -21,14 +22,16 @@ _ENDS = (32, 512)  # blocks of a log's end in which its last summary records are
 _NONFINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def summary_of(parts: Sequence[RunDir], say: Callable[[str], None] | None = None) -> dict[str, Any]:
+def summary_of(
+    parts: Sequence[RunDir], say: Callable[[str], None] | None = None, logs: Logs | None = None
+) -> dict[str, Any]:
     """Return the summary of a run whose directories are in the order of their start.
 
-    `say` is told what reading it comes upon.
+    `say` is told what reading it comes upon; `logs` read the logs.
     """
     summary: dict[str, Any] = {}
     for part in parts:
-        summary |= _summary_of(part, say)
+        summary |= _summary_of(part, say, logs or Logs())
     summary.pop("_wandb", None)
     return summary
 
@@ -43,7 +46,7 @@ def number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
 
 
-def _summary_of(found: RunDir, say: Callable[[str], None] | None) -> dict[str, Any]:
+def _summary_of(found: RunDir, say: Callable[[str], None] | None, logs: Logs) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     file = beside(found)
     if found.log is not None:
@@ -52,9 +55,8 @@ def _summary_of(found: RunDir, say: Callable[[str], None] | None) -> dict[str, A
                 whole = _as_new(file, found.log)
                 if whole is not None:
                     return whole
-            read = scan.scan_log(found.log, card=False, summary=True)
-            summary = read.summary
-            if read.summary_beyond and say is not None:
+            summary, more = logs.summary(found.log)
+            if more and say is not None:
                 say(f"{found.log.name}: {beyond('summary keys')}")
     if file and (not summary or number(file.get("_step")) > number(summary.get("_step"))):
         summary |= file  # a killed process leaves its last rows out of the log
