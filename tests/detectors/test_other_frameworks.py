@@ -24,6 +24,7 @@ def test_the_sides_of_an_adversarial_game_are_neither_praised_nor_blamed() -> No
         assert not {"loss_divergence", "loss_spike", "loss_decreased"} & set(found(game))
         assert OBJECTIVE in skipped(game)["loss_spike"]
         assert not game.updates_policy
+    assert choose_primary([["critic_loss", "generator_loss", "gradient_penalty"]]) is None
     supervised = {"train/loss": falling(1.3, 0.5), "gen_loss": falling()}
     assert "loss_decreased" in found(view(supervised))
 
@@ -94,9 +95,49 @@ def test_what_recommenders_federations_and_self_play_evaluate_is_what_runs_are_j
         (["train/loss", "eval/loss", "eval/wer"], "eval/wer"),
         (["train/loss", "eval/psnr"], "eval/psnr"),
         (["train_loss", "knn_acc"], "knn_acc"),
+        (["train_loss", "val_err1", "val_err5"], "val_err1"),
         (["loss/policy", "win_rate/vs_random"], "win_rate/vs_random"),
     ):
         chosen = choose_primary([logged])
         assert chosen is not None
         assert chosen.metric == primary
-        assert chosen.direction == ("min" if primary.endswith(("wer", "full")) else "max")
+        assert chosen.direction == ("min" if primary.endswith(("wer", "full", "err1")) else "max")
+
+
+def test_a_jump_where_a_logged_phase_or_fold_begins_is_no_spike() -> None:
+    begun = np.arange(N) >= N // 2
+    loss = 2 - PART + begun * 0.9 * np.exp(-(np.arange(N) - N / 2) / 25) + noise(0.01)
+    spiky: dict[str, Any] = {"train/loss": loss}
+    assert "loss_spike" in found(view(spiky))
+    assert "loss_spike" not in found(view({**spiky, "stage": begun.astype(float)}))
+    assert "loss_spike" not in found(view({**spiky, "epoch": (np.arange(N) % (N // 2)).astype(np.float64)}))
+    assert "loss_spike" in found(view({**spiky, "stage": np.roll(begun, 60).astype(float)}))
+
+
+def test_the_tail_of_a_losss_own_scatter_is_no_spike_and_what_stands_out_of_it_is() -> None:
+    rng = np.random.default_rng(3)
+    scattered = 0.05 + 0.07 * rng.standard_gamma(1.0, 1500)
+    assert "loss_spike" not in found(view({"train_loss": scattered}))
+    scattered[[400, 700, 900, 1200]] += 4
+    assert found(view({"train_loss": scattered}))["loss_spike"].evidence["count"] == 4
+
+
+def test_nothing_is_said_to_hold_while_the_reward_rose_where_it_did_not() -> None:
+    wandering = 0.5 + np.convolve(noise(0.5, 4, N + 20), np.ones(20) / 20, "valid")[:N]
+    calm: dict[str, Any] = {
+        "kl": 0.01 * (1 + noise(0.05)),
+        "entropy": 1 + noise(0.02),
+        "clip_fraction": noise(0.01) + 0.1,
+    }
+    assert not {"kl_stable", "entropy_healthy"} & set(found(view({**calm, "reward": wandering})))
+    assert {"kl_stable", "entropy_healthy"} <= set(found(view({**calm, "reward": growing()})))
+
+
+def test_an_eval_loss_that_turned_a_little_ends_near_its_best_and_not_at_it() -> None:
+    falls = falling(1.1, 0.5, scale=0.002, n=40)
+    train = falling(1.2, 0.3, n=400)
+    assert found(view({"train/loss": train, "eval/loss": falls}))["eval_follows_train"].title.endswith("is at its best")
+    falls[30:] = falls[29] + np.linspace(0, 0.025, 10)
+    assert (
+        "ends near its best (0.5" in found(view({"train/loss": train, "eval/loss": falls}))["eval_follows_train"].title
+    )

@@ -175,6 +175,15 @@ def test_a_metric_that_broke_or_a_loss_of_exactly_zero_is_no_progress() -> None:
     assert good_sentences(zero, fell, LOSS, compare(zero, fell, LOSS)) == ()
 
 
+def test_a_best_point_is_named_where_it_is_no_chance_and_much_was_lost_again() -> None:
+    rng = np.random.default_rng(4)
+    noisy = curve(1 + 0.7 * np.exp(-np.linspace(0, 20, 600)) + rng.normal(0, 0.06, 600), LOSS.metric)
+    turned = curve([*np.linspace(1.6, 0.2, 300), *np.linspace(0.2, 0.35, 100)], LOSS.metric)
+    for series, named in ((noisy, False), (turned, True)):
+        (said, *_) = good_sentences([judged("a")], [series], LOSS, compare([judged("a")], [series], LOSS))
+        assert ("its best point is" in said) is named
+
+
 def test_a_best_run_that_gained_nothing_is_not_praised() -> None:
     reports, series = [judged("a", verdict="bad")], [curve(np.full(50, 0.5))]
     assert good_sentences(reports, series, ACCURACY, compare(reports, series, ACCURACY)) == ()

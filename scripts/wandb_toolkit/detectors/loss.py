@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wandb_toolkit import stats
-from wandb_toolkit.configs import flatten
 from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
+from wandb_toolkit.detectors.phases import planned_changes
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
 
+MANY = 200  # points, to tell a tail of the scatter from spikes
 _QUARTER_OF_SIZE = 0.3186  # lower quartile of the size of a standard normal variable
 
 
@@ -173,26 +173,6 @@ def _wild_growth(loss: Curve, wild: float) -> Finding | None:
     )
 
 
-_RESTARTS = re.compile(r"restart|cyclic|sgdr", re.IGNORECASE)
-
-
-def _restarts_of_rate(view: RunView, times: float = 3.0, twice: int = 2) -> list[tuple[float, float]]:
-    """Return where a schedule of warm restarts raised the learning rate, and how near to it that shows.
-
-    It rises `times` at once, to no more than it had been, `twice` at least, or as often as a config says that it will.
-    """
-    if not view.has("lr") or len(view.curve("lr")) < 8:
-        return []
-    rate = view.curve("lr")
-    high = np.maximum.accumulate(rate.y)[:-1]
-    up = np.flatnonzero((rate.y[1:] > times * rate.y[:-1]) & (rate.y[1:] <= 1.01 * high) & (rate.y[1:] > 0.1 * high))
-    planned = any(_RESTARTS.search(f"{key} {value}") for key, value in flatten(view.run.config).items())
-    if len(up) < (1 if planned else twice):
-        return []
-    near = 3 * float(np.median(np.diff(rate.x)))
-    return [(float(rate.x[at + 1]), near) for at in up]
-
-
 @detector(
     "loss_spike",
     "The training loss jumps and is slow to come back, or jumps repeatedly",
@@ -208,12 +188,14 @@ def loss_spike(
     repeats: int = 3,
     warm: float = 0.03,
     slight: float = 0.05,
+    gap: float = 2.0,
 ) -> Finding | None:
     """The loss jumps abruptly by `noises` times its noise and by `jump` (20%), for `slow` points or `repeats` times.
 
     The four hold by definition. The first `warm` of the run and its first 5 points are the warm-up and not judged.
     Brief jumps no larger than the dips are heavy tails. A jump that comes back and is a `slight` part of all that the
-    loss gained is a note. What a schedule of warm restarts does is none.
+    loss gained is a note. Jumps where a logged phase or fold begins or the learning rate restarts are none, nor, of
+    many points, brief ones less than `gap` times what one in 200 of the others rises by.
     """
     loss = proper_loss(view, 20)
     y, noise = loss.y, _calm_noise(loss)
@@ -239,8 +221,12 @@ def loss_spike(
     # Noise that wanders goes as far by itself, and takes as long to come back.
     wander = 4.5 * float(np.median(np.abs(calm - stats.running_median(calm, min(61, len(y) // 4))))) * 1.4826
     events = [event for event in events if event[2] > wander and (event[1] >= slow or event[2] > tail)]
-    restarted = _restarts_of_rate(view)
-    events = [event for event in events if not any(abs(loss.x[event[0]] - at) <= near for at, near in restarted)]
+    by_plan = planned_changes(view)
+    events = [event for event in events if not any(abs(loss.x[event[0]] - at) <= near for at, near in by_plan)]
+    # A tail that goes on without a gap is the loss's own scatter, as of a diffusion model's over its time steps.
+    rest = (calm - base)[late]
+    usual = float(np.nanquantile(rest, 0.995)) if len(rest) >= MANY else 0.0
+    events = [event for event in events if event[1] >= slow or event[2] > gap * usual]
     slow_ones = [event for event in events if event[1] >= slow]
     if not slow_ones and len(events) < repeats:
         return None

@@ -102,6 +102,16 @@ def primary_improved(
     )
 
 
+def _reward_rose(view: RunView, clear: float = 5.0) -> bool:
+    """Return whether the reward is higher at the end than at the start beyond doubt, as tables show it too."""
+    reward = view.curve("reward", 8)
+    t = reward.trend
+    gain = t.end - t.start
+    if gain < clear * t.error or reward.final <= reward.first or gain < 0.5 * (float(np.max(t.y)) - t.start):
+        return False
+    return gain > 0.25 * float(np.ptp(t.y)) and (stats.rising(t.raw) >= 2.5 or _at_once(t.y, t.error))
+
+
 @detector("reward_improved", "The reward rose", "good", ("reward",), learning=True)
 def reward_improved(view: RunView, clear: float = 5.0) -> Finding | None:
     """The reward rose by `clear` times the error of its trend and kept most of it; not said twice for the primary."""
@@ -165,7 +175,10 @@ def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
         return None
     if t.end - low > max(near * abs(low), 0.05 * fell):
         return None
-    title = f"{held_out.metric} fell with the training loss, from {num(first)} to {num(final)}, and is at its best"
+    least = float(np.min(held_out.y))
+    there = final - least <= max(2 * held_out.noise, 0.01 * (first - least), 0.002 * abs(least))
+    where = "is at its best" if there else f"ends near its best ({num(least)})"
+    title = f"{held_out.metric} fell with the training loss, from {num(first)} to {num(final)}, and {where}"
     return finding("eval_follows_train", title, held_out, evidence={"start": first, "end": final, "best": low})
 
 
@@ -178,10 +191,10 @@ def eval_follows_train(view: RunView, near: float = 0.02) -> Finding | None:
 )
 def kl_stable(view: RunView, steady: float = 2.0) -> Finding | None:
     """KL stayed within `steady` times its late median, outliers aside, and the reward rose meanwhile."""
-    kl, reward = view.curve("kl", 20).trend, view.curve("reward", 8).trend
+    kl = view.curve("kl", 20).trend
     late = kl.y[kl.part >= 0.3]
     usual = float(np.median(late))
-    if usual <= 0 or float(np.max(late)) > steady * usual or reward.end - reward.start < 5 * reward.error:
+    if not _reward_rose(view) or usual <= 0 or float(np.max(late)) > steady * usual:
         return None
     if min(float(np.min(late)), kl.level(0.9)) < usual / (2 * steady):
         return None  # it dies away, as under a learning rate that goes to zero
@@ -220,11 +233,11 @@ def grad_norm_stable(view: RunView, steady: float = 3.0, apart: float = 5.0) -> 
 @detector("entropy_healthy", "The policy keeps exploring", "good", ("entropy",))
 def entropy_healthy(view: RunView, kept: float = 0.4) -> Finding | None:
     """Entropy ended above `kept` of where it began, while the reward rose."""
-    entropy, reward = view.curve("entropy", 12), view.curve("reward", 8).trend
+    entropy = view.curve("entropy", 12)
     t = entropy.trend
     if t.start <= 0 or t.end < kept * t.start or t.end > 1.5 * t.start:
         return None
-    if reward.end - reward.start < 5 * reward.error:
+    if not _reward_rose(view):
         return None
     title = f"{entropy.metric} kept {t.end / t.start:.0%} of where it began while the reward rose"
     return finding("entropy_healthy", title, entropy, evidence={"start": t.start, "end": t.end})

@@ -144,7 +144,9 @@ def _progress(reports: Sequence[RunReport], at: int, one: Series | None, primary
         text += f" ({len(one)} points)"
     lost, noise = abs(level.best - level.end), 0 if math.isnan(level.noise) else level.noise
     part = min(PEAK_WORTH_NAMING * gain, PEAK_WORTH_NAMING_OF_LEVEL * abs(level.best))
-    if level.best_step is not None and lost > max(part, 2 * noise):
+    # Of many points one lies that far off by chance.
+    extreme = max(2.0, math.sqrt(2 * math.log(max(len(one), 2))))
+    if level.best_step is not None and lost > max(part, extreme * noise):
         text += f"; its best point is {number(level.best)} at step {level.best_step:,}"
     return [sentence(text)]
 
