@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.cli import app as cli
@@ -12,6 +13,7 @@ from wandb_toolkit.resolve import split_names
 
 if TYPE_CHECKING:
     from wandb_toolkit.commands.plot_files import PlotFiles
+    from wandb_toolkit.model import Run
     from wandb_toolkit.plots.coloring import Coloring
     from wandb_toolkit.plots.kinds import ResultKind
     from wandb_toolkit.plots.sweep import Sweep
@@ -94,12 +96,19 @@ def _judged(
 
     sweeps, skipped = [], []
     for metric in metrics or [usual_metric(files.runs)]:
-        signals = judged_settings(files.source, files.runs, metric)
+        ticker = cli.progress(range(len(files.runs)), "reading runs", len(files.runs), args)
+        signals = judged_settings(files.source, files.runs, metric, partial(_told, ticker))
+        for _ in ticker:  # lets it clear its line
+            pass
         if signals.refused:
             skipped.append({"metric": metric, "reason": signals.refused})
         else:
             sweeps.append(judged_sweep(files.runs, labels, metric, signals))
     return sweeps, skipped
+
+
+def _told(ticker: Iterator[int], _: Run) -> None:
+    next(ticker, None)
 
 
 def _names(text: str | None) -> list[str]:

@@ -13,6 +13,7 @@ from wandb_toolkit.plots.sweep import Sweep, Trial
 from wandb_toolkit.text import clean, plural
 
 SURE = 0.05  # p of a setting that goes with the result
+NEEDED = 0.1  # importance of a setting that the model needs
 _MOST_VALUES = 8
 _THIRD = 9  # results from which on the lowest and the highest third of a setting are compared
 
@@ -104,11 +105,17 @@ def is_modelled(signals: Signals) -> bool:
     return any(one.importance is not None for one in signals.signals)
 
 
+def is_told(one: Signal) -> bool:
+    """Whether a setting goes with the result by more than chance, or the model needs it though no order tells."""
+    return one.p < SURE or (one.importance or 0.0) > NEEDED
+
+
 def how_it_goes(one: Signal, *, modelled: bool) -> str:
     """Return what stands beside a bar: its number, and which way is better where that is more than chance."""
     sure = one.p < SURE
+    middle = "no order: the best may lie in the middle, " if is_told(one) else ""
     if one.kind == "order":
-        way = f"{'more' if one.strength > 0 else 'less'} is better, " if sure else ""
+        way = f"{'more' if one.strength > 0 else 'less'} is better, " if sure else middle
         which = f"{way}ρ {one.strength:+.2f}".replace("-", "−")
     else:
         way = f"best: {clean(one.best, 24)}, " if sure else ""

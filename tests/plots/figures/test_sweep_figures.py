@@ -181,6 +181,16 @@ def test_a_group_is_one_line_and_what_differs_within_it_is_left_out() -> None:
         by_groups(swept(runs, "config.seed", by=["config.lr"]))
 
 
+@pytest.mark.parametrize("paint", [scatter, parallel])
+def test_strangers_words_are_no_formulas(paint: Any) -> None:
+    words = ["$\\frac{1}{0}$", "$\\nothing$ _^", "数", "\x1b[31m\u202e<b>", "a" * 300, "{$"]
+    painter = paint(swept([trial(at, at / 10, **{"$k_{$": word}) for at, word in enumerate(words)], "config.$k_{$"))
+    assert painter.content("t", "alt", "", ()).startswith(b"\x89PNG")
+    told = [text.get_text() for text in (*painter.figure.texts, *painter.axes.get_xticklabels())]
+    assert "$\\nothing$ _^" in told
+    assert not any("\x1b" in text or "\u202e" in text for text in told)
+
+
 def test_a_group_without_a_finished_run_has_no_result() -> None:
     runs = [trial(0, 0.5, lr=1), trial(1, 0.9, "crashed", lr=2)]
     sweep = by_groups(swept(runs, "config.lr", by=["config.lr"]))
@@ -241,6 +251,13 @@ def test_bars_are_importances_where_a_model_gave_them() -> None:
     assert [label.get_text() for label in painter.axes.get_yticklabels()] == ["opt", "lr", "wd = decay"]
     filled = [to_rgba(bar.get_facecolor())[3] for bar in painter.axes.patches]
     assert filled == [1, 1, 0]  # hollow: not told from chance
+
+
+def test_a_setting_that_the_model_needs_in_no_order_is_not_taken_for_chance() -> None:
+    painter = bars(Signal("$l_{r$", 0.1, 0.9, 20, 9, "order", importance=1.1), model="a forest")
+    assert painter.content("t", "alt", "", ()).startswith(b"\x89PNG")
+    assert "no order: the best may lie in the middle" in painter.axes.texts[0].get_text()
+    assert to_rgba(painter.axes.patches[0].get_facecolor())[3] == 1
 
 
 def test_bars_without_a_model_are_strengths_and_the_longest_are_shown() -> None:

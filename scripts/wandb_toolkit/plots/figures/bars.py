@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from wandb_toolkit.plots.figures.alt_text import metric_name
 from wandb_toolkit.plots.figures.axes import bare
 from wandb_toolkit.plots.figures.sweep_canvas import LABEL, SweepCanvas
-from wandb_toolkit.plots.sweep_text import SURE, bars_of, how_it_goes, is_modelled
+from wandb_toolkit.plots.sweep_text import SURE, bars_of, how_it_goes, is_modelled, is_told
 from wandb_toolkit.text import fitting_names, plural
 
 if TYPE_CHECKING:
@@ -41,11 +41,10 @@ class BarsPainter(SweepCanvas):
             axes.spines["left"].set_color(self.theme.base)
             longest = max((length for _, length in shown), default=0.0) or 1.0
             for at, (one, length) in enumerate(shown):
-                worse = one.kind == "order" and one.strength < 0
-                color = self.theme.lines[1 if worse else 0] if one.kind == "order" else self.theme.muted
-                sure = one.p < SURE
+                ordered = one.kind == "order" and one.p < SURE
+                color = self.theme.lines[1 if one.strength < 0 else 0] if ordered else self.theme.muted
                 style: dict[str, Any] = {"edgecolor": color, "linewidth": 1.4, "zorder": 3}
-                (bar,) = axes.barh([at], [length], height=0.62, facecolor=color if sure else "none", **style)
+                (bar,) = axes.barh([at], [length], height=0.62, facecolor=color if is_told(one) else "none", **style)
                 bar.set_gid(f"bar:{one.key}")
                 words = self.printable(how_it_goes(one, modelled=modelled))
                 style = {"va": "center", "color": self.theme.ink, "fontsize": LABEL - 1, "parse_math": False}
@@ -60,6 +59,7 @@ class BarsPainter(SweepCanvas):
             axes.yaxis.set_major_locator(FixedLocator(list(range(len(shown)))))
             axes.yaxis.set_major_formatter(FixedFormatter(names))
             axes.tick_params(axis="y", labelcolor=self.theme.ink)
+            self.plain(axes.yaxis.get_ticklabels())
             what = (
                 "importance: drop of the model's R² without the setting"
                 if modelled
@@ -68,7 +68,10 @@ class BarsPainter(SweepCanvas):
             axes.set_xlabel(what, fontsize=LABEL)
             parts = [plural(signals.count, "configuration"), "correlation, not proof"]
             parts += [f"model: {signals.model}"] if signals.model else []
-            parts += ["blue: more is better, orange: less is better, grey: categories", f"hollow: p ≥ {SURE:g} (Holm)"]
+            parts += [
+                "blue: more is better, orange: less is better",
+                f"hollow: not told from chance (p ≥ {SURE:g}, Holm)",
+            ]
             if len(bars) > len(shown):
                 parts.append(f"and {plural(len(bars) - len(shown), 'more setting')}, in JSON")
             self._layout(metric_name(sweep.metric), [*parts, *sweep.notes])

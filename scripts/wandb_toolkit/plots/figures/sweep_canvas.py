@@ -108,6 +108,12 @@ class SweepCanvas(Canvas):
         axes.xaxis.set_major_locator(FixedLocator([place for place, _ in scale.ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FixedFormatter([self.printable(word) for _, word in scale.ticks]))
+        self.plain(axes.xaxis.get_ticklabels())
+
+    def plain(self, labels: Sequence[Text]) -> None:
+        """Let strangers' words be drawn as they are: no formulas, and in fonts that have their characters."""
+        for label in labels:
+            label.set(parse_math=False, family=self.fonts.families)
 
     def turned(self, axes: Axes, scale: Scale, width: float) -> bool:
         """Turn the labels under an axes of `width` pixels where they would run into each other; return whether."""
