@@ -15,6 +15,8 @@ import pytest
 import wandb_runs as logs
 import wandb_toolkit as wt
 from repository import ROOT
+from wandb_server import KEY, Server
+from wandb_server.load import load
 from wandb_toolkit.commands.check_claims import main
 from wandb_toolkit.errors import Exit
 
@@ -98,6 +100,8 @@ def test_forms_of_a_wrong_number(number: str, verdict: str, check: Check) -> Non
         ("0.8034 ± 0.01 <!-- wandb: net-b1 eval/accuracy last -->", "not_decidable"),
         ("0.777 <!-- wandb: net-b1 test_f1 -->", "confirmed"),
         ("net-a1 at step 3: 0.8412 <!-- wandb: net-a1 eval/accuracy @3 -->", "confirmed"),
+        ("A net-a2: 0.9212 <!-- wandb: ida2 eval/accuracy last -->", "confirmed"),
+        ("12,000 <!-- wandb: net-b1 steadiness best -->", "not_decidable"),
         ("12,009 <!-- wandb: net-b1 speed max -->", "confirmed"),
         ("1.2009e+04 or 1.2009 × 10^4 <!-- wandb: net-b1 speed max -->", "confirmed"),
         ("1.2010e+10 <!-- wandb: net-b1 speed max -->", "not_in_any_run"),
@@ -259,6 +263,18 @@ def test_text_for_people(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "line 1: 0.9212  best given as final: the best eval/accuracy of net-a1 is 0.9212 at step 6" in out
     assert "the last is 0.9012" in out
+
+
+def test_a_server_says_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path, found = ROOT / "examples" / "claims-gone-wrong.md", []
+    with Server(load(ROOT / "examples" / "wandb")) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        for target in (str(ROOT / "examples" / "wandb"), "ada/grpo-digits"):
+            assert main([str(path), target, "--json", "--no-cache"]) == 1
+            found.append(json.loads(capsys.readouterr().out))
+    assert [one["source"] for one in found] == ["local", "api"]
+    assert found[0]["claims"] == found[1]["claims"]
 
 
 def test_where_the_runs_are(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from wandb_toolkit.claims.claim import Claim, Judged, Verdict
 from wandb_toolkit.claims.document import Document
 from wandb_toolkit.claims.found import in_prose, in_tables
 from wandb_toolkit.claims.judge import judge
-from wandb_toolkit.claims.marks import ignored_lines
+from wandb_toolkit.claims.marks import ignored_lines, says
 from wandb_toolkit.claims.names import MetricNames, RunNames, known_in
 from wandb_toolkit.claims.tables import tables_of
 from wandb_toolkit.claims.values import Logged
@@ -165,14 +165,20 @@ def _with_runs(claim: Claim, names: RunNames, source: Source) -> Claim:
         return claim
     called = names.called(claim.run)
     if called and (len(called) == 1 or len({run.id for run in called}) > 1):
-        return replace(claim, runs=called)
+        return _meaning(claim, called)
     try:
         found = source.runs(RunQuery(selectors=(claim.run,)))
     except (NotFoundError, UsageError) as error:
         hint = error.hint.partition("\n")[0]
         return replace(claim, problem=f"{error.message} {hint}".strip())
     known = {(run.entity, run.project, run.id): run for run in names.runs}
-    return replace(claim, runs=tuple(known.get((run.entity, run.project, run.id), run) for run in found))
+    return _meaning(claim, tuple(known.get((run.entity, run.project, run.id), run) for run in found))
+
+
+def _meaning(claim: Claim, runs: tuple[Run, ...]) -> Claim:
+    """Return a claim with its runs; the text may call by its name a run that the mark calls by its id."""
+    named = claim.names_run or any(says(claim.around, name) for run in runs for name in (run.name, run.id))
+    return replace(claim, runs=runs, names_run=named)
 
 
 def _mentioned(document: Document, names: RunNames) -> list[Run]:

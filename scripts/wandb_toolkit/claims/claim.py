@@ -64,6 +64,7 @@ class Claim:
     step: float | None = None  # the value at a training step
     seeds: int | None = None  # how many the text speaks of
     names_run: bool = True  # the text says which run it is, so that nobody takes it for more than that run
+    around: str = ""  # of a mark: the sentence or row that its number stands in
     sure: bool = True  # run and metric are as named by the writer, so that another number is wrong
     strict: bool = False  # found in a sentence of one run, one metric and one number
     problem: str = ""  # why it cannot be judged: a mark that cannot be read, a run that is not there

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wandb_toolkit import roles
 from wandb_toolkit.claims.claim import Claim, Judged, Statistic, Verdict
 from wandb_toolkit.claims.values import ROUNDING_MAX, Logged, Match, Point, agrees, match, point_of
 from wandb_toolkit.text import number as shown
@@ -87,6 +88,8 @@ def _runs(claim: Claim) -> str:
 def _judge(case: _Case) -> Judged:
     claim = case.claim
     wanted: tuple[Statistic, ...] = (claim.statistic,) if claim.statistic else ("last", "best")
+    if "best" in wanted and roles.direction_of(case.metric)[1].startswith("assumed"):
+        wanted = (*wanted, "min")  # nothing says that the highest is the best
     for statistic in wanted:
         points = case.points(statistic)
         if points and case.agrees(_middle(points)) == "exact":

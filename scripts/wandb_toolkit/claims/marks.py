@@ -128,12 +128,14 @@ def _claim(text: Plain, comment: Comment, mark: Mark, number: Number | None) -> 
         statistic=mark.statistic,
         step=mark.step,
         seeds=seeds_said(seen),
-        names_run=_SEED_WORD.search(seen) is not None or _says(seen, mark.run),
+        names_run=_SEED_WORD.search(seen) is not None or says(seen, mark.run),
+        around=seen,
         problem=problem,
     )
 
 
-def _says(text: str, name: str) -> bool:
+def says(text: str, name: str) -> bool:
+    """Return whether a text has a name as words of their own."""
     return bool(name) and re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
 
 
