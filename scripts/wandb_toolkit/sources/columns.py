@@ -99,6 +99,21 @@ class Columns:
         # A row that holds none of these bytes holds no wanted key, however its keys are written.
         self._needles = None if self.wanted is None or every_row else tuple({t for k in self.wanted for t in tails(k)})
 
+    @classmethod
+    def restored(cls, count: int, columns: dict[str, Column], explicit: dict[int, int], *, beyond: bool) -> Columns:
+        """Return the columns of `count` rows that were collected before."""
+        found = cls()
+        found.count, found.beyond = count, beyond
+        found.columns = columns
+        found._steps = found._column("_step")
+        found._explicit = explicit
+        return found
+
+    @property
+    def explicit(self) -> dict[int, int]:
+        """Row → step, of the rows whose step is not among their keys."""
+        return self._explicit
+
     def _column(self, name: str) -> Column:
         column = self.columns.get(name)
         if column is None:
@@ -106,7 +121,7 @@ class Columns:
         return column
 
     def _column_of(self, name: str) -> Column | None:
-        if self.wanted is None or name == "_step" or self._is_wanted(name):
+        if self.wanted is None or name == "_step" or self.is_wanted(name):
             return self._column_within(name)
         return None
 
@@ -117,7 +132,8 @@ class Columns:
             return None
         return self._column(name)
 
-    def _is_wanted(self, name: str) -> bool:
+    def is_wanted(self, name: str) -> bool:
+        """Return whether a key is asked for, or tells of one that is."""
         wanted = self.wanted
         return (
             wanted is None
@@ -267,7 +283,7 @@ class Columns:
             column.media_type = column.media_type or str(value.get("_type", ""))
             return
         for name, leaf in leaves(value, f"{column.name}."):
-            if self.wanted is None or self._is_wanted(name):
+            if self.wanted is None or self.is_wanted(name):
                 inner = self._column_within(name)
                 if inner is None:
                     continue

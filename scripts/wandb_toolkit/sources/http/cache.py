@@ -128,6 +128,24 @@ class Cache:
         with contextlib.suppress(OSError), source.open("rb") as file:
             self._write(path, lambda target: shutil.copyfileobj(file, target), source.stat().st_size)
 
+    def opened(self, key: Sequence[Any]) -> IO[bytes] | None:
+        """Open the bytes kept under `key`, None where there are none."""
+        path = self._path(key, ".bytes")
+        try:
+            if path is None:
+                return None
+            file = path.open("rb")
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return file
+
+    def put_pieces(self, key: Sequence[Any], pieces: Sequence[bytes | memoryview]) -> None:
+        """Keep pieces of bytes, one behind the other."""
+        path = self._path(key, ".bytes")
+        self._write(path, lambda file: file.writelines(pieces), sum(map(len, pieces)))
+
     def _write(self, path: Path | None, write: Callable[[IO[bytes]], object], size: int) -> None:
         if path is None or self._folder is None or size > self._max_bytes / _LARGEST:
             return

@@ -25,7 +25,7 @@ _FORM = 1  # of the entries; to be counted up when they, or what readers make of
 _SETTLED = 3_000_000_000  # ns: no file system's clock ticks more slowly
 _PLAIN = ("step_metrics", "rows", "last_step", "newest", "has_exit", "exit_code", "runtime", "preempting")
 _Summary = tuple[dict[str, Any], bool]
-_Stamp = list[int]
+Stamp = list[int]
 
 
 class Texts(Protocol):
@@ -47,7 +47,7 @@ class Logs:
         self._cache = cache
         self._folder = folder
         self._known: dict[str, dict[str, Any]] = {}  # by path; "stamp", and "head", "card", "summary" where read
-        self._stamps: dict[str, _Stamp | None] = {}
+        self._stamps: dict[str, Stamp | None] = {}
         self._active = False
         self._changed = False
 
@@ -55,7 +55,7 @@ class Logs:
         """Say which logs there are: where they are many, or one is large, what is known of them is fetched."""
         if self._cache is None:
             return
-        sizes = [stamp[0] for path in paths if (stamp := _stamp(path)) is not None]
+        sizes = [stamp[0] for path in paths if (stamp := stamp_of(path)) is not None]
         self._active = len(paths) >= MANY or max(sizes, default=0) >= logs.LARGE
         text = self._cache.get_text(self._key()) if self._active else None
         if text is None:
@@ -80,7 +80,7 @@ class Logs:
             ToolkitError: the file is no readable log.
         """
         found: LogScan = self._kept(
-            path, "card", lambda: scan_log(path), _card_to_json, lambda entry: _card_of_json(path, entry)
+            path, "card", lambda: scan_log(path), card_to_json, lambda entry: card_of_json(path, entry)
         )
         return found
 
@@ -115,14 +115,14 @@ class Logs:
     ) -> Any:
         if not self._active:
             return read()
-        name, stamp = str(path), _stamp(path)
+        name, stamp = str(path), stamp_of(path)
         entry = self._known.get(name)
         if entry is not None and entry.get("stamp") == stamp:
             with suppress(KeyError, ValueError, TypeError, AttributeError, IndexError):
                 return of_json(entry[what])
-        now = time.time_ns()
+        settled = stamp is not None and is_settled(stamp)
         found = read()
-        if stamp is not None and now - max(stamp[1:3]) > _SETTLED and _stamp(path) == stamp:
+        if settled and stamp_of(path) == stamp:
             if entry is None or entry.get("stamp") != stamp:
                 entry = self._known[name] = {"stamp": stamp}
             entry[what] = to_json(found)
@@ -133,7 +133,7 @@ class Logs:
         return ["local runs", _FORM, str(self._folder and self._folder.absolute()), limits.most("metrics")]
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def stamp_of(path: Path) -> Stamp | None:
     """Return size, times of change, inode and device; None where the file cannot be looked at."""
     try:
         status = path.stat()
@@ -156,12 +156,23 @@ def _run_of_json(entry: dict[str, Any]) -> RunFields:
     return RunFields(**(entry | changed))
 
 
-def _card_to_json(scan: LogScan) -> dict[str, Any]:
+def is_settled(stamp: Stamp) -> bool:
+    """Return whether a log that is read now and has this stamp still then is the one that is read."""
+    return time.time_ns() - max(stamp[1:3]) > _SETTLED
+
+
+def card_to_json(scan: LogScan) -> dict[str, Any]:
+    """Return what describes a log's run, and the log's damage, as a JSON object."""
     plain = {name: getattr(scan, name) for name in _PLAIN}
     return {"run": _run_to_json(scan.run), "config": scan.config, "damage": vars(scan.damage).copy(), "plain": plain}
 
 
-def _card_of_json(path: Path, entry: dict[str, Any]) -> LogScan:
+def card_of_json(path: Path, entry: dict[str, Any]) -> LogScan:
+    """Return the scan that `card_to_json` made an object of.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: it is no such object.
+    """
     return LogScan(
         path,
         damage=Damage(**entry["damage"]),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wandb_toolkit.errors import NotFoundError, ToolkitError
 from wandb_toolkit.model import Artifact, History, MetricInfo, Project, Run, RunFile
@@ -18,6 +18,7 @@ from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
 from wandb_toolkit.sources.local.artifacts import list_artifacts
+from wandb_toolkit.sources.local.columns_store import ColumnStore, Pieces
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.index import Logs, Texts
 from wandb_toolkit.sources.local.run import build_run, started_beside
@@ -28,13 +29,17 @@ from wandb_toolkit.sources.wandb_log.scan import LogScan, read_environment, read
 _Key = tuple[str, str, str]  # entity, project, run id
 
 
+class Kept(Texts, Pieces, Protocol):
+    """A cache, as sources/http/cache has it."""
+
+
 class LocalSource:
     """The runs at or below a path, `entity` and `project` narrowing them where given."""
 
     kind = "local"
 
     def __init__(
-        self, path: Path, entity: str | None = None, project: str | None = None, cache: Texts | None = None
+        self, path: Path, entity: str | None = None, project: str | None = None, cache: Kept | None = None
     ) -> None:
         self.path = path
         self.description = str(path)
@@ -47,6 +52,7 @@ class LocalSource:
         self._runs: dict[_Key, Run] = {}
         self._dirs: dict[tuple[str, ...], list[RunDir]] = {}
         self._logs = Logs(cache, path)
+        self._columns = ColumnStore(cache)
         self._said: list[str] = []  # what reading a run's metrics came upon
 
     @property
@@ -241,7 +247,7 @@ class LocalSource:
         for found in self._dirs_of(run):
             if found.log is not None:
                 try:
-                    scans.append(scan_log(found.log, keys=keys, system=None if system else wanted_system, card=False))
+                    scans.append(self._columns.scan(found.log, keys, None if system else wanted_system))
                 except ToolkitError:
                     if len(self._dirs_of(run)) == 1:
                         raise
