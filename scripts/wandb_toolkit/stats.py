@@ -92,7 +92,7 @@ def _start(values: FloatArray, head: int, steep: float = 4.0) -> float:
 
     A loss that falls to half within the first 2% of the points starts at its first value, not half way down: where all
     of a head's first third lie on one side of all of its last third, by `steep` times the scatter about there, or the
-    first value alone lies as far from all others of the head.
+    first value alone lies as far above all others of the head.
     """
     first = values[:head]
     if len(first) < 2:
@@ -103,7 +103,7 @@ def _start(values: FloatArray, head: int, steep: float = 4.0) -> float:
     begin, rest = float(first[0]), first[1:]
     if abs(begin - median(first)) < abs(median(early) - median(first)):
         return median(first)
-    off = max(begin - float(rest.max()), float(rest.min()) - begin)
+    off = begin - float(rest.max())  # a running mean may begin far below by its first value alone
     apart = apart if off <= float(np.ptp(rest)) or len(rest) < 2 else max(apart, off)
     return begin if apart > 0 and apart > steep * noise(values[head : 4 * head + 8]) else median(first)
 

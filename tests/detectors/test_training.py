@@ -360,7 +360,7 @@ def test_each_broken_metric_is_said_by_what_it_is() -> None:
     loss[150:], norm[140:], grown[160:] = 0.0, np.nan, np.inf
     title = found(view({"train/loss": loss, "train/grad_norm": norm, "eval/loss": grown}))["nan_or_inf"].title
     assert "train/grad_norm is NaN from step 140" in title
-    assert "train/loss is logged as 0.0 in its place from step 150" in title
+    assert "train/loss is logged as 0.0 in place of NaN from step 150" in title
     assert "eval/loss is infinite from step 160" in title
 
 

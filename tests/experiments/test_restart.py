@@ -84,3 +84,12 @@ def test_a_fault_of_training_comes_before_the_ends_of_several_other_runs() -> No
     ended = [judged(f"r{at}", error, LEARNED, verdict="ugly", state="failed") for at in range(3)]
     sick = judged("sick", a_finding("reward_hacking", "ugly"), verdict="ugly")
     assert [e.finding for e in proposed(*ended, sick)][:2] == ["reward_hacking", "crashed"]
+
+
+def test_a_bad_training_that_was_killed_is_mended_first_and_started_again_after() -> None:
+    ended = a_finding("crashed", "ugly", step=60)
+    spoilt = judged("a", a_finding("grad_norm_explosion", step=40), ended, verdict="ugly", state="crashed")
+    other = judged("b", ended, verdict="ugly", state="crashed")
+    found = [experiment.finding for experiment in proposed(spoilt, other)]
+    assert found[0] == "grad_norm_explosion"
+    assert "crashed" in found[1:]

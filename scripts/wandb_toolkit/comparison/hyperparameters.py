@@ -16,6 +16,7 @@ import numpy as np
 
 from wandb_toolkit import configs
 from wandb_toolkit.model import Direction, Signal, Signals
+from wandb_toolkit.text import plural
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import FloatArray
@@ -97,7 +98,7 @@ def signals_of(settings: Sequence[Mapping[str, Any]], levels: Sequence[float], d
     """Return how the settings go with the levels; `settings` and `levels` hold one entry for each configuration."""
     count = len(levels)
     if count < FEWEST:
-        refused = f"{count} completed configurations without faults, {FEWEST} needed"
+        refused = f"{plural(count, 'completed configuration')} without faults, {FEWEST} needed"
         return Signals(refused=refused, count=count)
     columns = [c for c in columns_of(settings) if int(np.isfinite(c.codes).sum()) >= FEWEST]
     if not columns:

@@ -202,7 +202,7 @@ def _title(first: _Bad, others: list[_Bad], milder: int, hidden: _Bad | None) ->
 def _beside(bad: _Bad, first: _Bad, hidden: _Bad | None) -> str:
     """Return one more metric with the step of its first such row, and what it is where that differs from the first."""
     if bad is hidden:
-        return f"{bad.metric} is logged as 0.0 in its place from step {bad.step:,}"
+        return f"{bad.metric} is logged as 0.0 in place of NaN from step {bad.step:,}"
     what = ("NaN" if bad.nan else "infinite") if first is hidden or bad.nan != first.nan else ""
     return f"{bad.metric}{f' is {what}' if what else ''} from step {bad.step:,}"
 

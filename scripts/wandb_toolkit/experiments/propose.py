@@ -128,13 +128,24 @@ def _cases(reports: Sequence[RunReport]) -> list[_Case]:
                 found.setdefault((finding.id, rule, likely, crash), []).append((finding, report))
     cases = []
     for (_, rule, _, crash), hits in found.items():
-        minor = all(f.severity == "bad" and report.verdict == "ugly" for f, report in hits)
+        minor = all(f.severity == "bad" and _ugly_in_training(report) for f, report in hits)
         cases.append(
             _Case(
                 hits[0][0], tuple(r for _, r in hits), rule_book()["rule"][rule], rule, minor, bool(crash and crash[1])
             )
         )
-    return sorted(cases, key=lambda c: (_SEVERITY[c.finding.severity], _of_the_end(c), -len(c.reports), c.order))
+    return sorted(cases, key=lambda c: (_rank(c), _of_the_end(c), -len(c.reports), c.order))
+
+
+def _ugly_in_training(report: RunReport) -> bool:
+    """Return whether something ugly is wrong with a run besides how it ended, or how it ran."""
+    ugly = [finding.id for finding in report.findings if finding.severity == "ugly"]
+    return any(id_ not in DETECTORS or DETECTORS[id_].about == "training" for id_ in ugly)
+
+
+def _rank(case: _Case) -> int:
+    """Return the place of a case's severity: how a run ended waits for what is wrong with its training."""
+    return max(_SEVERITY[case.finding.severity], _SEVERITY["bad"] if _of_the_end(case) else 0)
 
 
 def _of_the_end(case: _Case) -> bool:

@@ -57,4 +57,5 @@ def _gpus(one: RunSpent) -> str:
 
 def _machines(had: list[RunSpent]) -> str:
     told = list(dict.fromkeys(_gpus(one) for one in had))
-    return f" on {told[0]}" if len(told) == 1 else ""
+    unnamed = not had[0].gpu
+    return f" on {told[0]}{' GPU' + 's' * (had[0].gpus != 1) if unnamed else ''}" if len(told) == 1 else ""
