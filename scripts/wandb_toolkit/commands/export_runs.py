@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
@@ -22,6 +25,7 @@ EXAMPLES = """\
 export_runs examples/wandb
 export_runs my-entity/my-project --filter 'state==finished' --output dataset --metrics 'eval/*,train/loss'
 export_runs ./wandb 'sweep-*' --output dataset --format csv
+export_runs ./wandb --output s3://bucket/dataset
 export_runs ./wandb --output dataset --json | jq '.written | length'"""
 
 
@@ -30,7 +34,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser("export_runs", "Export runs as a dataset; again, it goes on where it ended.", EXAMPLES)
     parser.add_argument("target", help=cli.TARGET_HELP)
     parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP}; or several, comma-separated (default: all)")
-    parser.add_argument("--output", metavar="DIR", default=FOLDER, help=f"folder: new, empty, or an export ({FOLDER})")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        default=FOLDER,
+        help=f"folder, or s3://, gs://, sftp:// ...: new, empty, or an export ({FOLDER})",
+    )
     parser.add_argument("--format", choices=FORMATS, default="parquet", help="of the files (parquet)")
     parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
     cli.add_filter_flag(parser)
@@ -44,10 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> Exit:
     """Export the runs."""
     from wandb_toolkit.export.dataset import Dataset
+    from wandb_toolkit.export.store import Store
     from wandb_toolkit.export.tables import check_format
     from wandb_toolkit.export.write import Choice, Exported, export
     from wandb_toolkit.output import locked
     from wandb_toolkit.sources import RunQuery
+    from wandb_toolkit.sources.stores import is_remote
 
     check_format(args.format)
     if not args.output.strip():
@@ -59,12 +70,15 @@ def run(args: argparse.Namespace) -> Exit:
         if selectors and selectors != (args.run,):
             raise UsageError(f"The target already names the run {selectors[0]}.", "Give one of them.")
         selectors = (args.run,)
-    folder = expanded(args.output)
-    dataset = Dataset.open(folder, args.format, source.description, choice.as_dict())
-    query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
-    runs = cli.runs_of(source, query)
-    done = Exported()
-    with locked(folder):
+    with ExitStack() as stack:
+        store = Store(args.output.strip()) if is_remote(args.output) else None
+        aside = tempfile.TemporaryDirectory(prefix="wandb-toolkit-") if store else None
+        folder = Path(stack.enter_context(aside)) if aside else expanded(args.output)
+        dataset = Dataset.open(folder, args.format, source.description, choice.as_dict(), store)
+        query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
+        runs = cli.runs_of(source, query)
+        done = Exported()
+        stack.enter_context(locked(folder))
         new = sum(not dataset.is_done(each) for each in runs)
         export(source, runs, dataset, choice, done, lambda found: cli.progress(found, "exporting runs", new, args))
     for line in (*done.warnings, *source.warnings):
@@ -78,14 +92,14 @@ def _payload(dataset: Dataset, done: Exported) -> dict[str, Any]:
     from wandb_toolkit.export.dataset import MANIFEST, SCHEMA
 
     return {
-        "output_dir": str(dataset.folder),
+        "output_dir": dataset.named(dataset.folder),
         "format": dataset.form,
         "written": done.written,
         "unchanged": done.unchanged,
         "failed": done.failed,
-        "runs": str(dataset.table),
-        "schema": str(dataset.folder / SCHEMA),
-        "manifest": str(dataset.folder / MANIFEST),
+        "runs": dataset.named(dataset.table),
+        "schema": dataset.named(dataset.folder / SCHEMA),
+        "manifest": dataset.named(dataset.folder / MANIFEST),
         "warnings": done.warnings,
     }
 

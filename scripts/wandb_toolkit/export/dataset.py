@@ -11,6 +11,7 @@ from typing import Any
 
 from wandb_toolkit import __version__, jsontext
 from wandb_toolkit.errors import UsageError
+from wandb_toolkit.export.store import Store
 from wandb_toolkit.export.tables import SUFFIX, Format
 from wandb_toolkit.model import Run
 from wandb_toolkit.output import check_folder, digest, run_key, safe_stem, temporary, utc
@@ -30,11 +31,16 @@ class Dataset:
     target: str
     options: Mapping[str, Any]  # what is exported of each run; another choice makes all runs new
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # what is done, by key
+    store: Store | None = None  # where files go from `folder`; None: they stay there
     _saved: float = 0.0  # when the manifest was written
 
     @classmethod
-    def open(cls, folder: Path, form: Format, target: str, options: Mapping[str, Any]) -> Dataset:
-        """Return the export in a folder, a new one where the folder is empty or absent.
+    def open(
+        cls, folder: Path, form: Format, target: str, options: Mapping[str, Any], store: Store | None = None
+    ) -> Dataset:
+        """Return the export in a folder or store, a new one where that is empty or absent.
+
+        With a store, `folder` is an empty one where files are written before they go there.
 
         Raises:
             UsageError: the folder holds something else.
@@ -42,19 +48,25 @@ class Dataset:
         """
         check_folder(folder)
         place = folder / MANIFEST
-        dataset = cls(folder, form, target, dict(options))
+        dataset = cls(folder, form, target, dict(options), store=store)
+        where = dataset.named(folder)
+        if store is not None:
+            for name in {MANIFEST, SCHEMA, dataset.table.name} & set(store.sizes):
+                store.fetch(name, folder / name)
         if not place.exists():
-            if folder.is_dir() and any(entry.name[:1] != "." for entry in folder.iterdir()):
-                raise UsageError(f"{folder} holds files, but no export.", "Give an empty or a new folder.")
+            if store.sizes if store else folder.is_dir() and any(entry.name[:1] != "." for entry in folder.iterdir()):
+                raise UsageError(f"{where} holds files, but no export.", "Give an empty or a new folder.")
             return dataset
         try:
             before = json.loads(place.read_bytes())
             runs = dict(before["runs"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"{place} is not the manifest of an export: {error}", "Give another folder.") from error
+            raise UsageError(
+                f"{dataset.named(place)} is not the manifest of an export: {error}", "Give another folder."
+            ) from error
         if before.get("target") != target or before.get("format") != form:
             raise UsageError(
-                f"{folder} holds an export of {before.get('target')} as {before.get('format')}.",
+                f"{where} holds an export of {before.get('target')} as {before.get('format')}.",
                 f"Give another folder for {target} as {form}.",
             )
         if before.get("options") == dict(options) and before.get("version") == VERSION:
@@ -80,6 +92,8 @@ class Dataset:
 
     def _is_whole(self, file: Mapping[str, Any]) -> bool:
         try:
+            if self.store is not None:
+                return bool(self.store.sizes[str(file["path"])] == file["size"])
             return bool((self.folder / str(file["path"])).stat().st_size == file["size"])
         except (OSError, KeyError):
             return False
@@ -87,6 +101,7 @@ class Dataset:
     def note(self, run: Run, files: Sequence[Path], points: int) -> None:
         """Note a run as exported, and remove files of an earlier export that it has no longer."""
         listed = [{"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size} for path in files]
+        self._send(files, keep=False)
         self._remove_all_but({str(file["path"]) for file in listed}, self.runs.get(run_key(run), {}))
         self.runs[run_key(run)] = {
             "id": run.id, "name": run.name, "entity": run.entity, "project": run.project, "state": run.state,
@@ -100,7 +115,27 @@ class Dataset:
             for file in before.get("files", ()):
                 path = str(file["path"])
                 if path not in kept and path.startswith(f"{kind}/") and ".." not in path:
+                    if self.store is not None:
+                        self.store.remove(path)
                     (self.folder / path).unlink(missing_ok=True)
+
+    def named(self, path: Path) -> str:
+        """Return how the user knows the dataset's folder or a file in it."""
+        if self.store is None:
+            return str(path)
+        return "/".join((self.store.shown, *path.relative_to(self.folder).parts))
+
+    def send_table(self) -> None:
+        """Put the table of runs, which is whole, where the dataset is."""
+        self._send([self.table])
+
+    def _send(self, files: Sequence[Path], *, keep: bool = True) -> None:
+        """Put whole files into the store, if there is one; the copies here stay only with `keep`."""
+        if self.store is None:
+            return
+        self.store.put([(path, path.relative_to(self.folder).as_posix()) for path in files])
+        for path in files if not keep else ():
+            path.unlink()
 
     def save(self) -> None:
         """Write the manifest: what it lists is whole on disk."""
@@ -110,6 +145,7 @@ class Dataset:
         }  # fmt: skip
         with temporary(self.folder / MANIFEST) as place:
             place.write_text(jsontext.dumps(content) + "\n", encoding="utf-8")
+        self._send([self.folder / MANIFEST])
         self._saved = time.monotonic()
 
     @property
@@ -139,6 +175,7 @@ class Dataset:
         }
         with temporary(self.folder / SCHEMA) as place:
             place.write_text(jsontext.dumps(content) + "\n", encoding="utf-8")
+        self._send([self.folder / SCHEMA])
 
 
 def fingerprint(run: Run) -> str:

@@ -81,7 +81,9 @@ def export(
             good.append(run)
             done.written.append({"id": run.id, "name": run.name, "points": points})
             done.warnings += [f"{run.label}: {text}" for text in (*run.warnings, *history.warnings)]
-        dataset.save_schema(_write_table(source, good, dataset))
+        columns = _write_table(source, good, dataset)
+        dataset.send_table()
+        dataset.save_schema(columns)
     finally:
         dataset.save()
 

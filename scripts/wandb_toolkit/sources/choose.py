@@ -12,7 +12,8 @@ from wandb_toolkit.resolve import Target, expanded, nearest_path, parse_target
 from wandb_toolkit.sources.base import RunQuery, Source
 from wandb_toolkit.sources.http.auth import Credentials, default_entity, default_project, find_credentials
 from wandb_toolkit.sources.local.source import LocalSource
-from wandb_toolkit.sources.remote import RemoteSource, is_remote
+from wandb_toolkit.sources.remote import RemoteSource
+from wandb_toolkit.sources.stores import is_remote
 
 if TYPE_CHECKING:
     from wandb_toolkit.sources.http.cache import Cache

@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from wandb_toolkit.errors import AuthError, NotFoundError, ServerError, ToolkitError, UsageError
+from wandb_toolkit.errors import NotFoundError
 from wandb_toolkit.model import Run, RunFile
 from wandb_toolkit.sources.local.source import LocalSource
+from wandb_toolkit.sources.stores import explained, open_store, without_secrets
 from wandb_toolkit.text import clean
 
 _TOGETHER = 8  # files copied at once
@@ -32,12 +32,6 @@ _BESIDE = frozenset(
 )
 _LARGEST_BESIDE = 50_000_000  # bytes; a larger one is no summary or config
 _TOLD = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created", "size")
-
-
-def is_remote(text: str) -> bool:
-    """Tell whether a target names another store than this machine's files and W&B servers."""
-    protocol, _, rest = text.strip().partition("://")
-    return bool(rest) and protocol not in ("http", "https")
 
 
 class RemoteSource(LocalSource):
@@ -56,8 +50,8 @@ class RemoteSource(LocalSource):
             AuthError: the store refuses access.
             ServerError: the store failed.
         """
-        self._shown = _without_secrets(url)
-        self._files, self._root = _open(url, self._shown)
+        self._shown = without_secrets(url)
+        self._files, self._root = open_store(url, self._shown)
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="wandb-toolkit-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -97,7 +91,7 @@ class RemoteSource(LocalSource):
     def _listed(self) -> dict[str, Mapping[str, Any]]:
         """Return the files below the URL by their path there."""
         if not hasattr(self, "_listing"):
-            with _explained(self._shown):
+            with explained(self._shown):
                 found: dict[str, Mapping[str, Any]]
                 if self._files.isfile(self._root):
                     found = {self._root: self._files.info(self._root)}
@@ -118,7 +112,7 @@ class RemoteSource(LocalSource):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = target.with_name(f".{hashlib.sha256(name.encode()).hexdigest()[:16]}.{os.getpid()}")
         try:
-            with _explained(f"{self._shown}: {clean(name)}"):
+            with explained(f"{self._shown}: {clean(name)}"):
                 self._files.get_file(str(info["path"]), str(temporary))
             moment = _modified(info)
             if moment is not None:  # the state of a run without an exit record follows from its file's time
@@ -166,47 +160,3 @@ def _modified(info: Mapping[str, Any]) -> float | None:
         if isinstance(value, (int, float)):
             return float(value)
     return None
-
-
-def _open(url: str, shown: str) -> tuple[Any, str]:
-    """Return the file system that serves a URL, and the path in it."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise UsageError(f"{shown} needs the package fsspec.", "pip install 'wandb-toolkit[remote]'") from error
-    try:
-        with _explained(shown):
-            files, root = fsspec.core.url_to_fs(url)
-    except ImportError as error:  # fsspec names the package that the protocol needs
-        raise UsageError(f"{shown} cannot be opened: {clean(str(error))}.") from error
-    except ValueError as error:
-        raise UsageError(f"{shown} is not a target: {clean(str(error))}.") from error
-    return files, str(root).rstrip("/")
-
-
-class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a function
-    """Turn the errors of any file system into the toolkit's."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, (ToolkitError, ImportError, ValueError)):
-            return
-        if isinstance(error, FileNotFoundError):
-            raise NotFoundError(f"There is no {self._what}.") from error
-        if isinstance(error, PermissionError):
-            raise AuthError(f"No right to read {self._what}.", "Check the store's credentials and rights.") from error
-        if isinstance(error, Exception):
-            why = _without_secrets(clean(str(error)))[:200] or type(error).__name__
-            raise ServerError(f"{self._what} could not be read: {why}") from error
-
-
-def _without_secrets(text: str) -> str:
-    """Return a URL without its user, password and query."""
-    if "://" not in text or any(character.isspace() for character in text):
-        return text
-    with contextlib.suppress(ValueError):
-        url = urlsplit(text)
-        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
-    return text.partition("://")[0] + "://..."
