@@ -95,6 +95,8 @@ def test_forms_of_a_wrong_number(number: str, verdict: str, check: Check) -> Non
         ("0.911 <!-- wandb: net-a eval/accuracy last --> over five seeds", "differs"),
         ("0.9212 <!-- wandb: net-a eval/accuracy last -->", "one_seed"),
         ("Ours: 0.9212 <!-- wandb: net-a2 eval/accuracy last -->", "one_seed"),
+        ("Of 3 seeds, net-a2 has 0.9212 <!-- wandb: net-a2 eval/accuracy last -->", "confirmed"),
+        ("Over 3 seeds: 0.9212 <!-- wandb: net-a2 eval/accuracy last -->", "one_seed"),
         ("Our best seed: 0.9212 <!-- wandb: net-a2 eval/accuracy last -->", "confirmed"),
         ("Ours: 0.8034 <!-- wandb: net-b1 eval/accuracy last -->", "confirmed"),
         ("0.8034 ± 0.01 <!-- wandb: net-b1 eval/accuracy last -->", "not_decidable"),

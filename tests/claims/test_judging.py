@@ -87,6 +87,11 @@ def test_numbers(text: str, values: list[float]) -> None:
     assert [one.value for one in numbers_in(text)] == pytest.approx(values)
 
 
+def test_bounds() -> None:
+    text = "> 0.1 and > 0.2, more than 0.3\n> > 0.4 <= 0.5 about 0.6 --> 0.7 ~0.8"
+    assert [one.bound for one in numbers_in(text)] == ["", ">", ">", "", "<", "~", "", "~"]
+
+
 def test_numbers_of_seeds() -> None:
     said = ("over three seeds", "n = 5", "3 random seeds and 5 runs", "no seeds", "10 independent runs")
     assert [seeds_said(text) for text in said] == [3, 5, None, None, 10]

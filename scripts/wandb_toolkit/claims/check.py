@@ -177,8 +177,9 @@ def _with_runs(claim: Claim, names: RunNames, source: Source) -> Claim:
 
 def _meaning(claim: Claim, runs: tuple[Run, ...]) -> Claim:
     """Return a claim with its runs; the text may call by its name a run that the mark calls by its id."""
-    named = claim.names_run or any(says(claim.around, name) for run in runs for name in (run.name, run.id))
-    return replace(claim, runs=runs, names_run=named)
+    named = any(says(claim.around, name) for run in runs for name in (run.name, run.id))
+    seeds = None if named and len(runs) == 1 else claim.seeds  # "of 3 seeds, base-s1 ends at ..."
+    return replace(claim, runs=runs, names_run=claim.names_run or named, seeds=seeds)
 
 
 def _mentioned(document: Document, names: RunNames) -> list[Run]:

@@ -26,7 +26,7 @@ _UNIT = rf"(?P<unit{{0}}>\s?%|\s?pp\b|[\s-]?(?:{_UNITS})\b|[kKMB]\b)?"
 _NUMBER = re.compile(
     rf"""
     (?<![\w.^\\])(?<![A-Za-z_\])]-)(?<![A-Za-z_]/)
-    (?P<bound>(?:<=|>=|[<>≤≥~≈])\s*)?
+    (?P<bound>(?<![-=])(?:<=|>=|[<>≤≥~≈])[^\S\n]*)?
     {_PLAIN.format(1)}{_UNIT.format(1)}
     (?:\((?P<last>\d{{1,2}})\)
       |\s*[_^]?\s*\(?\s*(?:±|\+/-|\+-)\s*{_PLAIN.format(2)}{_UNIT.format(2)}\)?
@@ -92,6 +92,8 @@ def _number(match: re.Match[str], text: str) -> Number | None:
         spread = _part("", match["std"], "", unit)
     before = text[max(match.start() - 24, 0) : match.start()]
     bound = (match["bound"] or "").strip().replace("≤", "<").replace("≥", ">").replace("≈", "~")[:1]
+    if bound == ">" and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip(" >\t"):
+        bound = ""  # a quotation in Markdown
     if not bound:
         bound = "~" if _ABOUT.search(before) else ">" if _MORE.search(before) else "<" if _LESS.search(before) else ""
     begin = match.start("sign1") if match["sign1"] else match.start("core1")
