@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from curves import PART, N, falling, growing, noise, view
+from curves import PART, N, falling, found, growing, noise, step, view
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.leading_up import with_leading_up
 from wandb_toolkit.detectors.phrases import before
@@ -82,3 +82,10 @@ def test_an_onset_is_placed_on_the_whole_curve() -> None:
     beyond[4_000] = True  # one point is no beginning
     assert stats.first_beyond(x, beyond, 3_900, 4_400) == 4_321
     assert stats.first_beyond(x, beyond, 0, 3_000) is None
+
+
+def test_the_last_steps_of_a_schedule_that_goes_to_zero_lead_up_to_nothing() -> None:
+    rate = 1e-3 * 0.5 * (1 + np.cos(np.pi * PART))
+    loss = falling() + 4 * step(0.985)
+    made = found(view({"train/loss": loss, "lr": rate}))
+    assert not [moved for finding in made.values() for moved in finding.leading_up if moved.metric == "lr"]

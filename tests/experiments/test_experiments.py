@@ -12,6 +12,7 @@ from report_cases import a_finding, curve, judged, proposed, rising
 from wandb_toolkit.detectors import DETECTORS
 from wandb_toolkit.experiments.propose import MOST
 from wandb_toolkit.experiments.settings import find_setting, rule_book
+from wandb_toolkit.model import RunReport
 
 
 def test_every_diagnosis_has_a_rule() -> None:
@@ -293,3 +294,22 @@ def test_a_rate_that_the_run_logs_is_named() -> None:
     logged = proposed(judged("a", found, verdict="ugly", roles={"lr": "train/learning_rate"}))[0]
     assert logged.change == "a third of the present learning rate (logged as `train/learning_rate`)"
     assert "does not record it" in proposed(judged("a", found, verdict="ugly"))[0].change
+
+
+def test_a_lead_of_seeds_is_said_of_their_means_and_a_lead_by_length_asks_for_no_seeds() -> None:
+    def runs(name: str, lr: float, ends: list[float]) -> list[tuple[RunReport, float]]:
+        return [(judged(f"{name}{at}", config={"lr": lr, "seed": at}), end) for at, end in enumerate(ends)]
+
+    all_runs = [*runs("even", 0.1, [0.80, 0.79, 0.78]), *runs("split", 0.2, [0.85, 0.84, 0.3])]
+    found = proposed(*(run for run, _ in all_runs), ends=[end for _, end in all_runs])
+    (seeds,) = [e for e in found if e.change.startswith("two more seeds of")]
+    assert seeds.why.startswith("the mean of 3 seeds of `even0` leads that of 3 of `split0` by ")
+    short, long = judged("short", config={"lr": 0.1}), judged("long", config={"lr": 0.2})
+    curves = [curve(rising(0.8)), curve(rising(0.805, points=400))]
+    asked = [e.change for e in proposed(short, long, curves=curves)]
+    assert not [change for change in asked if change.startswith("two more seeds of")]
+
+
+def test_more_seeds_of_a_run_are_asked_for_once() -> None:
+    found = proposed(judged("a", config={"lr": 0.1}), judged("b", config={"lr": 0.2}), ends=[0.8, 0.8001])
+    assert len([e for e in found if "two more seeds" in e.change and e.runs[:1] == ("id-b",)]) <= 1

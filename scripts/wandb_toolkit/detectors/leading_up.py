@@ -21,6 +21,7 @@ POINTS = 20  # at least, before the window: what a metric's own noise is taken f
 CLEAR = 6.0  # times that noise
 LARGE = 0.25  # of the level, at least
 RATE_STEP = 1.3  # times: a learning rate's step that is no part of a smooth schedule
+RATE_ENDS = 0.02  # of its peak: below it a learning rate has come to its end
 LATE = 0.2  # of the run: metrics that begin before it are part of the start
 LONG_EPOCHS = 0.05  # of the run: shorter epochs end near anything
 NEAR = 0.02  # of the run: an epoch's end so close before the onset
@@ -70,7 +71,8 @@ def _rate_step(view: RunView, finding: Finding, width: float) -> Iterator[LeadUp
     changes = np.abs(np.diff(np.log(y)))
     usual = float(np.median(changes))
     inside = (x[1:] <= onset) & (x[1:] >= onset - WINDOW * width) & (x[1:] > x[0] + 0.02 * width)
-    steps = np.flatnonzero(inside & (changes > max(np.log(RATE_STEP), 10 * usual)))
+    ends = (y[1:] < y[:-1]) & (y[1:] < RATE_ENDS * float(np.max(y)))  # a smooth schedule's last steps are large ratios
+    steps = np.flatnonzero(inside & ~ends & (changes > max(np.log(RATE_STEP), 10 * usual)))
     if len(steps):
         at = int(steps[np.argmax(changes[steps])])
         before, after = float(y[at]), float(y[at + 1])

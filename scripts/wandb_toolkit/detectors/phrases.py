@@ -56,7 +56,7 @@ def before(finding: Finding) -> str:
 
 
 def _moved(one: LeadUp) -> str:
-    when = f"at step {one.step:,}" + (f", {one.lag:,} steps earlier" if one.lag else "")
+    when = f"at step {one.step:,}" + (f", {one.lag:,} step{'' if one.lag == 1 else 's'} earlier" if one.lag else "")
     if one.what == "epoch ended":
         return f"an epoch ended {when}"
     if one.what == "began":

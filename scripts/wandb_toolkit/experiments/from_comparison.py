@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from wandb_toolkit import configs
@@ -15,6 +16,7 @@ from wandb_toolkit.text import number, quoted
 
 EARLY = 0.6  # of the run: settled before it, the run was longer than it had to be
 LOST = 0.05  # of the gain: so far below its best a run ends before an earlier end is worth a try
+LONGER = 1.3  # times the steps of the next configuration: the lead may be the length's
 AT_ONCE = 0.1  # of the run: a best value before that is the start's luck, or the first round's
 
 
@@ -91,12 +93,17 @@ def _seeds(
         return [two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))]
     standing, rival = found
     other = quoted(names[rival.at])
+    if (mine.steps or 0) > LONGER * (standing.steps or math.inf):
+        # It leads by its length, which further seeds of both do not change.
+        return [two_more_seeds(best.id, best.value, who, metric, len(comparison.runs))] if alone and recorded else []
+    mean_of = f"the mean of {len(mine.at)} seeds of {who}" if len(mine.at) > 1 else who
+    mean_of_other = f"that of {len(standing.at)} of {other}" if len(standing.at) > 1 else other
     gap = abs(standing.value - mine.value) if standing.gap is None else abs(standing.gap)
-    ahead = f"leads {other} by {number(gap, 3)}" if gap else f"is level with {other}"
+    ahead = f"leads {mean_of_other} by {number(gap, 3)}" if gap else f"is level with {mean_of_other}"
     return [
         Experiment(
             title=f"Two more seeds of {who} and of {other}",
-            why=f"{who} {ahead} in {metric}, and that may be chance",
+            why=f"{mean_of} {ahead} in {metric}, and that may be chance",
             change=f"two more seeds of {who} and of {other}",
             expect=f"{who} is ahead in the mean, by more than the seeds of either differ",
             refute="the two means lie within the seeds' spread: then take the cheaper of the two",

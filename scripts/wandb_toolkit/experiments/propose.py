@@ -40,6 +40,7 @@ _ROLE_WORDS = {
     "throughput": "the throughput", "primary": "the main metric", "metric": "the metric", "step": "the onset",
 }  # fmt: skip
 _GOALS = ("task", "eval_loss", "reward", "loss")  # what a run without the primary metric should do better in
+_SEEDS = "two more seeds"
 _SEVERITY = {"ugly": 0, "bad": 1, "good": 2}
 
 
@@ -161,6 +162,7 @@ def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
     for experiment in experiments:
         shorter = _SHORTER.search(experiment.change) is not None
         parts = ["its length"] if shorter else _SETTINGS.findall(experiment.change) or [experiment.change]
+        parts = [_SEEDS if _SEEDS in experiment.change else part for part in parts]
         new = {(part, experiment.runs[:1]) for part in parts}
         if not new <= changed:
             changed |= new
