@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wandb_runs import BLOCK, HEADER, framed
+from wandb_runs import BLOCK, HEADER, framed, rows, write_log
 from wandb_toolkit.errors import Exit, NotFoundError, ToolkitError
 from wandb_toolkit.sources.wandb_log.blocks import Damage, read_records
 
@@ -244,3 +244,20 @@ def test_an_unreadable_version_is_refused_by_its_number(log: Path) -> None:
 
 def test_a_header_alone_holds_nothing(log: Path) -> None:
     assert read(HEADER, log) == ([], Damage())
+
+
+def test_a_hole_in_a_log_is_passed_over_as_fast_as_it_is_read(tmp_path: Path) -> None:
+    """A sparse file of 200 MB: a byte at a time it would take many seconds."""
+    path = write_log(tmp_path / "run-x.wandb", rows(50))
+    os.truncate(path, 200_000_000)
+    damage, start = Damage(), time.process_time()
+    assert len(list(read_records(path, damage))) == 50
+    assert time.process_time() - start < 2
+    assert not damage.warnings("x")
+    with path.open("ab") as file:  # a block behind the hole: what lies between is lost, and counted
+        file.write(bytes(-path.stat().st_size % BLOCK))
+        file.write(framed(rows(5, first=90))[7:])
+    damage = Damage()
+    assert len(list(read_records(path, damage))) == 55
+    assert damage.stretches == 1
+    assert damage.lost_bytes > 190_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,9 @@ def find_run_dirs(path: Path) -> Found:
 
 def _take(folder: Path, listing: list[os.DirEntry[str]], found: Found) -> list[Path]:
     """Add the runs that `folder` itself is or holds; return the folders to look into."""
-    logs = [entry.name for entry in listing if entry.name.endswith(".wandb") and entry.is_file()]
+    logs = [entry.name for entry in listing if entry.name.endswith(".wandb") and _holds(entry.is_file)]
     named = _RUN_DIR.match(folder.resolve().name if folder.name in ("", ".", "..", "latest-run") else folder.name)
-    has_files = any(entry.name == "files" and entry.is_dir() for entry in listing)
+    has_files = any(entry.name == "files" and _holds(entry.is_dir) for entry in listing)
     files = folder / "files" if has_files else None
     for name in logs:
         if _seen_log(folder / name, found):
@@ -105,8 +105,16 @@ def _take(folder: Path, listing: list[os.DirEntry[str]], found: Found) -> list[P
         for entry in listing
         if entry.name not in _SKIPPED
         and not (logs and entry.name == "files")
-        and (entry.is_dir(follow_symlinks=False) or (entry.name == "wandb" and entry.is_dir()))
+        and (entry.is_dir(follow_symlinks=False) or (entry.name == "wandb" and _holds(entry.is_dir)))
     ]
+
+
+def _holds(test: Callable[[], bool]) -> bool:
+    """Return what a test of an entry says, False where it cannot be made: a link that leads to itself."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def _seen_log(log: Path, found: Found) -> bool:

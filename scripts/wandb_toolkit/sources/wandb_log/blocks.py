@@ -31,6 +31,7 @@ HEAD = 7  # bytes of the file header, and of each chunk's
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 # Bytes of a block that are checksummed in search of a chunk: noise needs about 2 MB.
 _MOST_CHECKED = 8 * 1024 * 1024
+_ZEROS = bytes(BLOCK)
 _CHUNK = struct.Struct("<IHB")
 _IDENT = b":W&B"
 _MAGIC = 0xBEE1
@@ -170,6 +171,9 @@ class Joiner:
         unpack = _CHUNK.unpack_from
         view = memoryview(buffer)
         size = len(buffer)
+        if not pos and not size % BLOCK and all(buffer.startswith(_ZEROS, at) for at in range(0, size, BLOCK)):
+            self.zeros += size  # a hole, or space laid out ahead
+            return
         for start in range(0, size, BLOCK):
             end = min(start + BLOCK, size)
             unfinished = end - start < BLOCK  # only the file's last block can be
@@ -180,7 +184,7 @@ class Joiner:
                 body = pos + HEAD
                 stop = body + length
                 if not (stop <= end and 0 < kind <= LAST and crc32(view[pos + 6 : stop]) == crc):
-                    if not any(view[pos:end]):
+                    if buffer.startswith(_ZEROS[: end - pos], pos):
                         self.zeros += end - pos
                         pos = end
                         break
