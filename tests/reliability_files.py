@@ -232,6 +232,10 @@ def _directories(root: Path) -> dict[str, Callable[[Path], object]]:
     def log_as(make: Callable[[Path], object]) -> Callable[[Path], object]:
         return lambda folder: make(w.write_run(folder, None, "badbad11") / "run-badbad11.wandb")
 
+    def holes(path: Path) -> None:
+        path.write_bytes(w.framed(rows))
+        os.truncate(path, 50_000_000)
+
     def named(name: str) -> Callable[[Path], object]:
         return lambda folder: w.write_run(
             folder, [w.run("badbad11", name=name, notes=name, tags=[name]), *rows[1:]], "badbad11"
@@ -248,7 +252,7 @@ def _directories(root: Path) -> dict[str, Callable[[Path], object]]:
         "log: a device": log_as(lambda path: path.symlink_to("/dev/zero")),
         "log: a circle": log_as(lambda path: path.symlink_to(path)),
         "log: empty": log_as(Path.touch),
-        "log: holes": log_as(lambda path: (path.write_bytes(w.framed(rows)), os.truncate(path, 50_000_000))),
+        "log: holes": log_as(holes),
         "log: other bytes": log_as(lambda path: path.write_bytes(os.urandom(100_000))),
         "name: escapes": named("\x1b]52;c;cHduZWQ=\x07\x1b[2J\x9b31m\u202e\U000e0041 | `x` <script>"),
         "name: a path": named("../../../../tmp/pwned"),
