@@ -38,13 +38,14 @@ class _Mixed(Fault):
     """One kind of fault, at random requests to the API and to storage."""
 
     rng: random.Random = field(default_factory=random.Random)
+    chance: float = CHANCE
 
     def meets(self, call: Call) -> bool:
-        return self.rng.random() < CHANCE / len(_KINDS)
+        return self.rng.random() < self.chance / len(_KINDS)
 
 
-def soak(requests: int, seed: int = 1) -> dict[str, int | float]:
-    """Ask a server that fails 5% of its requests, in six ways, until it was asked so often.
+def soak(requests: int, chance: float = CHANCE, seed: int = 1) -> dict[str, int | float]:
+    """Ask a server that fails a share of its requests, in six ways, until it was asked so often.
 
     An answer is right (the same as without faults), named (a code that is not 0, and words), or wrong.
     """
@@ -56,7 +57,7 @@ def soak(requests: int, seed: int = 1) -> dict[str, int | float]:
         alone = len(server.record.calls) / len(_COMMANDS)
         server.record.clear()
         for at, kind in enumerate(_KINDS):
-            server.faults.append(_Mixed(kind, 502, rng=random.Random(seed * 100 + at)))
+            server.faults.append(_Mixed(kind, 502, rng=random.Random(seed * 100 + at), chance=chance))
         while len(server.record.calls) < requests:
             words = _COMMANDS[figures["commands"] % len(_COMMANDS)]
             start = time.monotonic()
