@@ -197,6 +197,12 @@ PROSE = (
     "At least one seed of {config} reaches an eval accuracy of up to {best:.4f}.",
     "See Table 2.1: {name} and {other} end at {acc:.4f} and {acc2:.4f} eval/accuracy.",
     "{name} used 12.5 GB, ran 3.25 h, and has an eval/return of {ret:,.1f}.",
+    "We report the final weights of {name}, at an eval accuracy of {best:.4f}.",
+    "For {name} we kept the checkpoint with {best:.4f} eval/accuracy, not the last.",
+    "The last checkpoint of {name} was not its best: {best:.4f} eval/accuracy came earlier.",
+    "{config} gets, e.g., {acc:.4f} eval accuracy.",
+    "Figure 2 shows {config} at {acc:.4f} eval accuracy.",
+    "{name} (eval/accuracy {best:.4f}) is finally the model of choice.",
     "The final threshold for eval accuracy in {name} is {best:.4f}.",
 )
 

@@ -15,6 +15,12 @@ _RUN_HEADS = frozenset(("run", "runs", "run id", "run name", "wandb run", "w&b r
 _LAST = re.compile(
     r"\b(?:final(?:ly)?|last|end(?:s|ed|ing)?\s+(?:at|with|up)|at the end|finish(?:es|ed)?\s+(?:at|with))\b", re.I
 )
+# What a sentence says that gives a number as a run's or configuration's result.
+_REPORTS = re.compile(
+    r"\b(?:reach(?:es)?|achieves?|attains?|obtains?|gets?(?:\s+to)?|scores?|yields?|ends?|finish(?:es)?|has|have|is|are)\b",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"\b(?:end(?:s|ing)?|finish(?:es|ing)?)\s+(?:up\s+)?(?:at|with)\b", re.IGNORECASE)
 _BEST = re.compile(r"\b(?:best|peaks?|peaked|top|highest|up to|at most|maximum|max)\b", re.IGNORECASE)
 _LEAST = re.compile(r"\b(?:lowest|minimum|min)\b", re.IGNORECASE)
 LONGEST = 3000  # characters of a sentence
@@ -24,7 +30,9 @@ _OTHER = re.compile(
     r"\b(?:target|threshold|goal|chance|baseline of|expected?|should|would|could|want|aim|hope|until|unless|if|"
     r"reported|paper|published|learning rate|lr|weight decay|dropout|clip|beta|temperature|differen\w*|gap|margin|"
     r"gain\w*|improve\w*|points?|more|less|better|worse|increase\w*|decrease\w*|drop\w*|from|between|range|not|"
-    r"never|no longer)\b|n't\b",
+    r"never|no longer|select\w*|checkpoint\w*|early|chosen|chose|pick\w*|model|example|such as|some|any|each|every|one|"
+    r"first|median|worst|illustrat\w*|show\w*|fig(?:ure)?|plot\w*|previous\w*|old|earlier|was|were|had|so far)\b"
+    r"|n't\b|\be\.g\.",
     re.IGNORECASE,
 )
 
@@ -136,12 +144,19 @@ def _of_sentence(
             continue
         run, metric = _nearest(named, number), _nearest(spoken, number)
         statistic = _statistic(sentence) if alone else None
-        strict = alone and not _OTHER.search(sentence) and number.digits >= 3 and not number.bound
+        strict = alone and number.digits >= 3 and not number.bound and len(metric.metrics) == 1
+        strict = strict and _REPORTS.search(sentence) is not None and not _OTHER.search(sentence)
+        strict = strict and (statistic != "last" or _ends(text.text, sentence, metric))
         yield _claim(
             text, number, "prose", run.text, run.runs, metric.metrics, statistic,
-            sure=False, strict=strict and len(metric.metrics) == 1, seeds=seeds_said(sentence),
+            sure=False, strict=strict, seeds=seeds_said(sentence),
             names_run=len(run.runs) == 1 or _SEED.search(sentence) is not None or _BEST.search(sentence) is not None,
         )  # fmt: skip
+
+
+def _ends(text: str, sentence: str, metric: Mention) -> bool:
+    """Whether a sentence says that this metric ends there: "ends at", "final accuracy"; a final model may be any."""
+    return bool(_ENDS.search(sentence) or re.search(r"\b(?:final|last)\s+$", text[: metric.start][-12:], re.IGNORECASE))
 
 
 def _may_be_value(number: Number, text: str) -> bool:
