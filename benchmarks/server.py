@@ -161,8 +161,11 @@ def tasks() -> list[Task]:
         ),
         Task(
             "million",
-            "one of 10 metrics of 1,000,000 steps, every point",
-            {"our full read": [PYTHON, "-c", READ, "ada/million", "long", "full", one]},
+            "1,000,000 steps and 20 metrics: one of them, every point, and the statistics of all",
+            {
+                "our full read of one": [PYTHON, "-c", READ, "ada/million", "long", "full", one],
+                "list_metrics": script("list_metrics", "ada/million", "long"),
+            },
         ),
         Task(
             "history",
@@ -244,7 +247,7 @@ def make_store(wanted: Sequence[Task]) -> Store:
     if "scan4" in names:
         store.project("ada", "long4").add(made_up("long", 100_000, 5, 1, Export(files=4, row_group=10_000)))
     if "million" in names:
-        store.project("ada", "million").add(made_up("long", 1_000_000, 10, 1, Export(files=4, row_group=100_000)))
+        store.project("ada", "million").add(made_up("long", 1_000_000, 20, 1, Export(files=4, row_group=100_000)))
     return store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,19 @@ def test_a_capped_server_without_counts(command: Command, server: Server) -> Non
     server.store.projects["ada", "p"].runs["hard"].export = Export(rows=0)
     plots = command("generate_plots", "ada/p", "hard", "--metrics", "loss", "--full-res", "--json")
     assert plots.json["plots"][0]["runs"][0]["points"] == ROWS
+
+
+@pytest.mark.parametrize("run", ["hard", "long"])
+def test_statistics_a_few_metrics_at_a_time(
+    command: Command, server: Server, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    server.store.projects["ada", "p"].runs["hard"].export = Export(files=2)
+    whole = command("list_metrics", "ada/p", run, "--json", "--no-cache").json
+    calls = len(server.record.calls)
+    monkeypatch.setattr("wandb_toolkit.sources.server.reader.POINTS_TOGETHER", 2 * (ROWS if run == "hard" else STEPS))
+    parts = command("list_metrics", "ada/p", run, "--json", "--no-cache").json
+    assert len(server.record.calls) > calls
+    assert json.dumps(parts) == json.dumps(whole)
 
 
 def test_sparse_steps(command: Command, server: Server) -> None:

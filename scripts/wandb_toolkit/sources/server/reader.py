@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,10 +14,11 @@ from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricInfo, MetricKind, Run, Series
 from wandb_toolkit.sources.base import KeyChoice
 from wandb_toolkit.sources.columns import INTERNAL
-from wandb_toolkit.sources.history import SYSTEM, Merged, as_history, merge_columns, metric_infos
+from wandb_toolkit.sources.history import SYSTEM, Merged, as_history, merge_columns, metric_infos, natural
 from wandb_toolkit.sources.http.cache import Cache
+from wandb_toolkit.sources.memory import give_back_large
 from wandb_toolkit.sources.server import queries as q
-from wandb_toolkit.sources.server.exports import Exports, exports_together
+from wandb_toolkit.sources.server.exports import Exports, exports_of, exports_together
 from wandb_toolkit.sources.server.full_history import last_step, read_full
 from wandb_toolkit.sources.server.project import Place
 from wandb_toolkit.sources.server.sampled_history import SAMPLES, Keys, Sample, Want, history_keys, sample
@@ -31,6 +32,7 @@ BUDGET = 20_000_000  # points of a run that are read whole for its statistics; a
 ENDED = frozenset({"finished", "crashed", "failed", "killed"})
 RUNS_TOGETHER = 100  # what they logged is in memory at once
 WHOLE_TOGETHER = 3  # runs read whole at once, and as many again wait to be taken
+POINTS_TOGETHER = 3_000_000  # of a run's statistics: about 100 bytes each while they are read
 SMALL = 50_000  # points of a run up to which more are read at once, and kept in one entry of the cache
 SMALL_TOGETHER = 12
 
@@ -274,14 +276,43 @@ class Reader:
         text = self._cache.get_text(key) if key else None
         if text is not None:
             return {one["name"]: MetricInfo(**one) for one in json.loads(text)}
-        columns = merge_columns(read_full(self._place, run, numeric(keys) if keys.known else None, keys))
-        kinds = {**columns.kinds, **{name: kind for name, kind in keys.kinds.items() if name not in columns.series}}
-        non_null = {**keys.counts, **{name: len(one) for name, one in columns.series.items()}}
-        counted = {name: non_null.get(name, columns.non_null.get(name, 0)) for name in kinds}
-        infos = metric_infos(Merged(columns.series, kinds, counted, run.rows or columns.rows), {})
+        infos: dict[str, MetricInfo] = {}
+        exports = exports_of(self._place, run)
+        parts = self._portions(run, keys, exports)
+        if len(parts) > 1:
+            give_back_large()
+        for names in parts:
+            columns = merge_columns(read_full(self._place, run, names, keys, exports))
+            rest = _not_in(columns.series, keys)
+            if len(parts) > 1:
+                rest = {name: kind for name, kind in rest.items() if name in (names or ())}
+            kinds = {**columns.kinds, **rest}
+            infos |= _infos(run, keys, columns, kinds)
+            del columns  # before the next is read
+        if len(parts) > 1:
+            infos |= _infos(run, keys, Merged({}, {}, {}, 0), _not_in(infos, keys))
+            infos = dict(sorted(infos.items(), key=lambda pair: natural(pair[0])))
         if key:
             self._cache.put_text(key, json.dumps([asdict(one) for one in infos.values()]))
         return infos
+
+    def _portions(self, run: Run, keys: Keys, exports: Exports) -> list[list[str] | None]:
+        """Return the metrics, a part at a time: those of which as many points as may be are in memory together."""
+        if not keys.known:
+            return [None]
+        names = numeric(keys)
+        if not exports.urls or not run.rows:
+            return [names]
+        parts: list[list[str] | None] = []
+        part: list[str] = []
+        points = 0
+        for name in names:
+            points += keys.counts.get(name, 0)
+            if part and points > POINTS_TOGETHER:
+                parts.append(part)
+                part, points = [], keys.counts.get(name, 0)
+            part.append(name)
+        return [*parts, part]
 
     def _estimates(self, run: Run, keys: Keys) -> dict[str, MetricInfo]:
         [found] = sample(self._place, [Want(run, tuple(numeric(keys)), self._options.samples)], keys=False)
@@ -296,6 +327,17 @@ class Reader:
             name: replace(one, exact=one.kind != "number" or numbers.get(name, 0) >= keys.counts.get(name, math.inf))
             for name, one in infos.items()
         }
+
+
+def _not_in(there: Collection[str], keys: Keys) -> dict[str, MetricKind]:
+    return {name: kind for name, kind in keys.kinds.items() if name not in there}
+
+
+def _infos(run: Run, keys: Keys, columns: Merged, kinds: Mapping[str, MetricKind]) -> dict[str, MetricInfo]:
+    """Return the statistics of the metrics in `kinds`, of which the columns hold the numeric ones' points."""
+    non_null = {**keys.counts, **{name: len(one) for name, one in columns.series.items()}}
+    counted = {name: non_null.get(name, columns.non_null.get(name, 0)) for name in kinds}
+    return metric_infos(Merged(columns.series, kinds, counted, run.rows or columns.rows), {})
 
 
 def _is_small(keys: Keys) -> bool:
