@@ -141,3 +141,33 @@ def test_an_eval_loss_that_turned_a_little_ends_near_its_best_and_not_at_it() ->
     assert (
         "ends near its best (0.5" in found(view({"train/loss": train, "eval/loss": falls}))["eval_follows_train"].title
     )
+
+
+def test_a_class_that_is_never_segmented_is_found_behind_a_high_pixel_accuracy() -> None:
+    rows = 60
+    run: dict[str, Any] = {
+        "train_loss": falling(n=rows),
+        "val_pixel_acc": growing(0.6, 0.93, n=rows),
+        "val_dice": np.abs(noise(1e-4, n=rows)),
+    }
+    assert "class_imbalance" in troubles(view(run))
+    run["val_dice"] = growing(0.1, 0.8, n=rows)
+    assert "class_imbalance" not in troubles(view(run))
+
+
+def test_what_got_better_and_then_worse_than_at_first_is_said_with_its_best() -> None:
+    part = np.linspace(0, 3, 10)
+    fid = np.r_[45 + 205 * np.exp(-part), np.linspace(60, 290, 10)] * np.exp(noise(0.04, n=20))
+    title = found(view({"fid": fid}))["primary_worse"].title
+    assert title.startswith("fid was best (5")
+    assert "and ended worse than it began: 2" in title
+    worse = found(view({"fid": growing(100, 250, scale=2)}))["primary_worse"].title
+    assert worse.startswith("fid ended worse than it began")
+    lost = np.r_[np.linspace(-1300, -300, N // 2), np.linspace(-300, -1400, N - N // 2)] + noise(10)
+    assert "lost more than it had gained after" in found(view({"rollout/ep_rew_mean": lost}))["reward_collapse"].title
+
+
+def test_several_metrics_that_learned_nothing_are_listed_as_people_list() -> None:
+    flat: dict[str, Any] = {"train/loss": 3 + noise(0.05), "eval/loss": 3 + noise(0.01, n=20), "eval/wer": np.ones(20)}
+    title = found(view(flat))["no_learning"].title
+    assert title.startswith("train/loss, eval/loss and eval/wer ")

@@ -23,7 +23,9 @@ _MANY = 1_000_000  # classes, or tokens of a vocabulary: no model has more
 _ACCURACY = frozenset({"accuracy", "acc", "top1"})
 _AREA = frozenset({"auc", "auroc", "rocauc"})
 # What tells of rare classes where the accuracy does not, and the value of a model that always says the same.
-_BY_CLASS = re.compile(r"(^| )(f1|recall|sensitivity|mcc|matthews|kappa|balanced (accuracy|acc))( |$)")
+_BY_CLASS = re.compile(
+    r"(^| )(f1|recall|sensitivity|mcc|matthews|kappa|dice|iou|miou|jaccard|balanced (accuracy|acc))( |$)"
+)
 
 
 def _configured(view: RunView, keys: tuple[str, ...]) -> int | None:
@@ -257,13 +259,13 @@ def _random_actions(
     "A class is never found behind a high accuracy",
     "bad",
     label="classes that are never found",
-    needs="an accuracy, and a metric by class: F1, recall, MCC, balanced accuracy",
+    needs="an accuracy, and a metric by class: F1, recall, MCC, Dice, IoU, balanced accuracy",
     explains=("primary_worse", "metric_frozen"),
     takes_back=("primary_improved", "loss_decreased", "eval_follows_train"),
     mark="one class",
 )
 def class_imbalance(view: RunView, high: float = 0.7, none: float = 0.02, points: int = 3) -> Finding | None:
-    """F1, recall or MCC is at 0 (within `none`), or balanced accuracy at one half, while the accuracy is above `high`.
+    """F1, recall, MCC, Dice or IoU is at 0 (within `none`), or balanced accuracy at 0.5; the accuracy is above `high`.
 
     Over the last `points` rows: the model says the same of everything, and the accuracy is the share of that class.
     """
@@ -274,7 +276,7 @@ def class_imbalance(view: RunView, high: float = 0.7, none: float = 0.02, points
         if len(series) >= points and _BY_CLASS.search(words_of(name)) and not name.startswith("system.")
     ]
     if not accuracies or not by_class:
-        raise NotApplicable("no accuracy beside F1, recall, MCC or balanced accuracy")
+        raise NotApplicable("no accuracy beside F1, recall, MCC, Dice, IoU or balanced accuracy")
     for curve in by_class:
         if len(curve) < points:
             continue

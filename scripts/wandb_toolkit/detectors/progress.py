@@ -123,9 +123,12 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: f
         return _lost_again(view, main, sign, half, clear)
     if sign * (main.first - main.final) > 0:  # as tables say it, unless they show it otherwise
         start, end = main.first, main.final
+    top = int(np.argmax(sign * t.y))
+    risen = sign * (float(t.y[top]) - start) > max(lost, clear * t.error, 2 * main.noise)
+    best = f"was best ({num(float(t.y[top]))}) at step {int(t.x[top]):,} and " if risen else ""
     return finding(
         "primary_worse",
-        f"{main.metric} ended worse than it began: {num(end)} after {num(start)}",
+        f"{main.metric} {best}ended worse than it began: {num(end)} after {num(start)}",
         main,
         evidence={"start": start, "end": end, "noise": main.noise, "thresholds": {"share": share, "clear": clear}},
         levels={"start": start, "end": end},
@@ -255,7 +258,8 @@ def no_learning(
         wanders = curve.metric in losses - evaluated and bool(evaluated) and stats.rising(sign * t.raw) < 2.6
         if gain > max(clear * t.error, curve.noise * (2 if wanders else 1), seen):
             return None
-    names = " and ".join(curve.metric for curve, _ in judged)
+    *others, last = [curve.metric for curve, _ in judged]
+    names = f"{', '.join(others)} and {last}" if others else last
     return finding(
         "no_learning",
         f"{names} {_stood(judged)}: nothing was learned",

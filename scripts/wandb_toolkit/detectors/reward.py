@@ -196,7 +196,8 @@ def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Fi
     step = int(t.x[after])
     return finding(
         "reward_collapse",
-        f"{reward.metric} lost {drop / gain:.0%} of its gain after step {step:,}: from {num(top)} to {num(end)}",
+        f"{reward.metric} lost {f'{drop / gain:.0%} of its gain' if drop <= gain else 'more than it had gained'} after "
+        f"step {step:,}: from {num(top)} to {num(end)}",
         reward,
         step=step,
         evidence={
