@@ -43,5 +43,5 @@ bench-trainings: ## train healthy and faulty runs with real frameworks on CPU, j
 	$(TRAININGS)/frameworks/bin/python -m benchmarks.trainings.make
 	$(TRAININGS)/frameworks/bin/python -m benchmarks.trainings --alone --peers $(TRAININGS)/peers/bin/python
 
-constraints: setup ## pin what is installed now for CI
+constraints: setup ## pin what is installed now for CI, and lock the files' hashes (needs uv)
 	$(PYTHON) tests/pin.py
