@@ -171,3 +171,13 @@ def test_several_metrics_that_learned_nothing_are_listed_as_people_list() -> Non
     flat: dict[str, Any] = {"train/loss": 3 + noise(0.05), "eval/loss": 3 + noise(0.01, n=20), "eval/wer": np.ones(20)}
     title = found(view(flat))["no_learning"].title
     assert title.startswith("train/loss, eval/loss and eval/wer ")
+
+
+def test_a_gain_that_annealing_brings_at_the_end_of_a_schedule_is_a_note() -> None:
+    dip = 0.15 * np.sin(np.pi * PART) ** 2
+    run: dict[str, Any] = {"val/acc": growing(0.4, 0.95) - dip + noise(0.004), "train/loss": falling()}
+    cosine = 0.5 * (1 + np.cos(np.pi * PART))
+    assert found(view({**run, "lr": cosine}))["undertrained"].severity == "note"
+    assert found(view({**run, "lr": np.full(N, 1e-3)}))["undertrained"].severity == "bad"
+    straight = {**run, "val/acc": 0.4 + 0.5 * PART**2 + noise(0.004)}
+    assert found(view({**straight, "lr": cosine}))["undertrained"].severity == "bad"

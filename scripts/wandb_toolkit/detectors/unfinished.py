@@ -33,7 +33,8 @@ def undertrained(
     else there is nothing to have a share of. Where the primary metric does not tell, an eval loss does whose last fifth
     brought `straight` of its gain: it falls in nearly a straight line. Of fewer than 8 evaluations each must be better
     than the one before, the last step no smaller than most, and the training loss must fall as straight.
-    Runs that crashed or still go are not judged.
+    Runs that crashed or still go are not judged. A note where the run leads its siblings, or came to the end of its
+    learning-rate schedule: annealing brings its part of the gain late.
     """
     if view.run.state != "finished":
         raise NotApplicable(f"the run is {view.run.state}, not finished")
@@ -68,9 +69,26 @@ def undertrained(
         },
         levels={"end": t.end},
         advice="Train longer (resume, with the schedule stretched), or raise the learning rate.",
-        severity="note" if leads else None,  # ahead of all others, there is more to gain and nothing wrong
+        # Ahead of all others, or annealed to the end of its schedule, there is more to gain and nothing wrong.
+        severity="note" if leads or _annealed(view, main) else None,
         margin=min(brought / (share * total), brought / (sure * error) if error > 0 else 9.0),
     )
+
+
+def _annealed(view: RunView, main: Curve, end: float = 0.05, half: float = 0.25, most: float = 0.25) -> bool:
+    """Return whether the learning rate came to its end with the run, and brought with it what the last part gained.
+
+    It fell to `end` of its peak, was still at `half` (a quarter) of it midway, and the run is as long as planned. What
+    the last fifth brought is less than `most` of the gain: more is not the annealing's.
+    """
+    if not view.has("lr") or len(view.curve("lr")) < 8 or _short_of_plan(view) or view.about_policy:
+        return False
+    rate = view.curve("lr")
+    peak = float(np.max(rate.y))
+    middle = float(np.interp(0.5 * (rate.x[0] + rate.x[-1]), rate.x, rate.y))
+    brought, _ = stats.last_fifth(main.trend.x, main.trend.raw)
+    share = abs(brought) / max(abs(main.trend.end - main.trend.start), 1e-300)
+    return peak > 0 and float(rate.y[-1]) <= end * peak and middle >= half * peak and share < most
 
 
 def _still_gains(curve: Curve, sign: int, share: float, sure: float, whole: float) -> tuple[float, float, float] | None:
