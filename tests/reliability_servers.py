@@ -126,8 +126,8 @@ def mutations(count: int, seed: int = 1) -> dict[str, int | float]:
             figures["answers"] += 1
             figures["answered in full"] += code == 0
             figures["answered in part, and said so"] += code == 6
-            figures["refused with a reason"] += code in (3, 4, 5) and bool(said.strip())
-            figures["unexpected"] += "Unexpected" in said or code not in (0, 3, 4, 5, 6)
+            figures["refused with a reason"] += code in (2, 3, 4, 5) and bool(said.strip())
+            figures["unexpected"] += "Unexpected" in said or code not in (0, 2, 3, 4, 5, 6)
             figures["hung"] += time.monotonic() - start > PATIENCE
     names = (
         "answers",

@@ -109,3 +109,21 @@ def test_pages_without_end_have_one(
         assert len(server.record.calls) < 60, words
         if outcome.code == Exit.PARTIAL:
             assert "gives no end of pages" in outcome.err
+
+
+def test_a_config_that_is_a_number_is_left_out_and_said(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = Server.graphql
+
+    def graphql(self: Server, body: dict[str, Any], signed_in: bool, call: Call) -> tuple[int, Any]:
+        status, answer = answered(self, body, signed_in, call)
+        for edge in ((answer["data"].get("project") or {}).get("runs") or {}).get("edges") or ():
+            for field in ("asked", "config", "summaryMetrics"):
+                if edge["node"].get(field) is not None:
+                    edge["node"][field] = 2**70
+        return status, answer
+
+    monkeypatch.setattr(Server, "graphql", graphql)
+    for words in ("list_runs ada/p", "list_runs ada/p --json"):
+        outcome = command(*words.split(), "--no-cache")
+        assert outcome.code == Exit.PARTIAL, outcome.err
+        assert "not a text or an object" in outcome.err

@@ -27,6 +27,10 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_json(value: Any) -> bool:
+    return isinstance(value, (str, dict))
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
@@ -50,6 +54,7 @@ _LEAVES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ("a text", _is_text),
     ),
     **dict.fromkeys(("runCount", "historyLineCount", "eventsLineCount", "sizeBytes"), ("a number", _is_number)),
+    **dict.fromkeys(("asked", "config", "summaryMetrics"), ("a text or an object", _is_json)),
     "hasNextPage": ("true or false", _is_truth),
     **dict.fromkeys(("tags", "parquetUrls"), ("a list of texts", _is_texts)),
     **dict.fromkeys(("history", "events", "liveData"), ("a list", _is_list)),

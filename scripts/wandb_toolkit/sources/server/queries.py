@@ -159,9 +159,11 @@ def decoded(value: Any) -> dict[str, Any]:
     """Return a JSONString field as a dict, {} where it is null or no object; NaN tokens become floats."""
     if isinstance(value, dict):
         return value
+    if value is not None and not isinstance(value, str):
+        return {}
     try:
         found = jsontext.parse(value or "{}", strict=False)
-    except (TypeError, ValueError):
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
