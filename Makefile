@@ -33,6 +33,7 @@ bench: setup ## the benchmarks that need no network; minutes
 	$(PYTHON) -m benchmarks.forecast --seed 1
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/local_reading.py
+	$(PYTHON) benchmarks/large_local.py
 	$(PYTHON) benchmarks/plots.py
 	$(PYTHON) benchmarks/server.py
 

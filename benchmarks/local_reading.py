@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "one metric": [PYTHON, "-c", READ, str(log), "group1/metric_1"],
         "two metrics": [PYTHON, "-c", READ, str(log), "group1/metric_1", "group3/metric_3"],
         "all metrics": [PYTHON, "-c", READ, str(log)],
-        "list_metrics.py": [PYTHON, str(SCRIPTS / "list_metrics.py"), str(log), "latest", "--json"],
-        "list_runs.py": [PYTHON, str(SCRIPTS / "list_runs.py"), str(log), "--json"],
+        "list_metrics.py": [PYTHON, str(SCRIPTS / "list_metrics.py"), str(log), "latest", "--json", "--no-cache"],
+        "list_runs.py": [PYTHON, str(SCRIPTS / "list_runs.py"), str(log), "--json", "--no-cache"],
     }
     costs: dict[str, list[Cost]] = {name: [] for name in readers}
     for _ in range(args.repeat):

@@ -159,7 +159,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         out = args.keep or Path(temporary)
         (out / "plain").mkdir(parents=True, exist_ok=True)
-        ours = [PYTHON, str(SCRIPTS / "generate_plots.py"), str(data), "*", "--all-metrics", "--quiet", "--output"]
+        ours = [
+            PYTHON,
+            str(SCRIPTS / "generate_plots.py"),
+            str(data),
+            "*",
+            "--all-metrics",
+            "--no-cache",
+            "--quiet",
+            "--output",
+        ]
         drawn = min(args.plain, args.metrics)
         plain = measure([PYTHON, "-c", PLAIN, str(data), str(out / "plain"), str(drawn)])
         several = measure([*ours, str(out / "ours")])

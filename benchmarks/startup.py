@@ -44,8 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_runs(folder, args.runs, args.rows)
         words = {"python -c pass": [PYTHON, "-c", "pass"]}
         words |= {f"{command} --help": [PYTHON, str(SCRIPTS / f"{command}.py"), "--help"] for command in COMMANDS}
-        listing = [PYTHON, str(SCRIPTS / "list_runs.py"), str(folder)]
-        words[f"list_projects, {args.runs} runs"] = [PYTHON, str(SCRIPTS / "list_projects.py"), str(folder)]
+        listing = [PYTHON, str(SCRIPTS / "list_runs.py"), str(folder), "--no-cache"]
+        words[f"list_projects, {args.runs} runs"] = [
+            PYTHON,
+            str(SCRIPTS / "list_projects.py"),
+            str(folder),
+            "--no-cache",
+        ]
         words[f"list_runs, {args.runs} runs"] = listing
         words[f"list_runs --limit {args.runs}"] = [*listing, "--limit", str(args.runs)]
         words[f"list_runs --limit {args.runs} --json"] = [*listing, "--limit", str(args.runs), "--json"]

@@ -101,11 +101,11 @@ def _pieces(scan: LogScan, stamp: Stamp) -> Iterator[bytes | memoryview]:
         place += len(view)
         return [place - len(view), len(view), crc32(view)]
 
-    every = array("q", range(history.count))
+    every = memoryview(array("q", range(history.count))).cast("B")
     columns = []
     for column in history.columns.values():
         counts = {name: getattr(column, name) for name in _COUNTS}
-        rows = None if column.rows == every else placed(column.rows)
+        rows = None if memoryview(column.rows).cast("B") == every else placed(column.rows)
         columns.append({"name": column.name, "counts": counts, "rows": rows, "values": placed(column.values)})
     explicit = history.explicit
     header = {
