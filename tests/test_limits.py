@@ -12,7 +12,7 @@ import pytest
 import wandb_runs as w
 from repository import ROOT
 from wandb_toolkit import limits
-from wandb_toolkit.commands import download_plots, list_metrics, list_runs, wandb_report
+from wandb_toolkit.commands import download_plots, get_history, list_metrics, list_runs, wandb_report
 from wandb_toolkit.sources.wandb_log.scan import scan_log
 from wandb_toolkit.sources.wandb_log.summary import Latest
 
@@ -54,13 +54,19 @@ def test_a_report_and_a_listing_say_so_too(many: Path, capsys: pytest.CaptureFix
     assert "more than 100 summary keys" in err
 
 
-def test_what_is_asked_for_by_name_is_found_behind_the_limit(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_asked_for_by_name_is_found_behind_the_limit(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WANDB_TOOLKIT_MAX_METRICS", "100")
     log = next(many.rglob("*.wandb"))
     found = scan_log(log, keys=["loss"]).history
     assert found is not None
     assert len(found.columns["loss"].values) == 40
     assert not found.beyond
+    assert get_history.main([str(many), "--metrics", "loss,k0/1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "more than 100 metrics" in err
+    assert sum("loss" in row["values"] for row in json.loads(out)) == 40
 
 
 def test_wrong_limits_are_usage_errors(many: Path, capsys: pytest.CaptureFixture[str]) -> None:

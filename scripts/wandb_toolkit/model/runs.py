@@ -105,6 +105,7 @@ class History:
     kinds: Mapping[str, MetricKind] = field(default_factory=dict)
     rows: int = 0  # history rows of the run
     warnings: tuple[str, ...] = ()
+    beyond: bool = False  # the run logged more metrics than are listed
 
     def __getitem__(self, name: str) -> Series:
         return self.series[name]

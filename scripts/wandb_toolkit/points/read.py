@@ -123,10 +123,22 @@ def _read(
         if isinstance(history, ToolkitError):
             errors.append((run, history))
         else:
-            histories[at] = history
+            histories[at] = _completed(source, run, history, asked or (), wanted)
     if not histories and errors:
         raise errors[0][1]
     return histories, errors
+
+
+def _completed(source: Source, run: Run, history: History, asked: Sequence[str], wanted: Wanted) -> History:
+    """Return the history with what was asked for by name of a run that logged more metrics than are listed."""
+    lacking = [name for name in asked if name not in history.kinds and not any(sign in name for sign in "*?[")]
+    if not history.beyond or not lacking:
+        return history
+    for _, more in source.histories([run], lacking, full=wanted.samples is None):
+        if isinstance(more, History):
+            kinds, series = {**history.kinds, **more.kinds}, {**history.series, **more.series}
+            return replace(history, kinds=kinds, series=series)
+    return history
 
 
 def keys_of(patterns: tuple[str, ...] | None, axes: tuple[str, ...], kinds: Mapping[str, MetricKind]) -> list[str]:

@@ -162,7 +162,13 @@ def as_history(merged: Merged, system: Mapping[str, Series], keys: Sequence[str]
     kinds = {name: merged.kinds[name] for name in names}
     kinds |= dict.fromkeys(system, "number")
     said = tuple(line for line in merged.warnings if line.partition(": ")[0] in names)
-    return History(series={**series, **system}, kinds=kinds, rows=merged.rows, warnings=(*merged.notes, *said))
+    return History(
+        series={**series, **system},
+        kinds=kinds,
+        rows=merged.rows,
+        warnings=(*merged.notes, *said),
+        beyond=bool(merged.notes),
+    )
 
 
 def metric_infos(merged: Merged, system: Mapping[str, Series]) -> dict[str, MetricInfo]:
