@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from wandb_toolkit.errors import ToolkitError
 
@@ -26,6 +27,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # things a worker that may wait for it: what bounds the memory
+_TRIED = 16  # things done here first, to see how long one takes
+_WORTH = 2.0  # seconds of work that processes must save before they are started: each needs about one to begin
+
+
+class Elsewhere(Protocol):
+    """Who else does work: a cluster."""
+
+    def spread(
+        self,
+        begin: Callable[[Shared], State],
+        shared: Shared,
+        work: Callable[[State, Item], Result],
+        items: Iterator[Item],
+        doing: str,
+    ) -> Iterator[Result]:
+        """Yield what `work` makes of each item, in order."""
+        ...
 
 
 def usable_cores(most: int = 8) -> int:
@@ -41,6 +59,9 @@ def spread(
     items: Iterator[Item],
     jobs: int,
     doing: str,
+    *,
+    total: int | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Iterator[Result]:
     """Yield what `work` makes of each item, in order, by `jobs` processes (1: this one).
 
@@ -54,13 +75,25 @@ def spread(
         items: the things, in order.
         jobs: how many processes.
         doing: what a worker does, for a message: "draws".
+        total: how many items there are; given, the first are done here, and processes start only if they pay.
+        elsewhere: who does it instead of processes of this machine.
 
     Raises:
         ToolkitError: a worker was killed.
     """
-    if jobs < 2:
+    if total is not None or (jobs < 2 and elsewhere is None):
         state = begin(shared)
-        yield from (work(state, item) for item in items)
+        started = time.perf_counter()
+        for done, item in enumerate(items, 1):
+            yield work(state, item)
+            if (jobs > 1 or elsewhere) and total is not None and done == _TRIED:
+                left = (time.perf_counter() - started) / done * (total - done)  # with what the reader of results did
+                if left * (1 - 1 / max(jobs, 2)) > _WORTH:
+                    break
+        else:
+            return
+    if elsewhere is not None:
+        yield from elsewhere.spread(begin, shared, work, items, doing)
         return
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool

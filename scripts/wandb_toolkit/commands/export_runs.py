@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.cluster_flag import add_dask_flag, cluster_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.resolve import expanded
 from wandb_toolkit.text import clean, plural
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics", metavar="A,B", help="names or globs (default: every number)")
     parser.add_argument("--no-system", action="store_true", help="leave out CPU, GPU, memory, ...")
     parser.add_argument("--no-console", action="store_true", help="leave out the console output")
+    add_dask_flag(parser)
     cli.add_common_flags(parser)
     return parser
 
@@ -58,6 +60,7 @@ def run(args: argparse.Namespace) -> Exit:
     from wandb_toolkit.export.write import Choice, Exported, export
     from wandb_toolkit.output import locked
     from wandb_toolkit.sources import RunQuery
+    from wandb_toolkit.sources.fanned import fanned
     from wandb_toolkit.sources.stores import is_remote
 
     check_format(args.format)
@@ -78,9 +81,11 @@ def run(args: argparse.Namespace) -> Exit:
         query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
         runs = cli.runs_of(source, query)
         done = Exported()
+        cluster = stack.enter_context(cluster_of(args))
         stack.enter_context(locked(folder))
+        reader = fanned(source, cluster)
         new = sum(not dataset.is_done(each) for each in runs)
-        export(source, runs, dataset, choice, done, lambda found: cli.progress(found, "exporting runs", new, args))
+        export(reader, runs, dataset, choice, done, lambda found: cli.progress(found, "exporting runs", new, args))
     for line in (*done.warnings, *source.warnings):
         cli.warn(line, args)
     payload = _payload(dataset, done)

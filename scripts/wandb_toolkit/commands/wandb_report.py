@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli.cluster_flag import add_dask_flag, cluster_of
 from wandb_toolkit.commands import report_output, report_watch
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError
 from wandb_toolkit.model import State
 
 if TYPE_CHECKING:
+    from wandb_toolkit.cluster import Cluster
     from wandb_toolkit.model import Report, Run, SummaryRanking
     from wandb_toolkit.reports.build import Built
     from wandb_toolkit.roles import RolePatterns
@@ -87,8 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--notify-command", metavar="CMD", help="with --watch: run CMD with each new finding as JSON on its stdin"
     )
     looking.add_argument(
-        "--jobs", type=cli.positive_int, metavar="N", help="processes that judge very many runs (default: one per core)"
+        "--jobs", type=cli.positive_int, metavar="N", help="processes that judge where it pays (default: one per core)"
     )
+    add_dask_flag(looking)
     looking.add_argument(
         "--replay", action="store_true", help="when the ended runs could have been stopped, and how often wrongly"
     )
@@ -126,14 +129,15 @@ def run(args: argparse.Namespace) -> Exit:
     """Report on the runs that the arguments choose."""
     _check_flags(args)
     outputs = report_output.check_outputs(args)
-    if args.watch is not None:
-        return report_watch.watch(args, outputs, lambda: _look(args), lambda report: _ending(report, args))
-    built = _look(args)
+    with cluster_of(args) as cluster:
+        if args.watch is not None:
+            return report_watch.watch(args, outputs, lambda: _look(args, cluster), lambda report: _ending(report, args))
+        built = _look(args, cluster)
     report_output.deliver(built, outputs, args)
     return _ending(built.report, args)
 
 
-def _look(args: argparse.Namespace) -> Built:
+def _look(args: argparse.Namespace, cluster: Cluster | None = None) -> Built:
     """Choose the runs, read and judge them."""
     from wandb_toolkit.reports.build import ReportOptions, build_report
     from wandb_toolkit.reports.spent import with_spent
@@ -155,6 +159,7 @@ def _look(args: argparse.Namespace) -> Built:
         command=args.command,
         window=args.window,
         jobs=args.jobs or usable_cores(),
+        elsewhere=cluster,
         as_of=args.as_of is not None,
     )
     if args.baseline is not None:

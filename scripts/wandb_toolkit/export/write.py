@@ -16,7 +16,7 @@ from wandb_toolkit.model import History, Run, Series
 from wandb_toolkit.output import run_key, temporary, utc
 from wandb_toolkit.points.read import TIMES, keys_of
 from wandb_toolkit.points.rows import STEP, joined
-from wandb_toolkit.sources.base import Source
+from wandb_toolkit.sources.base import Histories
 from wandb_toolkit.sources.wandb_log.records import leaves
 
 CONSOLE_LINES = 10_000
@@ -46,7 +46,7 @@ class Exported:
 
 
 def export(
-    source: Source,
+    source: Histories,
     runs: Sequence[Run],
     dataset: Dataset,
     choice: Choice,
@@ -144,7 +144,7 @@ def _write_system(path: Path, found: Mapping[str, Series], run: Run, dataset: Da
     write_points(path, dataset.form, columns, {"_runtime": np.ones(len(rows), dtype=bool), **rows.there})
 
 
-def _write_table(source: Source, runs: Sequence[Run], dataset: Dataset) -> dict[str, str]:
+def _write_table(source: Histories, runs: Sequence[Run], dataset: Dataset) -> dict[str, str]:
     """Write the table of runs: those of this export, and those that were there already and were not asked for."""
     mine = {(run.entity, run.project, run.id) for run in runs}
     old = [

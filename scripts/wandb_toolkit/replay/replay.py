@@ -64,7 +64,15 @@ def look_back(built: Built, options: ReportOptions, jobs: int = 1) -> tuple[list
         if one.run.state in _ENDED and any(len(series) > 1 for series in one.history.series.values())
     ]
     known = _All(pasts, built.report.primary, ReportOptions(options.now, options.primary))
-    looks = spread(_same, known, _looks, iter(range(len(pasts))), jobs if len(pasts) >= 8 else 1, "replays")
+    looks = spread(
+        _same,
+        known,
+        _looks,
+        iter(range(len(pasts))),
+        jobs if len(pasts) >= 8 else 1,
+        "replays",
+        elsewhere=options.elsewhere,
+    )
     return pasts, list(looks)
 
 

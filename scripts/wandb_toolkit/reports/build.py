@@ -25,7 +25,9 @@ from wandb_toolkit.reports.rl_summary import look_through
 from wandb_toolkit.reports.sentences import good_sentences, trouble_sentences
 from wandb_toolkit.reports.window import Windowed
 from wandb_toolkit.sources.base import Histories
+from wandb_toolkit.sources.fanned import fanned
 from wandb_toolkit.text import among
+from wandb_toolkit.workers import Elsewhere
 
 Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 
@@ -51,7 +53,8 @@ class ReportOptions:
     by_summary: SummaryRanking | None = None  # how all that match rank by their summaries
     command: str = ""  # the command line that makes the report
     window: int | None = None  # rows of each run that are looked at; None: all
-    jobs: int = 1  # processes that may judge, of very many runs
+    jobs: int = 1  # processes that may judge, where there is enough to do
+    elsewhere: Elsewhere | None = None  # a cluster that does it instead
     baseline: tuple[Run, ...] = ()  # runs known to be good, read and judged too; the verdict is the others'
     as_of: bool = False  # whether `now` was given by the user
 
@@ -83,6 +86,7 @@ def build_report(
 
 def _build(source: Histories, runs: Sequence[Run], options: ReportOptions, on_run: Callable[[Run], object]) -> Built:
     primary, overrides, patterns, now = options.primary, options.overrides, options.patterns, options.now
+    source = fanned(source, options.elsewhere)
     if options.window is not None:
         source = Windowed(source, options.window)
     known = {key_of(run) for run in runs}
@@ -95,7 +99,7 @@ def _build(source: Histories, runs: Sequence[Run], options: ReportOptions, on_ru
     if chosen:
         readings = read.fill(source, readings, chosen.metric)
     own = [_own_primary(one, chosen, options) for one in readings]
-    reports = judge_all(source, readings, own, now, options.jobs, options.baseline)
+    reports = judge_all(source, readings, own, now, options.jobs, options.baseline, options.elsewhere)
     reports = without_doubtful([replace(r, verdict=verdict_of(r)) for r in reports])
     good = {key_of(run) for run in options.baseline}
     series = [one.history.get(chosen.metric) if chosen else None for one in readings]

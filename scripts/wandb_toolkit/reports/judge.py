@@ -17,10 +17,9 @@ from wandb_toolkit.reports import read
 from wandb_toolkit.reports.read import Reading
 from wandb_toolkit.reports.steps import StepAxis
 from wandb_toolkit.sources.base import Histories
-from wandb_toolkit.workers import spread
+from wandb_toolkit.workers import Elsewhere, spread
 
 LOG_LINES = 50  # of a broken run's console output
-WORTH_PROCESSES = 120  # runs; a process takes about as long to start as it needs to judge fifty of them
 _QUIET_STATES = ("running", "finished", "pending")
 
 _Task: TypeAlias = "tuple[str | None, str | None, tuple[tuple[str, str], ...]]"  # entity, project, what tells it apart
@@ -61,6 +60,7 @@ def judge_all(
     now: datetime,
     jobs: int = 1,
     baseline: Sequence[Run] = (),
+    elsewhere: Elsewhere | None = None,
 ) -> list[RunReport]:
     """Return the runs' findings, without a verdict, in the order of the readings.
 
@@ -71,20 +71,21 @@ def judge_all(
         now: when they are looked at.
         jobs: how many processes may judge, where there are runs enough for it to pay.
         baseline: the runs known to be good.
+        elsewhere: who judges instead of processes of this machine.
 
     Raises:
         ToolkitError: a process was killed.
     """
     siblings = {at: sibling_of(one.run, one.history, one.roles, primary[at]) for at, one in enumerate(readings)}
     beside = _beside(readings)
-    jobs = jobs if len(readings) >= WORTH_PROCESSES else 1
     good = {key_of(run) for run in baseline}
     known = tuple(at for at, one in enumerate(readings) if key_of(one.run) in good)
     asked = {*known, *(at for places in beside for at in places)}
-    needed = siblings if jobs == 1 else {at: siblings[at] for at in sorted(asked)}
+    needed = siblings if jobs == 1 and elsewhere is None else {at: siblings[at] for at in sorted(asked)}
     sampled: list[dict[str, tuple[int, int]]] = []
     cases = _cases(source, readings, primary, beside, sampled)
-    judged = spread(_same, _Common(needed, now, known), _judge, cases, jobs, "judges")
+    common = _Common(needed, now, known)
+    judged = spread(_same, common, _judge, cases, jobs, "judges", total=len(readings), elsewhere=elsewhere)
     return [
         _reported(reading, own, result, parts)
         for reading, own, result, parts in zip(readings, primary, judged, sampled, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,12 +61,18 @@ def _with_rows(keys: KeyChoice) -> KeyChoice:
     if keys is None:
         return None
     if callable(keys):
-        return lambda kinds: [*dict.fromkeys([*keys(kinds), *_present(kinds)])]
+        return _Chosen(keys)
     return [*dict.fromkeys([*keys, ROWS])]
 
 
-def _present(kinds: Mapping[str, MetricKind]) -> list[str]:
-    return [ROWS] if ROWS in kinds else []
+@dataclass(frozen=True)
+class _Chosen:
+    """A choice of metrics with the one that counts rows; a class, since it goes to other processes."""
+
+    keys: Callable[[Mapping[str, MetricKind]], Sequence[str]]
+
+    def __call__(self, kinds: Mapping[str, MetricKind]) -> list[str]:
+        return [*dict.fromkeys([*self.keys(kinds), *([ROWS] if ROWS in kinds else [])])]
 
 
 def last_rows(history: History, rows: int) -> History:

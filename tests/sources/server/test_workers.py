@@ -35,7 +35,8 @@ def test_a_pool_draws_what_one_process_draws(command: Command, tmp_path: Path) -
 
 
 def test_processes_judge_as_one_does(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wandb_toolkit.reports.judge.WORTH_PROCESSES", 2)
+    monkeypatch.setattr("wandb_toolkit.workers._TRIED", 1)
+    monkeypatch.setattr("wandb_toolkit.workers._WORTH", 0.0)
     words = ("wandb_report", "ada/many", "--as-of", "2026-01-31", "--json")
     one, two = (command(*words, "--jobs", jobs) for jobs in ("1", "2"))
     assert (one.code, two.code) == (0, 0), two.err

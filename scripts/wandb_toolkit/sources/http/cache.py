@@ -56,6 +56,14 @@ class Cache:
         self._unseen: float = max_bytes  # bytes written since the last look at the size; the first writing looks
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to use the same folder: everything but the lock among threads."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over."""
+        vars(self).update(state, _lock=threading.Lock())
+
     def _path(self, key: Sequence[Any], suffix: str) -> Path | None:
         if self._folder is None:
             return None
