@@ -78,8 +78,8 @@ def test_an_export_is_what_one_process_writes(address: str, tmp_path: Path, caps
     capsys.readouterr()
 
 
-def test_a_killed_workers_things_go_to_another(address: str, tmp_path: Path) -> None:
-    with Cluster(address) as cluster:
+def test_a_killed_workers_things_go_to_another(tmp_path: Path) -> None:
+    with made() as two, Cluster(two.scheduler_address) as cluster:
         found = list(cluster.spread(same, tmp_path / "killed", fatal_once, iter(range(99)), "squares"))
     assert found == [n * n for n in range(99)]
     assert (tmp_path / "killed").exists()

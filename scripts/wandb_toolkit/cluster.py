@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import uuid
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -141,7 +142,8 @@ class Cluster:
         """Give each worker what all things have in common; return it there, and how many batches may wait."""
         with self._leaving(doing):
             if not self._gone:
-                handed = self._client.scatter([(uuid.uuid4().hex, begin, shared)], broadcast=True, hash=False)[0]
+                # A task, not scattered data: what a lost worker held is made again from what the scheduler has.
+                handed = self._client.submit(_handed, uuid.uuid4().hex, begin, shared, pure=False)
                 return handed, _AHEAD * max(1, sum(self._client.nthreads().values()))
         return None, 1
 
@@ -155,7 +157,9 @@ class Cluster:
     def _leaving(self, doing: str) -> Iterator[None]:
         """Give the cluster up when the block fails for a reason of the cluster's; the work's own errors pass."""
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "sending large graph": curves are large
+                yield
         except ToolkitError:
             raise
         except Exception as error:  # a lost connection ends in many ways; a fault of the work's own comes again
@@ -180,6 +184,10 @@ class Cluster:
 
 
 _states: dict[str, Any] = {}  # of a worker: what `begin` made, of the last few calls
+
+
+def _handed(*common: Any) -> tuple[Any, ...]:
+    return common
 
 
 def _do(

@@ -66,8 +66,8 @@ class Store:
     def _put(self, path: Path, name: str) -> None:
         with explained(f"{self.shown}/{clean(name)}", "write"):
             target = self._at(name)
-            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            if self._grows:
+            if self._grows:  # folders; in an object store this would make buckets
+                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(path), f"{target}.part")
                 self._files.mv(f"{target}.part", target)
             else:

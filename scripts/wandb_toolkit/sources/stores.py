@@ -48,6 +48,8 @@ class explained(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, (ToolkitError, ImportError, ValueError)):
             return
+        if isinstance(error, FileNotFoundError) and self._doing == "write":
+            raise NotFoundError(f"{self._what} cannot be written: its bucket or folder does not exist.") from error
         if isinstance(error, FileNotFoundError):
             raise NotFoundError(f"There is no {self._what}.") from error
         if isinstance(error, PermissionError):
