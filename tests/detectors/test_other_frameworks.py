@@ -181,3 +181,18 @@ def test_a_gain_that_annealing_brings_at_the_end_of_a_schedule_is_a_note() -> No
     assert found(view({**run, "lr": np.full(N, 1e-3)}))["undertrained"].severity == "bad"
     straight = {**run, "val/acc": 0.4 + 0.5 * PART**2 + noise(0.004)}
     assert found(view({**straight, "lr": cosine}))["undertrained"].severity == "bad"
+
+
+def test_a_range_test_of_the_learning_rate_is_meant_to_diverge() -> None:
+    loss = np.r_[falling(2.3, 1.4, n=200), 1.4 * np.exp(np.linspace(0, 4, 60))]
+    assert "loss_divergence" in troubles(view({"train/loss": loss, "lr": np.full(260, 1e-3)}))
+    test = view({"train/loss": loss, "lr": np.geomspace(1e-7, 10, 260)})
+    assert not {"loss_divergence", "primary_worse", "loss_spike"} & troubles(test)
+
+
+def test_a_td_loss_that_grows_with_the_values_is_no_divergence() -> None:
+    loss = 0.02 + 1.1 / (1 + np.exp(-12 * (PART - 0.4))) + noise(0.02)
+    run: dict[str, Any] = {"train_loss": loss, "avg_reward": growing(20, 190, scale=3)}
+    assert "loss_divergence" in troubles(view(run))
+    assert "loss_divergence" not in troubles(view({**run, "epsilon": np.clip(1 - 3 * PART, 0.02, 1)}))
+    assert "loss_divergence" not in troubles(view(run, config={"env": "CartPole-v1"}))

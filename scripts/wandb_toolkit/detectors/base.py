@@ -29,6 +29,8 @@ COUNTERS = ("global_step", "train/global_step", "trainer/global_step")
 OWN_COUNTERS = ("iter", "iteration", "iterations", "step", "steps", "train_step", "train/step", "update", "n_updates")
 EPOCHS = ("train/epoch", "epoch", "trainer/epoch")
 _OF_EPISODES = re.compile(r"(^| )(episodes?|episodic|ep|returns?|eprewmean)( |$)")
+_OF_ACTIONS = re.compile(r"(^| )(epsilon|exploration rate|q values?|q taken|qf\d? values?|td error)( |$)")
+_ENVIRONMENT = ("env", "env_id", "env_name", "environment", "gym_id")  # keys of a config
 SIBLINGS_MOST = 64  # compared with one run
 # Of a loss, as detectors refuse it.
 OBJECTIVE = "does not fall as training goes well: the objective of a policy, a value function or an adversary"
@@ -182,12 +184,16 @@ class RunView:
     def about_policy(self) -> bool:
         """Whether a policy or its value is being trained, whose loss need not fall.
 
-        There is a return of episodes, or a reward with a sign of policy optimisation beside it.
+        There is a return of episodes, or a reward with a sign of policy optimisation beside it: a role of one, a metric
+        of exploration or action values, or an environment in the config.
         """
         if self.has("reward") and _OF_EPISODES.search(words_of(self.roles["reward"].metric)):
             return True
         signs = ("kl", "entropy", "clip_fraction", "reward_std", "advantage_std", "importance_ratio", "policy_std")
-        return self.has("reward") and any(self.has(role) for role in signs)
+        if not self.has("reward"):
+            return False
+        acts = any(_OF_ACTIONS.search(words_of(name)) for name in self.history.series)
+        return acts or any(self.has(role) for role in signs) or any(self.run.config.get(key) for key in _ENVIRONMENT)
 
     def relatives(self, role: str, curve: Curve, *, learning: bool = False) -> list[Curve]:
         """Return the sound siblings' curves of the same metric, of at least half its length ("primary" is a role).

@@ -9,7 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
-from wandb_toolkit.detectors.phases import planned_changes
+from wandb_toolkit.detectors.phases import planned_changes, refuse_range_test
 from wandb_toolkit.model import Finding
 from wandb_toolkit.text import plural
 
@@ -27,6 +27,7 @@ def proper_loss(view: RunView, at_least: int) -> Curve:
         NotApplicable: there is none, it is too short, or it is the objective of a policy or an adversary.
     """
     loss = view.curve("loss", at_least)
+    refuse_range_test(view)
     if loss.is_objective or view.about_policy:
         raise NotApplicable(f"{loss.metric} {OBJECTIVE}")
     return loss
@@ -66,6 +67,7 @@ def loss_divergence(
     when it grows `wild` times (two orders of magnitude) beyond its early size.
     """
     loss = view.curve("loss", 8)
+    refuse_range_test(view)
     if loss.is_objective or view.about_policy:
         return _wild_growth(view.curve("loss", 20), wild)
     return _from_the_start(view, loss, start, times) or _from_its_best(view.curve("loss", 20), share, clear, visible)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from wandb_toolkit.configs import flatten
-from wandb_toolkit.detectors.base import EPOCHS, RunView
+from wandb_toolkit.detectors.base import EPOCHS, NotApplicable, RunView
 from wandb_toolkit.roles import words_of
 
 _COUNTERS = re.compile(r"(^| )(stage|phase|fold|curriculum|task id|level|difficulty)( id| index| idx)?$")
@@ -18,6 +18,27 @@ MOST = 30  # values of a counter that tells phases apart
 def planned_changes(view: RunView) -> list[tuple[float, float]]:
     """Return where a phase begins or the learning rate restarts, and how near to it a jump belongs to it."""
     return [*_phases(view), *_restarts_of_rate(view)]
+
+
+def refuse_range_test(view: RunView) -> None:
+    """Refuse a run that looks for the largest learning rate, whose loss is to diverge.
+
+    Raises:
+        NotApplicable: its learning rate rises over decades.
+    """
+    if _is_range_test(view):
+        raise NotApplicable("the learning rate rises over decades throughout: a range test, whose loss is to diverge")
+
+
+def _is_range_test(view: RunView, times: float = 1000.0) -> bool:
+    """Return whether the learning rate rises throughout, `times` in all and evenly on a logarithmic scale."""
+    if not view.has("lr") or len(view.curve("lr")) < 20:
+        return False
+    rate = view.curve("lr").y
+    if float(np.min(rate)) <= 0 or rate[-1] < times * rate[0] or not bool((np.diff(rate) >= 0).all()):
+        return False
+    log = np.log(rate)
+    return bool(np.max(np.abs(log - np.linspace(log[0], log[-1], len(log)))) < 0.1 * (log[-1] - log[0]))
 
 
 def _phases(view: RunView) -> list[tuple[float, float]]:

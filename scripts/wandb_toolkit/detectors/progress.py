@@ -9,6 +9,7 @@ import numpy as np
 from wandb_toolkit import stats
 from wandb_toolkit.detectors.base import OBJECTIVE, Curve, NotApplicable, RunView, detector
 from wandb_toolkit.detectors.findings import finding, num
+from wandb_toolkit.detectors.phases import refuse_range_test
 from wandb_toolkit.detectors.schedule import not_before_long, stopped_in_warmup
 from wandb_toolkit.model import Finding
 from wandb_toolkit.roles import words_of
@@ -113,6 +114,7 @@ def primary_worse(view: RunView, share: float = 0.2, clear: float = 4.0, half: f
         raise NotApplicable(f"the run is {view.run.state}: how it would have ended is not known")
     if _is_objective(view, main.metric):
         raise NotApplicable(f"{main.metric} {OBJECTIVE}")
+    refuse_range_test(view)
     sign, t = better(view), main.trend
     others = [gain_of(curve, sign) for curve in view.relatives("primary", main)]
     scale = max(float(np.median(others)) if others else 0.0, float(np.ptp(t.y)))
