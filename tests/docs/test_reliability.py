@@ -17,7 +17,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_faults_give_the_right_answer_or_a_named_failure() -> None:
-    figures = soak(25, chance=0.4)
+    figures = soak(20, chance=0.3)
     assert figures["faults"] > 0
     assert figures["right"] + figures["named"] == figures["commands"]
     assert (figures["wrong"], figures["unexpected"], figures["keys to storage"], figures["hung"]) == (0, 0, 0, 0)
@@ -64,7 +64,8 @@ def test_what_is_killed_or_finds_no_room_leaves_whole_files() -> None:
 @pytest.mark.slow
 def test_two_at_once_leave_whole_files() -> None:
     figures = two_at_once(1, ["export_runs"])
-    assert (figures["pairs"], figures["both done"], figures["broken files"], figures["unexpected"]) == (1, 1, 0, 0)
+    assert figures["both done"] + figures["one refused with a reason"] == figures["pairs"] == 1  # who came first
+    assert (figures["broken files"], figures["unexpected"]) == (0, 0)
 
 
 def test_the_page_is_the_measured_form() -> None:
