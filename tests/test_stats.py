@@ -164,5 +164,7 @@ def test_a_curve_that_falls_at_once_starts_at_its_first_value_and_a_noisy_one_at
     assert stats.edges(alone)[0] == 9.0
     running_mean = np.concatenate([[0.0], 0.4 + RNG.normal(0, 0.02, 999)])
     assert stats.edges(running_mean)[0] > 0.3
+    back = np.concatenate([np.linspace(0, 0.4, 20), np.linspace(0.4, 0, 980)])
+    assert stats.edges(back)[0] == pytest.approx(0.2)
     noisy = RNG.normal(20, 5, 1000)
     assert stats.edges(noisy)[0] == np.median(noisy[:20])

@@ -84,10 +84,11 @@ def edges(values: FloatArray) -> tuple[float, float, int]:
     tail = min(max(round(len(values) * TAIL_SHARE), 1), EDGE_MOST)
     head = min(max(round(len(values) * HEAD_SHARE), 1), EDGE_MOST)
     finite, last = values[np.isfinite(values)], values[-tail:]
-    return _start(finite, head), median(last[np.isfinite(last)]), tail
+    end = median(last[np.isfinite(last)])
+    return _start(finite, head, end), end, tail
 
 
-def _start(values: FloatArray, head: int, steep: float = 4.0) -> float:
+def _start(values: FloatArray, head: int, end: float, steep: float = 4.0) -> float:
     """Return where finite values start: the median of the first ones, the very first where they change steeply.
 
     A loss that falls to half within the first 2% of the points starts at its first value, not half way down: where all
@@ -101,6 +102,9 @@ def _start(values: FloatArray, head: int, steep: float = 4.0) -> float:
     early, late = first[:third], first[-third:]
     apart = max(float(early.min() - late.max()), float(late.min() - early.max()))
     begin, rest = float(first[0]), first[1:]
+    way = median(first) - begin
+    if (end - begin) * way <= 0.5 * way * way:
+        return median(first)  # it comes back there: what was logged first is the beginning of a running mean
     if abs(begin - median(first)) < abs(median(early) - median(first)):
         return median(first)
     off = begin - float(rest.max())  # a running mean may begin far below by its first value alone

@@ -59,6 +59,9 @@ def test_an_entropy_beyond_any_discrete_choice_needs_the_policys_std() -> None:
     }
     assert "entropy_collapse" not in troubles(view(policy))
     assert "more than 500 discrete actions" in skipped(view(policy))["entropy_collapse"]
+    summed: dict[str, Any] = {"objective/entropy": falling(40, 1), "objective/kl": growing(0, 10)}
+    summed["objective/scores"] = growing()
+    assert "entropy_collapse" in troubles(view(summed))
     assert "entropy_collapse" in troubles(view({**policy, "entropy": falling(2.0, 0.05, scale=0.002)}))
 
 

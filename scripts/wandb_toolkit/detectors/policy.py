@@ -47,7 +47,9 @@ def _entropy(view: RunView, at_least: int) -> Curve:
     if curve.sign < 0 and float(np.quantile(curve.y, 0.95)) < 0:
         # Named like a negative entropy, and yet a positive number: the framework logs the entropy itself.
         curve = Curve(curve.metric, curve.x, -curve.y, curve.logged)
-    if curve.first > MANY_NATS and not any(view.has(role) for role in ("length", "truncation", "tokens")):
+    tokens = any(view.has(role) for role in ("length", "truncation", "tokens"))  # a sum over an answer's
+    tokens = tokens or (view.has("kl") and "objective" in view.roles["kl"].metric)
+    if curve.first > MANY_NATS and not tokens:
         raise NotApplicable(
             f"{curve.metric} begins at {num(curve.first)}, more than {MANY_ACTIONS} discrete actions allow: a "
             "differential entropy or a sum over actions, without the policy's std"
