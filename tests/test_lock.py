@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pin
 from repository import ROOT
 
 
@@ -14,3 +15,8 @@ def test_the_lock_is_the_constraints_with_hashes() -> None:
     assert list(locked) == pins
     assert all(locked.values())
     assert "://" not in "".join(entries)  # no index of whoever wrote it
+
+
+def test_every_requirement_is_pinned() -> None:
+    pins = set(re.findall(r"^([\w.-]+)==", (ROOT / "tests" / "constraints.txt").read_text(), re.MULTILINE))
+    assert set(pin.needed()) <= pins, "make constraints"
