@@ -120,3 +120,31 @@ def test_what_is_no_address_is_refused(bad: str) -> None:
         split_command("'open")
     with pytest.raises(UsageError):
         split_command("a\0b")
+
+
+def test_what_a_receiver_cannot_take_now_it_gets_later() -> None:
+    with serving(text("", 503), text("", 429), text("ok")) as server:
+        notifier = Notifier((Address(server.url, "json"),))
+        assert notifier.tell(report(BAD)) == ["127.0.0.1 was not notified: HTTP 503; it will be tried again"]
+        assert notifier.tell(report(BAD)) == []  # still away, which was said
+        assert notifier.tell(report(BAD, UGLY)) == []
+    titles = [json.loads(request.body)["finding"] for request in server.requests]
+    assert titles == ["overfitting"] * 3 + ["nan_or_inf"]
+
+
+def test_at_the_end_it_is_tried_a_few_times_more() -> None:
+    waited: list[float] = []
+    with serving(text("", 503)) as server:
+        notifier = Notifier((Address(server.url, "json"),), sleep=waited.append)
+        notifier.tell(report(BAD))
+        assert notifier.finish() == ["127.0.0.1 never got 1 finding"]
+    assert waited == [1.0, 2.0, 4.0]
+    assert Notifier().finish() == []
+
+
+def test_what_broke_is_told_whatever_was_told_before() -> None:
+    with serving(document({})) as server:
+        notifier = Notifier((Address(server.url, "json"),), clock=lambda: 0.0)
+        for n in range(MOST + 3):
+            notifier.tell(report(UGLY, name=f"run{n}"))
+    assert len(server.requests) == MOST + 3

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,11 +21,21 @@ from wandb_toolkit import __version__
 from wandb_toolkit.details.secrets import mask_text
 from wandb_toolkit.errors import UsageError
 from wandb_toolkit.model import Finding, Report, RunReport
-from wandb_toolkit.text import clean
+from wandb_toolkit.text import clean, plural
 
 MOST = 20  # messages an hour; beyond it they are counted
 _HOUR, _TIMEOUT, _COMMAND_TIMEOUT = 3600.0, 10.0, 30.0
+_LAST = (1.0, 2.0, 4.0)  # seconds before each of the last tries, when the watch ends
+_KEPT = 200  # messages that an address that does not answer may have waiting, the newest
 _KINDS = ("slack", "ntfy", "json")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a message was not taken: "" where it was; `again`: later it may be."""
+
+    why: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,52 +69,91 @@ def address_of(text: str) -> Address:
 
 
 @dataclass
+class _Outbox:
+    """What one receiver has not got yet, the oldest first."""
+
+    name: str
+    send: Callable[[dict[str, Any]], Problem]
+    waiting: deque[dict[str, Any]] = field(default_factory=deque)
+    failed: bool = False  # the last time, which has been said
+
+    def deliver(self) -> list[str]:
+        """Send what is waiting until something fails for now, and return what is to be said."""
+        said = []
+        while self.waiting:
+            problem = self.send(self.waiting[0])
+            if problem.again:
+                if not self.failed:
+                    said.append(f"{self.name} was not notified: {problem.why}; it will be tried again")
+                self.failed = True
+                return said
+            self.waiting.popleft()
+            self.failed = False
+            if problem.why:
+                said.append(f"{self.name} was not notified: {problem.why}")
+        return said
+
+
+@dataclass
 class Notifier:
-    """Tells the findings that have not been told yet."""
+    """Tells the findings that have not been told yet; what a receiver cannot take now it gets at a later look."""
 
     addresses: tuple[Address, ...] = ()
     command: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
     _told: set[tuple[str | None, str | None, str, str]] = field(default_factory=set)
     _sent: deque[float] = field(default_factory=deque)
     _held: int = 0  # findings not told since the last message, there being too many
 
+    def __post_init__(self) -> None:
+        """Make a place for what each receiver has not got yet."""
+        self._outboxes = [
+            _Outbox(str(urlsplit(each.url).hostname), partial(_post, each), deque(maxlen=_KEPT))
+            for each in self.addresses
+        ]
+        if self.command:
+            self._outboxes.append(_Outbox(self.command[0], partial(_run, self.command)))
+
     def tell(self, report: Report) -> list[str]:
-        """Tell what is new, and return what could not be told, a sentence each."""
-        failed: list[str] = []
+        """Tell what is new and what could not be told before; return what could not be told now, a sentence each."""
         for one, finding in _troubles(report):
             key = (one.run.entity, one.run.project, one.run.id, finding.id)
             if key in self._told:
                 continue
             self._told.add(key)
-            if not self._may():
+            if not self._may(finding):
                 self._held += 1
                 continue
             message = _message(one, finding, self._held)
             self._held = 0
-            failed += self._send(message)
-        return failed
+            for outbox in self._outboxes:
+                outbox.waiting.append(message)
+        return [said for outbox in self._outboxes for said in outbox.deliver()]
 
-    def _may(self) -> bool:
+    def finish(self) -> list[str]:
+        """Try what is left a few times more, and return what was never told, a sentence for each receiver."""
+        for pause in _LAST:
+            if not any(outbox.waiting for outbox in self._outboxes):
+                return []
+            self.sleep(pause)
+            for outbox in self._outboxes:
+                outbox.deliver()
+        return [
+            f"{outbox.name} never got {plural(len(outbox.waiting), 'finding')}"
+            for outbox in self._outboxes
+            if outbox.waiting
+        ]
+
+    def _may(self, finding: Finding) -> bool:
+        """Whether there is room for a message this hour; what broke is always told."""
         now = self.clock()
         while self._sent and now - self._sent[0] > _HOUR:
             self._sent.popleft()
-        if len(self._sent) >= MOST:
+        if len(self._sent) >= MOST and finding.severity != "ugly":
             return False
         self._sent.append(now)
         return True
-
-    def _send(self, message: dict[str, Any]) -> list[str]:
-        failed = []
-        for address in self.addresses:
-            problem = _post(address, message)
-            if problem:
-                failed.append(f"{urlsplit(address.url).hostname} was not notified: {problem}")
-        if self.command:
-            problem = _run(self.command, message)
-            if problem:
-                failed.append(f"{self.command[0]} was not notified: {problem}")
-        return failed
 
 
 def split_command(text: str) -> tuple[str, ...]:
@@ -134,10 +184,10 @@ def _message(one: RunReport, finding: Finding, held: int) -> dict[str, Any]:
     run = one.run
     return {
         "run": clean(mask_text(run.name), 120),
-        "run_id": run.id,
-        "entity": run.entity,
-        "project": run.project,
-        "url": run.url,
+        "run_id": _safe(run.id),
+        "entity": _safe(run.entity),
+        "project": _safe(run.project),
+        "url": _safe(run.url),
         "verdict": one.verdict,
         "finding": finding.id,
         "severity": finding.severity,
@@ -145,6 +195,10 @@ def _message(one: RunReport, finding: Finding, held: int) -> dict[str, Any]:
         "step": finding.step,
         "held_back": held,  # findings before this one that were too many to tell
     }
+
+
+def _safe(text: str | None) -> str | None:
+    return None if text is None else clean(mask_text(text), 500)
 
 
 def _text(message: dict[str, Any]) -> str:
@@ -157,8 +211,8 @@ def _for_slack(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _post(address: Address, message: dict[str, Any]) -> str:
-    """Send a message; return why it was not taken, "" where it was."""
+def _post(address: Address, message: dict[str, Any]) -> Problem:
+    """Send a message. A receiver that is away or busy is asked again, one that refuses is not."""
     import urllib.request
 
     import urllib3
@@ -182,11 +236,13 @@ def _post(address: Address, message: dict[str, Any]) -> str:
             )  # fmt: skip
             reply.close()
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        return clean(type(error).__name__)
-    return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+        return Problem(clean(type(error).__name__), again=True)
+    if 200 <= reply.status < 300:
+        return Problem()
+    return Problem(f"HTTP {reply.status}", again=reply.status in (408, 425, 429) or reply.status >= 500)
 
 
-def _run(command: tuple[str, ...], message: dict[str, Any]) -> str:
+def _run(command: tuple[str, ...], message: dict[str, Any]) -> Problem:
     try:
         done = subprocess.run(  # noqa: S603 the user's own command
             command, input=json.dumps(message).encode(), timeout=_COMMAND_TIMEOUT, check=False,
@@ -194,5 +250,5 @@ def _run(command: tuple[str, ...], message: dict[str, Any]) -> str:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        return clean(getattr(error, "strerror", None) or "it took too long")
-    return "" if done.returncode == 0 else f"it ended with {done.returncode}"
+        return Problem(clean(getattr(error, "strerror", None) or "it took too long"))
+    return Problem("" if done.returncode == 0 else f"it ended with {done.returncode}")  # it got the message: not again

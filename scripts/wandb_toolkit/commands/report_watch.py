@@ -96,6 +96,8 @@ def watch(args: argparse.Namespace, outputs: Outputs, look: Look, ending: Callab
             raise
         _say("Stopped.", args)
         code = Exit.INTERRUPTED
+    for problem in notifier.finish() if notifier and code is not Exit.INTERRUPTED else ():
+        cli.warn(problem, args)
     if args.json and last is not None:
         cli.emit(args, report_output.document(last, outputs), str)
     return code
