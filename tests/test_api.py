@@ -159,3 +159,16 @@ def test_plot_draws_settings_against_results() -> None:
         wt.plot(EXAMPLES, None, "eval/accuracy", x="config.lr")
     with pytest.raises(NotFoundError, match=r"config\.learning_rat"):
         wt.plot(EXAMPLES, None, "eval/accuracy", kind="scatter", x="config.learning_rat")
+
+
+def test_runs_are_ordered_by_whole_histories(tmp_path: Path) -> None:
+    for name, values in (("a", [0.2, 0.9, 0.1]), ("b", [0.5, 0.6, 0.7]), ("c", [])):
+        rows = [logs.history({"eval/accuracy": value}, n) for n, value in enumerate(values)]
+        logs.write_run(tmp_path, [logs.run(name, project="p"), *rows, logs.exit_()], name)
+    frame = wt.runs(tmp_path, order="best.eval/accuracy")
+    assert list(frame.index) == ["a", "b", "c"]
+    assert frame["best.eval/accuracy"].tolist()[:2] == [0.9, 0.7]
+    assert math.isnan(frame["best.eval/accuracy"]["c"])
+    assert list(wt.runs(tmp_path, order="-last.eval/accuracy", limit=1).index) == ["b"]
+    with pytest.raises(NotFoundError, match="No run has the numeric metric"):
+        wt.runs(tmp_path, order="best.nothing")

@@ -64,18 +64,29 @@ def runs(
     """Return one row a run, by id: its facts, and its whole config and summary as columns `config.KEY`, `summary.KEY`.
 
     Whole numbers, floats, booleans and times have their types; lists and dicts stay what they are. `filter` is a
-    condition such as ``"config.lr>=0.001 and not state==crashed"``.
+    condition such as ``"config.lr>=0.001 and not state==crashed"``. `order` is as in list_runs: ``"-created_at"``,
+    ``"-summary_metrics.X"``, or by whole histories ``"best.X"`` (the best first), ``"min.X"``, ``"max.X"``,
+    ``"mean.X"``, ``"last.X"``, which is a column of that name, too.
 
     Raises:
-        NotFoundError: no run matches.
+        NotFoundError: no run matches, or has the metric to order by.
         ToolkitError: as the scripts.
     """
     from wandb_toolkit.frames import runs_frame
+    from wandb_toolkit.listing.statistics import ordering_of, read_statistics
 
+    ordering = ordering_of(order)
     opened, chosen = _chosen(
-        target, runs, filter, source, timeout, states=_several(state), tags=_several(tags), order=order, limit=limit
-    )
-    return runs_frame(opened.loaded(chosen))
+        target, runs, filter, source, timeout, states=_several(state), tags=_several(tags),
+        order="-created_at" if ordering else order, limit=None if ordering else limit,
+    )  # fmt: skip
+    if ordering is None:
+        return runs_frame(opened.loaded(chosen))
+    read = read_statistics(opened, chosen, ordering=ordering)
+    places = read.places(ordering)[:limit]
+    frame = runs_frame(opened.loaded([chosen[at] for at in places]))
+    frame[ordering.title] = [read.values[at].get(ordering.title, float("nan")) for at in places]
+    return frame
 
 
 def history(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from wandb_toolkit.cli import app as cli
 from wandb_toolkit.cli.fields import unknown_field
 from wandb_toolkit.cli.formats import add_format_flag, format_of
-from wandb_toolkit.commands.run_statistics import STATISTICS, Ordering, Statistics, ordering_of, read_statistics
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
+from wandb_toolkit.listing.statistics import STATISTICS, Ordering, Statistics, ordering_of, read_statistics
 from wandb_toolkit.listing.table import terminal_width
 from wandb_toolkit.plots.group_keys import HELP
 from wandb_toolkit.resolve import plain_names, settle_names, split_names
@@ -96,7 +96,11 @@ def run(args: argparse.Namespace) -> Exit:
     spark = _primary(source, runs) if args.spark else None
     read = None
     if args.stat or ordering or spark:
-        read = read_statistics(source, runs, args, (chosen or ()) if args.stat else (), ordering, spark)
+        read = read_statistics(
+            source, runs, (chosen or ()) if args.stat else (), args.stat or "last", ordering, spark,
+            lambda found: cli.progress(found, "reading runs", len(runs), args),
+        )  # fmt: skip
+        _warn_of_directions(read.unsure, args)
         places = read.places(ordering) if ordering else list(range(len(runs)))
         places = places if keys else places[: args.limit]
         runs, read = [runs[at] for at in places], read.take(places)
@@ -206,6 +210,15 @@ def _print_runs(
         return
     rows = [{**row, **values} for row, values in zip(summaries, statistics or [{}] * len(runs), strict=True)]
     print(tables.runs_table(runs, rows, [*first, *chosen], terminal_width(), kind, curves, asked=True)[0])
+
+
+def _warn_of_directions(unsure: Sequence[str], args: argparse.Namespace) -> None:
+    if unsure:
+        more = f" and {len(unsure) - 4} more" if len(unsure) > 4 else ""
+        what = f"{', '.join(unsure[:4])}{more}"
+        cli.warn(
+            f"nothing says which way is better in {what}: best is taken to be the highest; min has the lowest", args
+        )
 
 
 def _check_order(key: str, runs: Sequence[Run], source: Source) -> None:

@@ -1,14 +1,12 @@
-"""What list_runs reads of the histories: --stat, --order best.METRIC and --spark."""
+"""What lists of runs read of whole histories: statistics of metrics, an order by one, sparklines."""
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from wandb_toolkit.cli import app as cli
 from wandb_toolkit.errors import NotFoundError, ToolkitError, did_you_mean
 from wandb_toolkit.resolve import means, settle_names
 
@@ -40,6 +38,7 @@ class Statistics:
     titles: tuple[str, ...]  # those that --stat asks for
     curves: tuple[str, ...]  # sparklines
     failed: tuple[tuple[Run, ToolkitError], ...]
+    unsure: tuple[str, ...] = ()  # of which the best was asked for, and nothing says which way is better
 
     def places(self, ordering: Ordering) -> list[int]:
         """Return the places of the runs in order, those without a value last.
@@ -60,7 +59,7 @@ class Statistics:
     def take(self, places: Sequence[int]) -> Statistics:
         """Return the statistics of some of the runs."""
         curves = tuple(self.curves[at] for at in places) if self.curves else ()
-        return Statistics(tuple(self.values[at] for at in places), self.titles, curves, self.failed)
+        return replace(self, values=tuple(self.values[at] for at in places), curves=curves)
 
 
 def ordering_of(text: str) -> Ordering | None:
@@ -72,12 +71,22 @@ def ordering_of(text: str) -> Ordering | None:
 def read_statistics(
     source: Source,
     runs: Sequence[Run],
-    args: argparse.Namespace,
     patterns: Sequence[str] = (),
+    statistic: Statistic = "last",
     ordering: Ordering | None = None,
     spark: str | None = None,
+    shown: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Statistics:
     """Read the runs' histories once for all that is asked for; every point counts, but for a sparkline alone.
+
+    Args:
+        source: where they are.
+        runs: which.
+        patterns: names and globs of the metrics whose `statistic` is asked for.
+        statistic: which one.
+        ordering: what the runs are to be ordered by.
+        spark: the metric of the sparklines.
+        shown: passes the histories on, to show progress.
 
     Raises:
         NotFoundError: a name or glob means no numeric metric of any run; the hint has the nearest.
@@ -95,7 +104,7 @@ def read_statistics(
     curves: list[str] = []
     failed: list[tuple[Run, ToolkitError]] = []
     found = source.histories(runs, keys, full=bool(patterns or ordering))
-    for run, history in cli.progress(found, "reading runs", len(runs), args):
+    for run, history in shown(found):
         if isinstance(history, ToolkitError):
             failed.append((run, history))
             rows.append({})
@@ -105,7 +114,7 @@ def read_statistics(
         known |= dict.fromkeys(history)
         chosen = [name for name in history if means(settle_names(patterns, list(history)), name)]
         wanted |= dict.fromkeys(chosen)
-        pairs = [(args.stat, name) for name in chosen] + ([(ordering.statistic, ordering.metric)] if ordering else [])
+        pairs = [(statistic, name) for name in chosen] + ([(ordering.statistic, ordering.metric)] if ordering else [])
         rows.append(_row(history, pairs))
         curves.append(_curve(history.get(spark)) if spark else "")
     if failed and len(failed) == len(runs):
@@ -116,9 +125,9 @@ def read_statistics(
                 f"No run has the numeric metric {pattern!r}.", did_you_mean(pattern.strip("*?[]"), known, "metric")
             )
     names = _in_order(patterns, wanted)
-    _warn_of_directions([*(names if args.stat == "best" else []), *_best_of(ordering)], args)
-    titles = tuple(f"{args.stat}.{name}" for name in names)
-    return Statistics(tuple(rows), titles, tuple(curves) if spark else (), tuple(failed))
+    unsure = _unsure([*(names if statistic == "best" else []), *_best_of(ordering)])
+    titles = tuple(f"{statistic}.{name}" for name in names)
+    return Statistics(tuple(rows), titles, tuple(curves) if spark else (), tuple(failed), unsure)
 
 
 def _in_order(patterns: Sequence[str], names: Mapping[str, None]) -> list[str]:
@@ -131,16 +140,10 @@ def _best_of(ordering: Ordering | None) -> list[str]:
     return [ordering.metric] if ordering and ordering.statistic == "best" else []
 
 
-def _warn_of_directions(names: Sequence[str], args: argparse.Namespace) -> None:
+def _unsure(names: Sequence[str]) -> tuple[str, ...]:
     from wandb_toolkit.roles import direction_of
 
-    unsure = [name for name in dict.fromkeys(names) if direction_of(name)[1].startswith("assumed")]
-    if unsure:
-        more = f" and {len(unsure) - 4} more" if len(unsure) > 4 else ""
-        what = f"{', '.join(unsure[:4])}{more}"
-        cli.warn(
-            f"nothing says which way is better in {what}: best is taken to be the highest; min has the lowest", args
-        )
+    return tuple(name for name in dict.fromkeys(names) if direction_of(name)[1].startswith("assumed"))
 
 
 def _row(history: History, pairs: Sequence[tuple[Statistic, str]]) -> dict[str, float]:
