@@ -157,6 +157,7 @@ def _none_from_the_start(view: RunView, entropy: Curve, none: float) -> Finding 
     ("clip_fraction",),
     label="the high clip fraction",
     lens=("clip_fraction",),
+    passing=True,
 )
 def clipfrac_high(view: RunView, clipped: float = 0.3, lasts: float = 0.15, onset: float = 0.25) -> Finding | None:
     """More than `clipped` (30%) of the tokens or samples are clipped over `lasts` (15%) of the run, by definition.

@@ -220,6 +220,7 @@ def is_evaluation(metric: str) -> bool:
     label="nothing learned",
     explains=("plateau_early",),
     takes_back=("grad_norm_stable", "primary_improved"),
+    passing=True,
 )
 def no_learning(
     view: RunView, points: int = 20, clear: float = 3.0, needed: int = 2, slight: float = 0.01, few: int = 5

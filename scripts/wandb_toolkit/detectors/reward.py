@@ -28,6 +28,7 @@ from wandb_toolkit.roles import direction_of
         "entropy_collapse",
     ),
     takes_back=("reward_improved", "primary_improved", "kl_stable"),
+    passing=True,
 )
 def reward_hacking(
     view: RunView, reward_share: float = 0.2, task_share: float = 0.2, level: float = 0.65, more: float = 1.5
@@ -176,6 +177,7 @@ def _hacking(title: str, reward: Curve, task: Curve, step: int, evidence: dict[s
     label="the collapse of the reward",
     lens=("reward",),
     explains=("plateau_early", "primary_worse", "length_collapse"),
+    passing=True,
 )
 def reward_collapse(view: RunView, lost: float = 0.5, onset: float = 0.15) -> Finding | None:
     """Reward loses `lost` (half by definition) of its gain and does not get it back; onset: `onset` of it lost."""

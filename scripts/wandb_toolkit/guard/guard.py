@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 FIRST = 10  # rows before the first look
 GROWTH = 1.15  # rows until the next look, as a factor: the looks of a long training cost a fixed share of it
 SOON = 5  # rows until a look that confirms, at least
-# Found early and gone by the end in many labelled runs (docs/diagnoses.md): a return that falls rises again. They
-# stop a training only when they have been there for half as many rows again as there were when they came.
-_TAKEN_BACK = frozenset({"reward_collapse", "reward_hacking", "chance_level", "no_learning", "clipfrac_high"})
+# A finding of a passing kind (a return that falls may rise again) stops a training only when it has been there for
+# half as many rows again as there were when it came.
 _PATIENCE = 0.5
 _FAILING = {"ugly": ("ugly",), "bad": ("ugly", "bad")}
 
@@ -124,8 +123,11 @@ class Guard:
     def _stops(self, one: Finding) -> bool:
         if one.id not in self._confirmed or one.consequence_of or one.severity not in _FAILING[self.fail_on]:
             return False
+        from wandb_toolkit.detectors import DETECTORS
+
         since = self._since[one.id]
-        return one.id not in _TAKEN_BACK or self._rows.rows >= since * (1 + _PATIENCE)
+        passing = DETECTORS[one.id].passing
+        return not passing or self._rows.rows >= since * (1 + _PATIENCE)
 
     def _plan(self, *, new: bool) -> None:
         rows = self._rows.rows
