@@ -28,7 +28,6 @@ from wandb_toolkit.roles import direction_of
         "entropy_collapse",
     ),
     takes_back=("reward_improved", "primary_improved", "kl_stable"),
-    passing=True,
 )
 def reward_hacking(
     view: RunView, reward_share: float = 0.2, task_share: float = 0.2, level: float = 0.65, more: float = 1.5
