@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import wandb_runs as logs
 from api_cases import Command
-from repository import ROOT
 from wandb_server import Server, Store
 from wandb_server.load import load
 
@@ -36,29 +30,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "wandb"
 
 
-def check(document: Any) -> None:
-    found = document["changes"]
+def check(command: Command, target: str) -> None:
+    found = command("wandb_report", target, "--runs", "bad", "--baseline", "good0,good1", "--json").json["changes"]
     assert [(one["part"], one["key"]) for one in found["differences"]] == [("artifact", "dataset digits")]
     assert found["suspects"][0]["keys"] == ["artifact dataset digits"]
     assert not any("artifacts" in text for text in found["unrecorded"])
 
 
-WORDS = ("--runs", "bad", "--baseline", "good0,good1", "--json")
-
-
 def test_in_local_logs(command: Command, folder: Path) -> None:
-    check(command("wandb_report", str(folder), *WORDS).json)
+    check(command, str(folder))
 
 
-def test_on_a_server_through_the_package(server: Server, folder: Path, tmp_path: Path) -> None:
+def test_on_a_server_through_the_package(
+    command: Command, server: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
     load(folder, server.store)
-    names = ("HOME", "WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR")
-    # A process of its own: the package starts a service that would outlive the test in this one.
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "wandb_report.py"), "team/p", *WORDS],
-        env={**os.environ, **dict.fromkeys(names, str(tmp_path))}, capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    check(json.loads(done.stdout))
+    check(command, "team/p")
     assert server.record.leaks == []
