@@ -42,5 +42,6 @@ class GuardCallback(Callback):  # type: ignore[misc] # without types where Light
         if self.guard is None or not trainer.is_global_zero:
             return
         self.guard.log({str(name): value for name, value in trainer.callback_metrics.items()}, trainer.global_step)
-        if self.stop and self.guard.should_stop:
+        # Of several processes this one alone would end, and the others would wait for it for ever.
+        if self.stop and self.guard.should_stop and getattr(trainer, "world_size", 1) == 1:
             trainer.should_stop = True

@@ -24,11 +24,11 @@ class GuardCallback(TrainerCallback):  # type: ignore[misc] # without types wher
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Take a row."""
-        del args
         if self.guard is None or not logs or not state.is_world_process_zero:
             return
         self.guard.log({**{_wandb_name(name): value for name, value in logs.items()}}, state.global_step)
-        if self.stop and self.guard.should_stop:
+        # Of several processes this one alone would end, and the others would wait for it for ever.
+        if self.stop and self.guard.should_stop and getattr(args, "world_size", 1) == 1:
             control.should_training_stop = True
 
 
