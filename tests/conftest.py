@@ -38,6 +38,9 @@ def _plot_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """An empty home, and none of the variables that change what the commands do."""
+    # Where this process reached the wandb package's service: restored behind a test that ends the service, it would
+    # lead the next one to a socket that is gone.
+    os.environ.pop("WANDB_SERVICE", None)
     for name in list(os.environ):
         if name.startswith(_FOREIGN) or name in _FOREIGN_NAMES:
             monkeypatch.delenv(name)
