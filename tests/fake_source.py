@@ -42,6 +42,9 @@ class FakeSource:
     def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
         return []
 
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        return []
+
     def loaded(self, runs: Sequence[Run]) -> list[Run]:
         return list(runs)
 

@@ -121,6 +121,11 @@ def exit_(code: int = 0, runtime: int | None = None) -> bytes:
     return record(18, (field(1, code) if code else b"") + (b"" if runtime is None else field(2, runtime)))
 
 
+def use_artifact(kind: str, name: str) -> bytes:
+    """Return the record of an artifact that the run used, `name` with its version."""
+    return record(25, field(1, "QXJ0aWZhY3Q6MQ==") + field(2, kind) + field(3, name))
+
+
 def stats(seconds: float, values: Mapping[str, Any]) -> bytes:
     """Return a record of system metrics."""
     body = field(2, timestamp(seconds)) + b"".join(field(3, item(n, v, flat=True)) for n, v in values.items())

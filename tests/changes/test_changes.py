@@ -109,3 +109,17 @@ def test_of_very_many_suspects_halves_are_tried(tmp_path: Path, capsys: pytest.C
     assert "cannot tell from 2 runs" in found["verdict"]
     assert "half of the 60 suspects" in found["deciding"]
     assert "6 runs find a single cause" in found["deciding"]
+
+
+def test_the_version_of_a_dataset_is_a_suspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n, name in enumerate(["good0", "good1", "good2", "bad"]):
+        used = logs.use_artifact("dataset", f"digits:v{4 if name == 'bad' else 3}")
+        loss = 0.5 + 1.5 * np.exp(-6 * np.linspace(0, 1, STEPS)) + noise(0.004, n, STEPS) + (name == "bad")
+        rows = [logs.history({"train/loss": float(value)}, step) for step, value in enumerate(loss)]
+        head = logs.run(name, name=name, config={"lr": 0.001}, start=logs.START + 100 * n)
+        logs.write_run(tmp_path, [head, used, *rows, logs.exit_()], name)
+    found = report(capsys, str(tmp_path), "--baseline", "good*")["changes"]
+    [one] = found["differences"]
+    assert (one["part"], one["key"]) == ("artifact", "dataset digits")
+    assert found["suspects"][0]["keys"] == ["artifact dataset digits"]
+    assert not any("dataset" in text for text in found["unrecorded"])

@@ -12,7 +12,10 @@ from .store import EPOCH, Artifact, Project, Run, Store
 
 SDL = """
 extend type Query { artifact(id: ID!): Artifact }
-extend type Run { outputArtifacts(after: String, first: Int): ArtifactConnection }
+extend type Run {
+  outputArtifacts(after: String, first: Int): ArtifactConnection
+  inputArtifacts(after: String, first: Int): ArtifactConnection
+}
 type ArtifactConnection { totalCount: Int!, pageInfo: PageInfo!, edges: [ArtifactEdge!]! }
 type ArtifactEdge { node: Artifact, cursor: String! }
 type Artifact {
@@ -50,6 +53,11 @@ type ManifestFile { directUrl: String! }
 def output_artifacts(run: Run, request: Request, first: int | None = None, after: str | None = None) -> dict[str, Any]:
     """Answer `Run.outputArtifacts`."""
     return connection([(run, artifact) for artifact in run.artifacts], request, first, after)
+
+
+def input_artifacts(run: Run, request: Request, first: int | None = None, after: str | None = None) -> dict[str, Any]:
+    """Answer `Run.inputArtifacts`."""
+    return connection([(run, artifact) for artifact in run.used], request, first, after)
 
 
 def by_id(_: Any, request: Request, id: str) -> tuple[Run, Artifact] | None:  # noqa: A002 - the schema's word

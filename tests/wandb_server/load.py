@@ -56,6 +56,7 @@ class _Log:
         self.newest = 0.0
         self.files: dict[str, File] = {}
         self.artifacts: list[Artifact] = []
+        self.used: list[Artifact] = []
 
     def read(self, path: Path) -> None:
         """Take the log's records and the files beside it."""
@@ -81,6 +82,7 @@ class _Log:
             getattr(self, name).update(getattr(later, name))
         self.events += later.events
         self.artifacts += later.artifacts
+        self.used += later.used
         self.console += later.console
         self.exit_code, self.preempting = later.exit_code, later.preempting
         self.newest = max(self.newest, later.newest)
@@ -116,6 +118,7 @@ class _Log:
             step_metrics=self.step_metrics,
             exit_code=self.exit_code,
             artifacts=self.artifacts,
+            used=self.used,
         )
 
     # One method a record type, found by its name.
@@ -174,6 +177,10 @@ class _Log:
         files = [File(name, place) for name, place in entries if place.is_file()]
         version = sum(known.name == record.name for known in self.artifacts)
         self.artifacts.append(Artifact(record.name, record.type, files, version))
+
+    def _take_use_artifact(self, record: Any) -> None:
+        name, _, version = record.name.rpartition(":v")
+        self.used.append(Artifact(name, record.type, [], int(version)))
 
     def _take_exit(self, record: Any) -> None:
         self.exit_code = record.exit_code

@@ -322,6 +322,7 @@ RUN: dict[str, Callable[..., Any]] = {
     "fileCount": lambda run, _: len(run.files),
     "files": _files,
     "outputArtifacts": artifacts.output_artifacts,
+    "inputArtifacts": artifacts.input_artifacts,
 }
 FILE: dict[str, Callable[..., Any]] = {
     "id": lambda owner, _: base64.b64encode(f"File:{owner[0].id}:{owner[1].name}".encode()).decode(),

@@ -113,6 +113,7 @@ class Run:
     step_metrics: Mapping[str, str] = field(default_factory=dict)  # metric or glob → its x axis (define_metric)
     exit_code: int | None = None
     artifacts: list[Artifact] = field(default_factory=list)
+    used: list[Artifact] = field(default_factory=list)
     failing: dict[str, str] = field(default_factory=dict)  # GraphQL fields that end in an error, with its message
 
     def __post_init__(self) -> None:

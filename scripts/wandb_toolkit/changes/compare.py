@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.changes.parting import comparable, partings
-from wandb_toolkit.changes.records import CODE, COMMAND, CONFIG, MACHINE, PACKAGES, PARTS, Entries
+from wandb_toolkit.changes.records import ARTIFACTS, CODE, COMMAND, CONFIG, MACHINE, PACKAGES, PARTS, Entries
 from wandb_toolkit.changes.separate import UNLIKELY, Separator, separators
 from wandb_toolkit.configs import token
 from wandb_toolkit.model import Changes, Difference, Suspect
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Known = tuple[Run, History]
 
-SUSPECT = (CONFIG, COMMAND, CODE, PACKAGES, MACHINE)  # parts of a record that can make a run go wrong
+SUSPECT = (CONFIG, COMMAND, CODE, ARTIFACTS, PACKAGES, MACHINE)  # parts of a record that can make a run go wrong
 PARTED = 3  # runs whose curves are followed
 VALUES, LENGTH = 6, 60  # of an entry that are kept; characters of one
 CONTEXT = 15  # characters of what long texts share that are kept in front of where they part
@@ -117,7 +117,7 @@ def _number(value: Any) -> float:
 
 def _recorded(one: Entries, part: str) -> bool:
     """Whether a run recorded anything of a part: an entry that it lacks is then known to be absent."""
-    return part not in (PACKAGES, CODE, MACHINE, COMMAND) or any(known == part for known, _ in one.values)
+    return part not in (PACKAGES, CODE, ARTIFACTS, MACHINE, COMMAND) or any(known == part for known, _ in one.values)
 
 
 def _whole(values: Sequence[Any]) -> tuple[Any, ...]:
@@ -205,7 +205,9 @@ def _unrecorded(records: Sequence[Entries]) -> list[str]:
     never = [what for what, names in lacking.items() if len(names) == len(records)]
     said = [f"No run recorded {_or(never)}"] if never else []
     said += [f"{listed(names, 3)} did not record {what}" for what, names in lacking.items() if what not in never]
-    return [*said, "Versions of datasets and artifacts are compared as far as configs name them"]
+    if any(part == ARTIFACTS for one in records for part, _ in one.values):
+        return said
+    return [*said, "Versions of datasets are compared as far as configs name them"]
 
 
 def _or(words: Sequence[str]) -> str:

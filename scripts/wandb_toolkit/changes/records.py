@@ -1,4 +1,4 @@
-"""What a run recorded of itself that could have changed: config, command, code, packages, machine."""
+"""What a run recorded of itself that could have changed: config, command, code, artifacts, packages, machine."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from wandb_toolkit.model import Run
 from wandb_toolkit.sources.base import Source
 from wandb_toolkit.sources.threads import gather
 
-CONFIG, COMMAND, CODE, PACKAGES, MACHINE, SEED, PLACE = PARTS = (
-    "config", "command", "code", "package", "machine", "seed", "place",
+CONFIG, COMMAND, CODE, ARTIFACTS, PACKAGES, MACHINE, SEED, PLACE = PARTS = (
+    "config", "command", "code", "artifact", "package", "machine", "seed", "place",
 )  # fmt: skip
 _MACHINE = {
     "os": "operating system", "python": "Python", "host": "host", "gpu": "GPU", "gpu_count": "GPUs",
@@ -64,18 +64,34 @@ def _read(source: Source, run: Run) -> Entries:
     patch = _patch(source, details)
     if patch:
         values[CODE, "uncommitted changes"] = patch
+    used = _used(source, run)
+    values |= used
     lacks = [
         what
         for what, there in {
             "a config": bool(details.config),
             "a command line": bool(details.command),
             "a git commit": bool(details.git.get("commit")),
+            "the artifacts it used": bool(used),
             "packages": bool(details.packages),
             "the machine": any(found.get(key) is not None for key in _MACHINE),
         }.items()
         if not there
     ]
     return Entries(run, values, tuple(lacks))
+
+
+def _used(source: Source, run: Run) -> dict[tuple[str, str], Any]:
+    """Return the versions of the datasets, models and other artifacts that a run used."""
+    try:
+        found = source.used_artifacts(run)
+    except ToolkitError:
+        return {}
+    versions: dict[tuple[str, str], Any] = {}
+    for one in found:
+        name, _, version = one.name.rpartition(":")
+        versions[ARTIFACTS, f"{one.kind} {name or one.name}".strip()] = version if name else "used"
+    return versions
 
 
 def _patch(source: Source, details: Details) -> str:

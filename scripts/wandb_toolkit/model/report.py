@@ -16,7 +16,7 @@ from wandb_toolkit.model.runs import Direction, State
 class Difference:
     """An entry of the runs' records that is not the same in the good runs and the others."""
 
-    part: str  # "config", "command", "code", "package", "machine", "seed", "place"
+    part: str  # "config", "command", "code", "artifact", "package", "machine", "seed", "place"
     key: str
     good: tuple[Any, ...]  # the values in the good runs, each once; None: not recorded
     bad: tuple[Any, ...]

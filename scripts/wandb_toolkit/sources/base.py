@@ -125,6 +125,10 @@ class Source(Histories, Protocol):
         """Return the artifacts that the run logged, of one type or all, in their order: on a server the newest 100."""
         ...
 
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        """Return the artifacts that the run used, with their versions and without files; [] where none is recorded."""
+        ...
+
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination` (which the caller makes temporary)."""
         ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import Artifact, RunFile
 from wandb_toolkit.resolve import home
-from wandb_toolkit.sources.wandb_log.artifacts import Entry, read_artifacts
+from wandb_toolkit.sources.wandb_log.artifacts import Entry, read_artifacts, read_used
 
 
 def list_artifacts(logs: Sequence[Path], kind: str | None = None) -> list[Artifact]:
@@ -27,6 +27,17 @@ def list_artifacts(logs: Sequence[Path], kind: str | None = None) -> list[Artifa
             files = (_file(entry, staging) for entry in artifact.entries)
             listed.append(Artifact(artifact.name, artifact.kind, tuple(file for file in files if file is not None)))
     return listed
+
+
+def list_used(logs: Sequence[Path]) -> list[Artifact]:
+    """Return the artifacts that a run used, each once, without files."""
+    used: dict[tuple[str, str], None] = {}
+    for log in logs:
+        try:
+            used |= dict.fromkeys(read_used(log))
+        except ToolkitError:
+            continue
+    return [Artifact(name, kind, ()) for kind, name in used]
 
 
 def staging_folder() -> Path:

@@ -17,7 +17,7 @@ from wandb_toolkit.sources.base import METADATA, KeyChoice, RunQuery, filter_run
 from wandb_toolkit.sources.columns import INTERNAL
 from wandb_toolkit.sources.console import last_lines, tail
 from wandb_toolkit.sources.history import SYSTEM, as_history, merge_history, merge_system, metric_infos
-from wandb_toolkit.sources.local.artifacts import list_artifacts
+from wandb_toolkit.sources.local.artifacts import list_artifacts, list_used
 from wandb_toolkit.sources.local.columns_store import ColumnStore, Pieces
 from wandb_toolkit.sources.local.files import list_files
 from wandb_toolkit.sources.local.index import Logs, Texts
@@ -154,6 +154,10 @@ class LocalSource:
     def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
         """Return the artifacts, of one type or all, with those files of which the SDK's copy is on this machine."""
         return list_artifacts([found.log for found in self._dirs_of(run) if found.log is not None], kind)
+
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        """Return the artifacts that the run used, as its logs name them."""
+        return list_used([found.log for found in self._dirs_of(run) if found.log is not None])
 
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Copy the file's bytes to `destination`."""

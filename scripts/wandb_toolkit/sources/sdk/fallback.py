@@ -105,11 +105,18 @@ class ServerSource:
 
     def artifacts(self, run: Run, kind: str | None = None) -> list[Artifact]:
         """Return the artifacts that the run logged, of one type or all: always through the SDK."""
-        if self._artifacts is None:
-            self._artifacts = self._other("") if self._other is not None else self._used
-        found = self._artifacts.artifacts(run, kind)
+        found = self._with_artifacts().artifacts(run, kind)
         self._in_artifacts |= {file.location for artifact in found for file in artifact.files}
         return found
+
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        """Return the artifacts that the run used: always through the SDK."""
+        return self._with_artifacts().used_artifacts(run)
+
+    def _with_artifacts(self) -> Source:
+        if self._artifacts is None:
+            self._artifacts = self._other("") if self._other is not None else self._used
+        return self._artifacts
 
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination`."""

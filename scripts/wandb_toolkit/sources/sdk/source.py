@@ -250,6 +250,12 @@ class SdkSource:
         found = self._asked(f"list the artifacts of {run.label}", read)
         return [self._artifact(one) for one in found[-MOST_ARTIFACTS:]]
 
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        """Return the artifacts that the run used."""
+        asked = f"list the artifacts that {run.label} used"
+        found = self._asked(asked, lambda: list(self._run(run).used_artifacts(per_page=PAGE)))
+        return [Artifact(str(one.name), str(one.type), ()) for one in found]
+
     def _artifact(self, artifact: Any) -> Artifact:
         entries = self._asked(f"list the files of {artifact.name}", lambda: artifact.manifest.entries)
         files = []

@@ -155,6 +155,10 @@ class ApiSource:
         """Refuse: artifacts are read through the wandb package, which the source around this one does."""
         raise ToolkitError(f"The artifacts ({kind or 'all'}) of {run.label} are read through the wandb package.")
 
+    def used_artifacts(self, run: Run) -> list[Artifact]:
+        """Refuse, as `artifacts`."""
+        return self.artifacts(run)
+
     def fetch(self, file: RunFile, destination: Path) -> None:
         """Write the file's bytes to `destination`, from the cache where the server has the same content."""
         key = ["file", file.md5, file.size] if file.md5 else None

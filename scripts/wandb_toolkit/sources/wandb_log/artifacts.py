@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wandb_toolkit.sources.wandb_log.blocks import Damage, read_records
-from wandb_toolkit.sources.wandb_log.records import ARTIFACT, record_body, text
+from wandb_toolkit.sources.wandb_log.records import ARTIFACT, USE_ARTIFACT, record_body, text
 from wandb_toolkit.sources.wandb_log.wire import WireError, fields
 
 
@@ -41,6 +41,22 @@ def read_artifacts(path: Path) -> Iterator[LoggedArtifact]:
             kind, start, end = record_body(record)
             if kind == ARTIFACT:
                 yield _artifact(record, start, end)
+        except WireError:
+            continue
+
+
+def read_used(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield kind and name of the artifacts that the run of a log used, in their order; a name ends with its version.
+
+    Raises:
+        ToolkitError: the file is no readable log.
+    """
+    for record in read_records(path, Damage()):
+        try:
+            number, start, end = record_body(record)
+            if number == USE_ARTIFACT:
+                found = dict(fields(record, start, end))
+                yield text(found.get(2, b"")), text(found.get(3, b""))
         except WireError:
             continue
 

@@ -19,7 +19,7 @@ from wandb_toolkit.sources.wandb_log.wire import WireError, double, fields, sign
 
 # Record.record_type
 HISTORY, SUMMARY, OUTPUT, CONFIG, FILES, STATS, METRIC, OUTPUT_RAW = 2, 3, 4, 5, 6, 7, 12, 13
-ARTIFACT = 8
+ARTIFACT, USE_ARTIFACT = 8, 25
 RUN, EXIT, HEADER, PREEMPTING, ENVIRONMENT = 17, 18, 21, 23, 26
 _ENVELOPE = frozenset({1, 16, 19, 200})  # num, control, uuid, _info: not the record itself
 
