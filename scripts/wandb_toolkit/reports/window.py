@@ -10,42 +10,19 @@ import numpy as np
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, MetricKind, Run, Series
+from wandb_toolkit.sources.around import Around
 
 if TYPE_CHECKING:
-    from wandb_toolkit.sources.base import Histories, KeyChoice
+    from wandb_toolkit.sources.base import KeyChoice
 
 ROWS = "_runtime"  # every row has it, so that its last points are the last rows
 
 
 @dataclass(frozen=True)
-class Windowed:
-    """Another source, its histories cut to the last `rows` rows; the rest is the other's answer."""
+class Windowed(Around):
+    """Another source, its histories cut to the last `rows` rows."""
 
-    source: Histories
     rows: int
-
-    @property
-    def kind(self) -> str:
-        """What the other source is."""
-        return self.source.kind
-
-    @property
-    def description(self) -> str:
-        """What the user named, for messages."""
-        return self.source.description
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What could not be looked into, so far."""
-        return self.source.warnings
-
-    def loaded(self, runs: Sequence[Run]) -> list[Run]:
-        """Return the runs with configs and axes as plain dicts."""
-        return self.source.loaded(runs)
-
-    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
-        """Yield the last lines of each run's console output."""
-        return self.source.consoles(runs, lines)
 
     def histories(
         self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True

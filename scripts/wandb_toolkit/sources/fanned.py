@@ -8,42 +8,18 @@ from typing import TYPE_CHECKING
 
 from wandb_toolkit.errors import ToolkitError
 from wandb_toolkit.model import History, Run
+from wandb_toolkit.sources.around import Around
 from wandb_toolkit.workers import Elsewhere
 
 if TYPE_CHECKING:
     from wandb_toolkit.sources.base import Histories, KeyChoice
-    from wandb_toolkit.sources.local.source import LocalSource
 
 
 @dataclass(frozen=True)
-class Fanned:
-    """A local source whose histories are read elsewhere; the rest is its own answer."""
+class Fanned(Around):
+    """A local source whose histories are read elsewhere."""
 
-    source: LocalSource
     elsewhere: Elsewhere
-
-    @property
-    def kind(self) -> str:
-        """What the other source is."""
-        return self.source.kind
-
-    @property
-    def description(self) -> str:
-        """What the user named, for messages."""
-        return self.source.description
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What could not be looked into, so far."""
-        return self.source.warnings
-
-    def loaded(self, runs: Sequence[Run]) -> list[Run]:
-        """Return the runs with configs and axes as plain dicts."""
-        return self.source.loaded(runs)
-
-    def consoles(self, runs: Sequence[Run], lines: int) -> Iterator[list[str] | ToolkitError]:
-        """Yield the last lines of each run's console output."""
-        return self.source.consoles(runs, lines)
 
     def histories(
         self, runs: Sequence[Run], keys: KeyChoice = None, *, system: bool = False, full: bool = True
