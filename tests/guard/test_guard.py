@@ -59,6 +59,13 @@ def test_a_finding_counts_when_a_second_look_makes_it_too() -> None:
     assert guard.should_stop
 
 
+def test_a_noisy_start_stops_nothing() -> None:
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(0, 0.4, 60)
+        guard = Guard(steps=60)
+        assert trained(guard, [abs(1 + float(value)) for value in noise], "train_loss") is None
+
+
 def test_divergence_is_found_by_the_reports_own_rule() -> None:
     values = losses(200) + [0.5 * 1.1**n for n in range(100)]
     stopped = trained(Guard(steps=300), values)
@@ -153,8 +160,19 @@ def test_the_lightning_callback_ends_a_training() -> None:
     from wandb_toolkit.guard.lightning import GuardCallback
 
     callback = GuardCallback(Guard(steps=400))
-    trainer = SimpleNamespace(log_every_n_steps=1, is_global_zero=True, sanity_checking=False, should_stop=False)
+    alone = SimpleNamespace(reduce_boolean_decision=lambda stop, **_: stop)
+    trainer = SimpleNamespace(
+        log_every_n_steps=1, is_global_zero=True, sanity_checking=False, should_stop=False, strategy=alone,
+        callback_metrics={},
+    )  # fmt: skip
     for step, value in enumerate(losses(400, broken_from=100)):
-        trainer.global_step, trainer.callback_metrics = step, {"train/loss": value}
+        trainer.global_step = step
+        trainer.callback_metrics["train/loss"] = value
         callback.on_train_batch_end(trainer, None, None, None, step)
+        if step % 50 == 0:
+            callback.on_validation_start(trainer, None)
+            trainer.callback_metrics["val_loss"] = value + step / 1e6
+            callback.on_validation_end(trainer, None)
     assert trainer.should_stop
+    assert callback.guard is not None
+    assert callback.guard._rows.points["val_loss"].count == 8, "once for each validation"

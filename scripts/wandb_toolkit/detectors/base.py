@@ -308,6 +308,7 @@ class Detector:
     mark_on: str = ""  # only where runs are ranked by the metric of this role; "": always
     calm: bool = False  # praise that leaves room for larger steps
     learning: bool = False  # praise that shows that something was learned: without any, no run is called good
+    final: bool = False  # nothing that comes later mends it
     passing: bool = False  # often gone again by the end of labelled runs (docs/diagnoses.md): no reason to stop at once
 
     def __call__(self, view: RunView) -> Finding | None:
@@ -342,6 +343,7 @@ def detector(
     mark_on: str = "",
     calm: bool = False,
     learning: bool = False,
+    final: bool = False,
     passing: bool = False,
 ) -> Callable[[Check], Check]:
     """Enter the decorated function into the registry, at its end. The arguments are `Detector`'s."""
@@ -351,7 +353,7 @@ def detector(
             raise ValueError(f"two detectors are called {id_}")
         DETECTORS[id_] = Detector(
             id_, title, severity, roles, check, label or id_.replace("_", " "), needs, lens, explains, if_first,
-            follows, takes_back, about, mark, mark_on, calm, learning, passing,
+            follows, takes_back, about, mark, mark_on, calm, learning, final, passing,
         )  # fmt: skip
         return check
 

@@ -91,6 +91,7 @@ def _bad_rows(series: Series, also: np.ndarray | None = None) -> _Bad | None:
     if_first=("grad_norm_explosion", "loss_divergence"),
     takes_back=("loss_decreased", "eval_follows_train", "grad_norm_stable", "kl_stable"),
     mark="NaN",
+    final=True,
 )
 def nan_or_inf(view: RunView, few: float = 0.05, often: int = 3) -> Finding | None:
     """Some metric is logged as NaN or ±Inf at least once; absence from a row is no NaN.

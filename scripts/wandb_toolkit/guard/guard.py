@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wandb_toolkit.sources.base import KeyChoice
 
 FIRST = 10  # rows before the first look
+ENOUGH = 30  # rows, and a twentieth of the plan, before anything but a value that is not finite stops a training
 GROWTH = 1.15  # rows until the next look, as a factor: the looks of a long training cost a fixed share of it
 SOON = 5  # rows until a look that confirms, at least
 # A finding of a passing kind (a return that falls may rise again) stops a training only when it has been there for
@@ -60,6 +61,7 @@ class Guard:
         self.findings: tuple[Finding, ...] = ()  # bad and ugly ones of the last look, causes first
         self._rows = Rows(metrics, points)
         self._config = {**(config or {}), **({"max_steps": steps} if steps else {})}
+        self._steps = steps or 0
         self._roles, self._on_finding, self._every = dict(roles or {}), on_finding, every
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         self._next = every or FIRST
@@ -125,9 +127,12 @@ class Guard:
             return False
         from wandb_toolkit.detectors import DETECTORS
 
-        since = self._since[one.id]
-        passing = DETECTORS[one.id].passing
-        return not passing or self._rows.rows >= since * (1 + _PATIENCE)
+        detector, rows = DETECTORS[one.id], self._rows.rows
+        if detector.final:
+            return True
+        if rows < ENOUGH or self._rows.last < self._steps / 20:
+            return False  # a noisy start looks like many things
+        return not detector.passing or rows >= self._since[one.id] * (1 + _PATIENCE)
 
     def _plan(self, *, new: bool) -> None:
         rows = self._rows.rows

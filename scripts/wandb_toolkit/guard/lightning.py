@@ -19,6 +19,8 @@ class GuardCallback(Callback):  # type: ignore[misc] # without types where Light
         """Watch with `guard`, by default one that knows the Trainer's plan; `stop` False only watches."""
         super().__init__()
         self.guard, self.stop = guard, stop
+        self._before: dict[str, float] = {}
+        self._validated: set[str] = set()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Make the guard, where none was given."""
@@ -30,18 +32,34 @@ class GuardCallback(Callback):  # type: ignore[misc] # without types where Light
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         """Take a row, where loggers get one."""
         if trainer.global_step % max(1, trainer.log_every_n_steps) == 0:
-            self._take(trainer)
+            known = _numbers(trainer)
+            # What was validated stays among the metrics: it is taken where it was measured.
+            self._take(trainer, {name: value for name, value in known.items() if name not in self._validated})
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note what is known before the validation."""
+        del pl_module
+        self._before = _numbers(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Take what was validated."""
         del pl_module
-        if not trainer.sanity_checking:
-            self._take(trainer)
-
-    def _take(self, trainer: Any) -> None:
-        if self.guard is None or not trainer.is_global_zero:
+        if trainer.sanity_checking:
             return
-        self.guard.log({str(name): value for name, value in trainer.callback_metrics.items()}, trainer.global_step)
-        # Of several processes this one alone would end, and the others would wait for it for ever.
-        if self.stop and self.guard.should_stop and getattr(trainer, "world_size", 1) == 1:
+        known = _numbers(trainer)
+        self._validated |= {name for name, value in known.items() if self._before.get(name) != value}
+        self._take(trainer, {name: value for name, value in known.items() if name in self._validated})
+
+    def _take(self, trainer: Any, row: dict[str, Any]) -> None:
+        if self.guard is None:
+            return
+        if trainer.is_global_zero:
+            self.guard.log(row, trainer.global_step)
+        # One process that ended alone would leave the others waiting: all of them hear of it.
+        stop = bool(self.stop and trainer.is_global_zero and self.guard.should_stop)
+        if trainer.strategy.reduce_boolean_decision(stop, all=False):
             trainer.should_stop = True
+
+
+def _numbers(trainer: Any) -> dict[str, float]:
+    return {str(name): float(value) for name, value in trainer.callback_metrics.items()}

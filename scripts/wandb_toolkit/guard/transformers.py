@@ -24,12 +24,23 @@ class GuardCallback(TrainerCallback):  # type: ignore[misc] # without types wher
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Take a row."""
-        if self.guard is None or not logs or not state.is_world_process_zero:
+        if self.guard is None or not logs:
             return
-        self.guard.log({**{_wandb_name(name): value for name, value in logs.items()}}, state.global_step)
-        # Of several processes this one alone would end, and the others would wait for it for ever.
-        if self.stop and self.guard.should_stop and getattr(args, "world_size", 1) == 1:
+        if state.is_world_process_zero:
+            self.guard.log({_wandb_name(name): value for name, value in logs.items()}, state.global_step)
+        if self.stop and _anywhere(self.guard.should_stop and state.is_world_process_zero, args):
             control.should_training_stop = True
+
+
+def _anywhere(stop: bool, args: Any) -> bool:
+    """Return whether any process of a training wants to stop: one that ended alone would leave the others waiting."""
+    if getattr(args, "world_size", 1) == 1:
+        return stop
+    import torch
+
+    told = torch.tensor(int(stop), device=args.device)
+    torch.distributed.all_reduce(told, op=torch.distributed.ReduceOp.MAX)
+    return bool(told.item())
 
 
 def _wandb_name(name: str) -> str:
