@@ -148,3 +148,19 @@ def test_what_broke_is_told_whatever_was_told_before() -> None:
         for n in range(MOST + 3):
             notifier.tell(report(UGLY, name=f"run{n}"))
     assert len(server.requests) == MOST + 3
+
+
+def test_a_receiver_that_drips_has_as_long_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drip(handler: Any, _: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
+        for _ in range(40):
+            handler.wfile.write(b"a")
+            handler.wfile.flush()
+            time.sleep(0.1)
+
+    monkeypatch.setattr("wandb_toolkit.notify._TIMEOUT", 0.5)
+    began = time.monotonic()
+    with serving(drip) as server:
+        said = Notifier((Address(server.url, "json"),)).tell(report(BAD))
+    assert said == ["127.0.0.1 was not notified: no whole answer within 0.5 s; it will be tried again"]
+    assert time.monotonic() - began < 3

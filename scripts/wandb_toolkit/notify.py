@@ -217,6 +217,9 @@ def _post(address: Address, message: dict[str, Any]) -> Problem:
 
     import urllib3
 
+    from wandb_toolkit.sources.http.retry import Budget
+    from wandb_toolkit.sources.http.watchdog import Watchdog, watched
+
     headers = {"User-Agent": f"wandb-toolkit/{__version__}", "Content-Type": "application/json"}
     if address.kind == "ntfy":
         body = _text(message)
@@ -228,15 +231,21 @@ def _post(address: Address, message: dict[str, Any]) -> Problem:
         body = json.dumps({"text": _for_slack(_text(message))} if address.kind == "slack" else message)
     parts = urlsplit(address.url)
     proxy = None if urllib.request.proxy_bypass(parts.hostname or "") else urllib.request.getproxies().get(parts.scheme)
-    try:
-        with urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager() as pool:
-            reply = pool.request(
-                "POST", address.url, body=body.encode(), headers=headers, redirect=False, retries=False,
-                timeout=_TIMEOUT, preload_content=False,
-            )  # fmt: skip
-            reply.close()
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        return Problem(clean(type(error).__name__), again=True)
+    with Watchdog().watching(Budget(_TIMEOUT)) as watch:
+        try:
+            with watched(urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()) as pool:
+                reply = pool.request(
+                    "POST", address.url, body=body.encode(), headers=headers, redirect=False, retries=False,
+                    timeout=_TIMEOUT, preload_content=False,
+                )  # fmt: skip
+                reply.close()
+            problem = ""
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            problem = clean(type(error).__name__)
+    if watch.over:  # headers that end where its socket was shut look whole
+        problem = f"no whole answer within {_TIMEOUT:g} s"
+    if problem:
+        return Problem(problem, again=True)
     if 200 <= reply.status < 300:
         return Problem()
     return Problem(f"HTTP {reply.status}", again=reply.status in (408, 425, 429) or reply.status >= 500)
