@@ -104,7 +104,7 @@ def test_nothing_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "No Dask scheduler answers at tcp://127.0.0.1:9." in capsys.readouterr().err
     assert wandb_report.main([str(EXAMPLES), "--dask", " "]) == Exit.USAGE
     assert wandb_report.main([str(EXAMPLES), "--dask", "nosuch://a"]) == Exit.USAGE
-    assert "--dask nosuch://a is no address" in capsys.readouterr().err
+    assert "--dask nosuch://a is not an address" in capsys.readouterr().err
 
 
 def test_workers_of_another_version_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ class Cluster:
         except (OSError, TimeoutError) as error:
             raise ServerError(f"No Dask scheduler answers at {clean(self.address)}.", "Is the cluster up?") from error
         except (ValueError, TypeError) as error:
-            message = f"--dask {clean(self.address)} is no address: {clean(str(error))}"
+            message = f"--dask {clean(self.address)} is not an address: {clean(str(error))}"
             raise UsageError(message, "Give tcp://host:8786, or local.") from error
         try:
             self._check_versions()

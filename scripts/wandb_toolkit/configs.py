@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from wandb_toolkit.text import clean
 
@@ -140,9 +140,14 @@ def configurations_of(runs: Sequence[tuple[Mapping[str, Any], str]]) -> list[str
     ]
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, finite or not; a switch is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def token(value: Any) -> str:
     """Return a text that equal values of a config share."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value) and math.isfinite(value):
         return repr(float(value))  # 1 and 1.0 are one setting
     return json.dumps(value, sort_keys=True, default=str)
 

@@ -14,7 +14,7 @@ from itertools import combinations, pairwise
 from math import comb, isfinite
 from typing import Any, Literal
 
-from wandb_toolkit.configs import token
+from wandb_toolkit.configs import is_number, token
 
 Record = Mapping[str, Any]  # key → value; an absent key is absent
 UNLIKELY = 0.05  # by chance, whichever entry it had been
@@ -133,7 +133,7 @@ def _conditions(key: str, records: Sequence[Record]) -> list[_Condition]:
         runs = sum(1 << at for at, other in enumerate(tokens) if other == value)
         picks.setdefault(runs, f"= {_shown(records[tokens.index(value)].get(key))}")
     numbers = [record.get(key) for record in records]
-    if len(picks) > 2 and all(_is_number(value) for value in numbers):
+    if len(picks) > 2 and all((is_number(value) and isfinite(value)) for value in numbers):
         levels = sorted({float(value) for value in numbers if value is not None})
         for low, high in pairwise(levels):
             above = sum(1 << at for at, value in enumerate(numbers) if value is not None and value >= high)
@@ -143,15 +143,11 @@ def _conditions(key: str, records: Sequence[Record]) -> list[_Condition]:
 
 
 def _threshold(good: Sequence[Any], bad: Sequence[Any]) -> str | None:
-    if not all(_is_number(value) for value in (*good, *bad)):
+    if not all((is_number(value) and isfinite(value)) for value in (*good, *bad)):
         return None
     if min(bad) > max(good):
         return f"{_shown(min(bad))} or more"
     return f"{_shown(max(bad))} or less" if max(bad) < min(good) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 def _token(record: Record, key: str) -> str | None:

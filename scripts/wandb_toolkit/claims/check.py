@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from wandb_toolkit.claims.marks import ignored_lines, says
 from wandb_toolkit.claims.names import MetricNames, RunNames, known_in
 from wandb_toolkit.claims.tables import tables_of
 from wandb_toolkit.claims.values import Logged
-from wandb_toolkit.configs import flatten
+from wandb_toolkit.configs import flatten, is_number
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, nearest
 from wandb_toolkit.model import History, MetricKind, RoleMatch, Run, Series
 from wandb_toolkit.reports.read import STEPS
@@ -200,18 +200,12 @@ def _unmarked(document: Document, names: RunNames, library: _Library, meant: Seq
     if text is None or not meant:
         return []
     logged = dict.fromkeys(name for run in meant if (h := library.histories.get(id(run))) for name in h.series)
-    summaries = dict.fromkeys(
-        name for run in meant for name, value in flatten(run.summary).items() if _is_number(value)
-    )
+    summaries = dict.fromkeys(name for run in meant for name, value in flatten(run.summary).items() if is_number(value))
     metrics = MetricNames(known_in(text.text, [*logged, *summaries], {}))
     tables, skip = tables_of(text), ignored_lines(text)
     marked = {claim.number.start for claim in document.claims if claim.number.text}
     made = [*in_tables(text, tables, names, metrics, skip), *in_prose(text, tables, names, metrics, skip)]
     return [claim for claim in made if claim.number.start not in marked]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _judged(claim: Claim, library: _Library, siblings: Mapping[int, Sequence[Run]], rest: Sequence[Run] = ()) -> Judged:

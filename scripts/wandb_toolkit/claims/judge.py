@@ -212,7 +212,7 @@ def _spread(case: _Case, statistic: Statistic, points: list[Point], said: str) -
     for name, value in known.items():
         if read and agrees(spread, value, read[1]) in ("exact", "coarse", "near"):
             return _judged(case, "confirmed", f"{said}; the ± is the {name}.", statistic, points)
-    reason = f"{said}; {spread.text or 'the ±'} is no spread of theirs (standard error {shown(error, 2)})."
+    reason = f"{said}; {spread.text or 'the ±'} matches none of their spreads (standard error {shown(error, 2)})."
     return _soft(_judged(case, "differs", reason, statistic, points), case.claim)
 
 

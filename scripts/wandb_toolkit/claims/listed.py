@@ -115,7 +115,7 @@ def _number(text: str, std: str | None, line: int) -> Number:
     numbers = numbers_in(text)
     spreads = numbers_in(std) if std else []
     if len(numbers) != 1 or (std and len(spreads) != 1):
-        raise UsageError(f"The claim at line {line} has a value that is no number: {text!r}.", _EXAMPLE)
+        raise UsageError(f"The claim at line {line} has the value {text!r}, which is not a number.", _EXAMPLE)
     return (
         replace(numbers[0], spread=replace(spreads[0], unit=spreads[0].unit or numbers[0].unit)) if std else numbers[0]
     )
@@ -129,5 +129,5 @@ def _plain(text: str | None, what: str, line: int) -> float | None:
     except ValueError:
         value = float("nan")
     if not 0 <= value < 2**53:
-        raise UsageError(f"The claim at line {line} has {what} {text!r}, which is no count.")
+        raise UsageError(f"The claim at line {line} has {what} {text!r}, which is not a count.")
     return value

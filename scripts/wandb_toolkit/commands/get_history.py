@@ -167,7 +167,7 @@ class _Line:
         return None if self.rows.by_time else int(self.rows.step[self.at])
 
     def shown(self, column: str) -> Any:
-        """Return what stands in a column that is no metric."""
+        """Return the value of a column other than the metrics."""
         run = self.rows.run
         head = {"run": run.id, "name": run.name, "_step": self.log_step, self.rows.axis: self.step}
         return head.get(column)

@@ -1,1 +1,1 @@
-"""What is no curve: a run's config, code, machine, packages, files and console, and how two runs differ in them."""
+"""What a run has besides its curves: config, code, machine, packages, files, console; how two runs differ."""

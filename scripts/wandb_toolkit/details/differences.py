@@ -1,4 +1,4 @@
-"""How two runs differ in what is no curve."""
+"""How two runs differ, their curves aside."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _said(curve: Curve, what: str, level: float, *others: Curve, end: float | No
 
 def _accuracy(view: RunView, points: int, near: float, exact: float) -> Finding | None:
     classes = _configured(view, _CLASS_KEYS)
-    roles = ("eval_loss", "loss") if not view.about_policy else ()  # a policy's objective is no cross-entropy
+    roles = ("eval_loss", "loss") if not view.about_policy else ()  # a policy's objective is not a cross-entropy
     losses = [view.curve(role) for role in roles if view.has(role) and len(view.curve(role)) >= points]
     looked = False
     for curve in _metrics(view, _ACCURACY):

@@ -51,7 +51,7 @@ def coloring_of(runs: Sequence[Run], key: str) -> Coloring:
 
 
 def _places(values: Sequence[Any]) -> tuple[float, ...] | None:
-    """Return where numbers lie between the lowest and the highest, None where some value is no number."""
+    """Return where numbers lie between the lowest and the highest, None where some value is not a number."""
     numbers = [math.nan if value is None else value for value in values]
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in numbers):
         return None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wandb_toolkit.configs import token
+from wandb_toolkit.configs import is_number, token
 from wandb_toolkit.plots.evidence import ticks
 from wandb_toolkit.plots.figures.alt_text import tick_labels
 from wandb_toolkit.text import clean, number
@@ -56,11 +56,6 @@ def scale_of(
         numbers = [math.nan if value is None else as_float(value) for value in values]
         return _numeric(name, numbers, log, missing, below=below)
     return _categories(name, values, missing)
-
-
-def is_number(value: object) -> bool:
-    """Whether a value lies on a numeric scale; a switch does not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def side_by_side(scale: Scale, order: Sequence[int], widest: float) -> tuple[float, ...]:

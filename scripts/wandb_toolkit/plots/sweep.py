@@ -16,7 +16,7 @@ from wandb_toolkit.errors import NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.model import Direction, Run
 from wandb_toolkit.output import digest, run_key
 from wandb_toolkit.plots.group_keys import is_group_key, names_of, value_of
-from wandb_toolkit.plots.scales import as_float, is_number
+from wandb_toolkit.plots.scales import as_float
 
 if TYPE_CHECKING:
     from wandb_toolkit.model import Signals
@@ -81,7 +81,7 @@ def result_name(runs: Sequence[Run], wanted: str) -> tuple[str, str]:
 
     Raises:
         NotFoundError: no summary has it; the hint has the nearest.
-        UsageError: it is no number in any of them.
+        UsageError: it is not a number in any of them.
     """
     flats = [configs.flatten(run.summary) for run in runs]
     name = wanted.removeprefix(SUMMARY) if not any(wanted in flat for flat in flats) else wanted
@@ -94,7 +94,7 @@ def result_name(runs: Sequence[Run], wanted: str) -> tuple[str, str]:
             raise NotFoundError(f"None of the runs has a result {wanted!r}.", did_you_mean(wanted, shown, "metric"))
         name, note = f"{name}.{kept}", f"the {kept} value, which the runs keep in their summaries"
     if all(_result(flat.get(name)) is None for flat in flats):
-        raise UsageError(f"{wanted} is no number in any of the runs.", "list_metrics shows what is numeric.")
+        raise UsageError(f"{wanted} is not a number in any of the runs.", "list_metrics shows what is numeric.")
     return name, note
 
 
@@ -227,7 +227,7 @@ def _agree(values: Sequence[Any]) -> bool:
 def _names_runs(key: str, flats: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a key of text has another value in almost every one of many runs."""
     values = [flat[key] for flat in flats if flat.get(key) is not None]
-    if len(values) < 10 or all(is_number(value) for value in values):
+    if len(values) < 10 or all(configs.is_number(value) for value in values):
         return False
     return len({configs.token(value) for value in values}) > 0.5 * len(values)
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from wandb_toolkit.configs import is_number
 from wandb_toolkit.model import Signal, Signals
 from wandb_toolkit.plots.figures.alt_text import metric_name, short
-from wandb_toolkit.plots.scales import as_float, is_number, value_text
+from wandb_toolkit.plots.scales import as_float, value_text
 from wandb_toolkit.plots.sweep import Sweep, Trial
 from wandb_toolkit.text import clean, plural
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wandb_toolkit import configs, roles
 from wandb_toolkit.errors import NotFoundError, UsageError
@@ -41,7 +41,7 @@ def sweeps_of(
 
     Raises:
         NotFoundError: no run has a metric or a key; the hint has the nearest.
-        UsageError: a metric is no number, or there is nothing to draw it against.
+        UsageError: a metric is not a number, or there is nothing to draw it against.
     """
     keys, notes = _chosen_keys(kind, runs, keys)
     checked_keys(runs, keys)
@@ -70,7 +70,7 @@ def usual_metric(runs: Sequence[Run]) -> str:
     Raises:
         NotFoundError: none is fit for it.
     """
-    names = [[key for key, value in configs.flatten(run.summary).items() if _is_number(value)] for run in runs]
+    names = [[key for key, value in configs.flatten(run.summary).items() if configs.is_number(value)] for run in runs]
     primary = roles.choose_primary(names)
     if primary is None:
         raise NotFoundError("No run has a result to draw.", "Name the metric; list_metrics shows what was logged.")
@@ -92,7 +92,3 @@ def _chosen_keys(kind: ResultKind, runs: Sequence[Run], given: Sequence[str]) ->
     if not varied:
         raise UsageError("No setting differs between the runs.", "Give --x config.KEY to draw one all the same.")
     return varied, [f"and {plural(more, 'more setting')} that differ (--x chooses)"] if more else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

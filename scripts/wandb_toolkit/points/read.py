@@ -72,7 +72,7 @@ def read_points(source: Source, runs: Sequence[Run], wanted: Wanted, shown: Call
 
     Raises:
         NotFoundError: a name or glob means no numeric metric of any run; the hint has the nearest.
-        UsageError: what is asked for is no number, or mixes system metrics with others.
+        UsageError: what is asked for is not a number, or mixes system metrics with others.
         ToolkitError: no run could be read.
     """
     histories, errors = _read(source, runs, wanted, shown)
@@ -188,7 +188,9 @@ def _matching(
         return matching
     kind = kinds.get(pattern)
     if kind is not None and kind != "number":
-        raise UsageError(f"{pattern} is of the kind {kind}, not a number.", "show_run shows what is no curve.")
+        raise UsageError(
+            f"{pattern} is of the kind {kind}, not a number.", "show_run shows what a run has besides its curves."
+        )
     raise NotFoundError(f"No metric called {pattern!r}.", did_you_mean(pattern.strip("*?[]"), known, "metric"))
 
 

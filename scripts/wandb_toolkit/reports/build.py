@@ -34,8 +34,8 @@ Verdict: TypeAlias = Literal["good", "bad", "ugly", "unknown"]
 METRICS_NAMED = 100
 
 
-def _ignore(_: object) -> None:
-    return None
+def ignore_run(_: object) -> None:
+    """Take note of nothing: progress that nobody shows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Built:
 
 
 def build_report(
-    source: Histories, runs: Sequence[Run], options: ReportOptions, on_run: Callable[[Run], object] = _ignore
+    source: Histories, runs: Sequence[Run], options: ReportOptions, on_run: Callable[[Run], object] = ignore_run
 ) -> Built:
     """Return the report on `runs`; `on_run` is called after each run read, to show progress.
 

@@ -13,16 +13,12 @@ from wandb_toolkit.plots.kinds import ResultKind
 from wandb_toolkit.plots.labels import run_labels
 from wandb_toolkit.plots.sweep import Sweep
 from wandb_toolkit.plots.sweeps import judged_sweep, sweeps_of, usual_metric
-from wandb_toolkit.reports.build import ReportOptions, build_report
+from wandb_toolkit.reports.build import ReportOptions, build_report, ignore_run
 from wandb_toolkit.sources.base import Histories
 
 
-def _ignore(_: object) -> None:
-    return None
-
-
 def judged_settings(
-    source: Histories, runs: Sequence[Run], metric: str, on_run: Callable[[Run], object] = _ignore
+    source: Histories, runs: Sequence[Run], metric: str, on_run: Callable[[Run], object] = ignore_run
 ) -> Signals:
     """Return what a report says of the settings, with the model's importances; `refused` says why there are none.
 

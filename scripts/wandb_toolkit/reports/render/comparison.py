@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
 
-from wandb_toolkit.configs import is_seed, tells_nothing
+from wandb_toolkit.configs import is_number, is_seed, tells_nothing
 from wandb_toolkit.model import AcrossTasks, Comparison, Cost, Primary, RankedRun, Report, Signal, Signals, Standing
 from wandb_toolkit.reports.render.escaping import cell, escape
 from wandb_toolkit.text import duration, fitting_names, listed, number, plural, quoted, spent
@@ -393,7 +392,7 @@ def _values(runs: Sequence[RankedRun], key: str, labels: Mapping[int, str]) -> s
         value = line.config.get(key)
         groups.setdefault("not set" if value is None else quoted(number(value), 40), []).append(line)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    numbers = [float(v) for v in (line.config.get(key) for line in runs) if _is_number(v)]
+    numbers = [float(v) for v in (line.config.get(key) for line in runs) if is_number(v)]
     if len(ordered) > 2 * VALUES and len(numbers) == len(runs):
         return f"{len(ordered)} values from {number(min(numbers))} to {number(max(numbers))}"
     parts = [
@@ -402,7 +401,3 @@ def _values(runs: Sequence[RankedRun], key: str, labels: Mapping[int, str]) -> s
     ]
     left = len(ordered) - VALUES
     return "; ".join([*parts, f"{plural(left, 'other value')}"] if left > 0 else parts)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

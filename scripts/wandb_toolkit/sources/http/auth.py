@@ -94,7 +94,7 @@ class Credentials:
     base_url: str  # of the API, without a trailing slash
     app_url: str  # of the pages that people look at
     key: Secret | None = None  # None: only what is public can be read
-    key_from: str = ""  # "WANDB_API_KEY", "/home/me/.netrc", ...; "" without a key
+    key_from: str = ""  # "WANDB_API_KEY", the path of a netrc file, ...; "" without a key
     base_url_from: str = "the default"
     bearer: bool = False  # the key is an access token
     note: str = ""  # why a key that exists is not used
