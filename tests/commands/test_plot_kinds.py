@@ -79,7 +79,7 @@ def test_a_summary_that_keeps_the_minimum_is_said(draw: Any) -> None:
     [
         (["scatter", "--x", "config.lrr", "--y", "acc"], 4, "config.lr"),
         (["scatter", "--x", "config.lr", "--y", "acd"], 4, "Nearest metrics: acc"),
-        (["scatter", "--x", "config.lr", "--y", "note"], 2, "no number"),
+        (["scatter", "--x", "config.lr", "--y", "note"], 2, "not a number"),
         (["scatter", "--x", "summary.nothing", "--y", "acc"], 4, "summary.acc"),
         (["scatter", "--y", "acc"], 2, "These differ between the runs: config.lr, config.opt.name"),
         (["scatter", "--x", "lr", "--y", "acc"], 2, "config.lr"),

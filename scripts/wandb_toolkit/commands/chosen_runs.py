@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli import choosing
 from wandb_toolkit.errors import NotFoundError, ToolkitError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None
     parser.add_argument("target", help=cli.TARGET_HELP)
     what = f"{cli.RUN_HELP}; or several, comma-separated" if several else cli.RUN_HELP
     parser.add_argument("run", nargs="?", help=f"{what} (may be left out where the target is one run)")
-    cli.add_filter_flag(parser)
+    choosing.add_filter_flag(parser)
 
 
 def open_runs(args: argparse.Namespace, default: str | None = None) -> tuple[Source, list[Run]]:
@@ -45,9 +46,9 @@ def open_runs(args: argparse.Namespace, default: str | None = None) -> tuple[Sou
                 f"The target already names the run {selectors[0]}, and {args.run!r} names another.", "Give one of them."
             )
         selectors = (args.run,)
-    where = cli.where_of(args)
+    where = choosing.where_of(args)
     if where is not None:
-        return source, cli.runs_of(source, RunQuery(selectors=selectors, where=where))
+        return source, choosing.runs_of(source, RunQuery(selectors=selectors, where=where))
     if not selectors and default is not None:
         selectors = (default,)
     query = RunQuery(selectors=selectors, limit=None if selectors else 10)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli import choosing
 from wandb_toolkit.cli.cluster_flag import add_dask_flag, cluster_of
 from wandb_toolkit.errors import Exit, UsageError
 from wandb_toolkit.resolve import expanded
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=FORMATS, default="parquet", help="of the files (parquet)")
     parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
-    cli.add_filter_flag(parser)
+    choosing.add_filter_flag(parser)
     parser.add_argument("--metrics", metavar="A,B", help="names or globs (default: every number)")
     parser.add_argument("--no-system", action="store_true", help="leave out CPU, GPU, memory, ...")
     parser.add_argument("--no-console", action="store_true", help="leave out the console output")
@@ -78,8 +79,8 @@ def run(args: argparse.Namespace) -> Exit:
         aside = tempfile.TemporaryDirectory(prefix="wandb-toolkit-") if store else None
         folder = Path(stack.enter_context(aside)) if aside else expanded(args.output)
         dataset = Dataset.open(folder, args.format, source.description, choice.as_dict(), store)
-        query = RunQuery(selectors=selectors, states=cli.states(args.state), where=cli.where_of(args))
-        runs = cli.runs_of(source, query)
+        query = RunQuery(selectors=selectors, states=choosing.states(args.state), where=choosing.where_of(args))
+        runs = choosing.runs_of(source, query)
         done = Exported()
         cluster = stack.enter_context(cluster_of(args))
         stack.enter_context(locked(folder))

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli import choosing
 from wandb_toolkit.cli.fields import unknown_field
 from wandb_toolkit.cli.formats import add_format_flag, format_of
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", default="any", metavar="A,B", help="any, running, finished, crashed, failed, ...")
     parser.add_argument("--tags", "--tag", metavar="A,B", help="runs with any of these tags")
     parser.add_argument("--group", help="runs of this group")
-    cli.add_filter_flag(parser)
+    choosing.add_filter_flag(parser)
     parser.add_argument(
         "--limit", type=cli.positive_int, default=100, metavar="N", help="at most N runs or groups (100)"
     )
@@ -81,16 +82,16 @@ def run(args: argparse.Namespace) -> Exit:
     order = "-created_at" if ordering else args.order
     source, selectors = cli.open_source(args, args.target)
     query = RunQuery(
-        states=cli.states(args.state),
+        states=choosing.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
         group=args.group,
-        where=cli.where_of(args),
+        where=choosing.where_of(args),
         selectors=selectors,
         order=order if order.startswith(("+", "-")) else f"+{order}",
         limit=None if keys or ordering else args.limit,
         names=chosen is None and not args.json,
     )
-    runs = cli.runs_of(source, query)
+    runs = choosing.runs_of(source, query)
     _check_order(order.lstrip("+-"), runs, source)
     total = source.count(query) if len(runs) == query.limit and not selectors else len(runs)
     spark = _primary(source, runs) if args.spark else None

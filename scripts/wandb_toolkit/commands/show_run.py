@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli import choosing
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError, did_you_mean
 from wandb_toolkit.text import clean, duration, moment, number, plural, size
 
@@ -34,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", help=cli.TARGET_HELP)
     parser.add_argument("run", nargs="?", help=f"{cli.RUN_HELP} (default: the latest)")
     parser.add_argument("other", nargs="?", metavar="run", help="a second run, to compare")
-    cli.add_filter_flag(parser)
+    choosing.add_filter_flag(parser)
     parser.add_argument("--pattern", metavar="GLOB", help="only config and summary keys that match (a.b for nested)")
     parser.add_argument("--log", type=_lines, default=LOG_LINES, metavar="N", help=f"last console lines ({LOG_LINES})")
     parser.add_argument("--full", action="store_true", help="every key, package and file")
@@ -80,9 +81,9 @@ def _chosen(args: argparse.Namespace) -> tuple[Any, list[Run]]:
     from wandb_toolkit.sources import RunQuery
 
     source, selectors = cli.open_source(args, args.target)
-    where = cli.where_of(args)
+    where = choosing.where_of(args)
     if where is not None and args.run is None:
-        runs = cli.runs_of(source, RunQuery(selectors=selectors, where=where))
+        runs = choosing.runs_of(source, RunQuery(selectors=selectors, where=where))
         if len(runs) > 2:
             raise _too_many(f"--filter {args.filter!r}", runs)
         return source, runs
@@ -92,7 +93,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Any, list[Run]]:
         names = [name for name in (args.run, args.other) if name is not None] or [*selectors] or ["latest"]
     runs = []
     for name in names:
-        found = cli.runs_of(source, RunQuery(selectors=(name,), where=where))
+        found = choosing.runs_of(source, RunQuery(selectors=(name,), where=where))
         if len(found) > 1:
             raise _too_many(repr(name), found)
         runs += found

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from wandb_toolkit.cli import app as cli
+from wandb_toolkit.cli import choosing
 from wandb_toolkit.cli.cluster_flag import add_dask_flag, cluster_of
 from wandb_toolkit.commands import report_output, report_watch
 from wandb_toolkit.errors import Exit, NotFoundError, UsageError
@@ -55,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     chosen = parser.add_argument_group("which runs (default: the newest)")
     chosen.add_argument("--state", default="any", help="any, or one or more of: " + ", ".join(get_args(State)))
     chosen.add_argument("--tags", "--tag", metavar="A,B", help="runs with any of these tags")
-    cli.add_filter_flag(chosen)
+    choosing.add_filter_flag(chosen)
     chosen.add_argument("--runs", metavar="A,B", help=f"each a {cli.RUN_HELP}")
     chosen.add_argument("--latest", type=cli.positive_int, metavar="N", help="the N runs started last")
     chosen.add_argument("--max-runs", type=cli.positive_int, metavar="N", help=f"at most the N newest ({MAX_RUNS})")
@@ -251,9 +252,9 @@ def _query(args: argparse.Namespace, selectors: Sequence[str]) -> RunQuery:
     if selectors and args.runs is not None:
         raise UsageError(f"The target already names {', '.join(selectors)}; --runs names others.", "Give one of them.")
     return RunQuery(
-        states=cli.states(args.state),
+        states=choosing.states(args.state),
         tags=frozenset(cli.comma_list(args.tags)) if args.tags is not None else frozenset(),
-        where=cli.where_of(args),
+        where=choosing.where_of(args),
         selectors=tuple(selectors) if args.runs is None else tuple(cli.comma_list(args.runs)),
     )
 
@@ -268,7 +269,7 @@ def _choose(
     """
     most = args.latest or args.max_runs or MAX_RUNS
     query = replace(query, limit=None if query.selectors or args.as_of else most)
-    runs = cli.runs_of(source, query)
+    runs = choosing.runs_of(source, query)
     if args.as_of:
         runs = [run for run in runs if run.created_at is None or run.created_at <= args.as_of]
         if not runs:
