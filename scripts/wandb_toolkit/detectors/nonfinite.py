@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -185,7 +186,7 @@ def _is_early_variance(view: RunView, bad: _Bad) -> bool:
 
 
 def _title(first: _Bad, others: list[_Bad], milder: int, hidden: _Bad | None) -> str:
-    what = "logged as 0.0 in place of NaN" if first is hidden else "NaN" if first.nan else "infinite"
+    what = _what(first, hidden)
     if first.rows == first.of:
         title = f"{first.metric} is {what} in all of its {first.of:,} rows"
     elif first.lasting:
@@ -195,17 +196,23 @@ def _title(first: _Bad, others: list[_Bad], milder: int, hidden: _Bad | None) ->
         rows = f"{first.rows:,} of {first.of:,} rows"
         title = f"{first.metric} is {what} in {rows}, and recovers; first at step {first.step:,}"
     if others:
-        title += "; " + ", ".join(_beside(bad, first, hidden) for bad in others[:NAMED])
+        title += "; " + "; ".join(_beside(others[:NAMED], hidden))
     left = max(0, len(others) - NAMED) + milder
     return title + (f"; and {left} other metric{'s' if left > 1 else ''}" if left else "")
 
 
-def _beside(bad: _Bad, first: _Bad, hidden: _Bad | None) -> str:
-    """Return one more metric with the step of its first such row, and what it is where that differs from the first."""
-    if bad is hidden:
-        return f"{bad.metric} is logged as 0.0 in place of NaN from step {bad.step:,}"
-    what = ("NaN" if bad.nan else "infinite") if first is hidden or bad.nan != first.nan else ""
-    return f"{bad.metric}{f' is {what}' if what else ''} from step {bad.step:,}"
+def _what(bad: _Bad, hidden: _Bad | None) -> str:
+    return "logged as 0.0 in place of NaN" if bad is hidden else "NaN" if bad.nan else "infinite"
+
+
+def _beside(others: Sequence[_Bad], hidden: _Bad | None) -> Iterator[str]:
+    """Yield more metrics with the step of their first such row, those together that are the same from the same step."""
+    together: dict[tuple[str, int], list[str]] = {}
+    for bad in others:
+        together.setdefault((_what(bad, hidden), bad.step), []).append(bad.metric)
+    for (what, step), names in together.items():
+        several = f"{', '.join(names[:-1])} and {names[-1]} are" if len(names) > 1 else f"{names[0]} is"
+        yield f"{several} {what} from step {step:,}"
 
 
 def _hidden_by_zero(view: RunView, since: int) -> _Bad | None:
